@@ -1,0 +1,168 @@
+"""The call: what every transport makes of its bytes, and what modules, relay and servers handle."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import threading
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from openchange_py.rpc.security import ANONYMOUS, Identity
+from openchange_py.wire.ndr import ContextHandle, RpcInterface, RpcMessage
+
+_session_numbers = itertools.count(1)
+
+
+class RpcFault(Exception):
+    """Answer a call with a fault PDU of this status (C706 appendix E, [MS-RPCE] 2.2.2.6, or a Win32 code)."""
+
+    def __init__(self, status: int, reason: str = "") -> None:
+        super().__init__(f"fault 0x{status:08x}" + (f": {reason}" if reason else ""))
+        self.status = status
+        self.reason = reason
+
+
+class FaultStatus:
+    """Fault statuses that are raised in more than one place."""
+
+    ACCESS_DENIED = 0x00000005
+    BAD_STUB_DATA = 0x000006F7
+    SERVER_UNAVAILABLE = 0x000006BA
+    CALL_FAILED = 0x000006BE
+    OP_RANGE_ERROR = 0x1C010002
+    UNKNOWN_INTERFACE = 0x1C010003
+    PROTOCOL_ERROR = 0x1C01000B
+    SERVER_TOO_BUSY = 0x1C010014
+    CONTEXT_MISMATCH = 0x1C00001A
+    REMOTE_NO_MEMORY = 0x1C00001D
+    UNSPECIFIED = 0x1C000012
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Session:
+    """One client association: on TCP the association group, which several connections may share.
+
+    It ends, and its context handles with it, when its last connection ends. `state` holds what modules,
+    relay and servers keep per session, each under its own key. `lock` serializes the session's calls.
+    """
+
+    transport: str
+    peer: str
+    number: int = dataclasses.field(default_factory=lambda: next(_session_numbers))
+    state: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    handles: dict[ContextHandle, Any] = dataclasses.field(default_factory=dict)
+    lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    guard: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def add_handle(self, value: Any) -> ContextHandle:
+        """A fresh, unguessable context handle for `value`."""
+        handle = ContextHandle(0, uuid.uuid4())
+        with self.guard:
+            self.handles[handle] = value
+        return handle
+
+    def find_handle(self, handle: ContextHandle, kind: type[Any]) -> Any:
+        """What a handle stands for; `RpcFault` (context mismatch) where it is not this session's."""
+        value = self.handles.get(handle)
+        if not isinstance(value, kind):
+            raise RpcFault(FaultStatus.CONTEXT_MISMATCH, f"no such context handle {handle.uuid}")
+        return value
+
+    def drop_handle(self, handle: ContextHandle) -> None:
+        """Forget a handle."""
+        with self.guard:
+            self.handles.pop(handle, None)
+
+    def __str__(self) -> str:
+        return f"session {self.number} ({self.transport} {self.peer})"
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Call:
+    """One call on its way. The stub stays bytes until somebody asks for `request`.
+
+    A server, module or the relay answers by setting `response` (decoded) or `reply` (stub bytes), or by
+    raising `RpcFault`. Whoever edits `request` or `response` in place calls `edited_request()` or
+    `edited_response()`, so that the bytes are made anew; bytes that nobody edited travel as they came.
+    """
+
+    interface: RpcInterface
+    opnum: int
+    stub: bytes
+    session: Session
+    caller: Identity = ANONYMOUS
+    call_id: int = 0
+    object_uuid: uuid.UUID | None = None
+    reply: bytes | None = None
+    #: A module sets it: dispatch answers from what the module filled in, nothing is relayed.
+    norelay: bool = False
+    #: A module sets it: the response goes to nobody, and dispatch runs again.
+    ahead: bool = False
+    _request: RpcMessage | None = None
+    _response: RpcMessage | None = None
+
+    @property
+    def name(self) -> str:
+        """`EcDoRpcExt2`, or `opnum N`."""
+        return self.interface.method_name(self.opnum)
+
+    @property
+    def request(self) -> RpcMessage:
+        """The decoded request. `DecodeError` for a bad stub, `RpcFault` for a call without codec."""
+        if self._request is None:
+            method = self.interface.methods.get(self.opnum)
+            if method is None or method.request is None:
+                raise RpcFault(FaultStatus.OP_RANGE_ERROR, f"{self.interface.name} {self.name}")
+            self._request = method.request.unpack(self.stub)
+        return self._request
+
+    @property
+    def response(self) -> RpcMessage | None:
+        """The decoded response; None before there is one, or where the call has no codec."""
+        if self._response is None and self.reply is not None:
+            method = self.interface.methods.get(self.opnum)
+            if method is not None and method.response is not None:
+                self._response = method.response.unpack(self.reply)
+        return self._response
+
+    @response.setter
+    def response(self, value: RpcMessage) -> None:
+        self._response = value
+        self.reply = None
+
+    def edited_request(self) -> None:
+        """The decoded request was changed: make the stub from it."""
+        if self._request is not None:
+            self.stub = self._request.pack()
+
+    def edited_response(self) -> None:
+        """The decoded response was changed: make the reply from it."""
+        if self._response is not None:
+            self.reply = self._response.pack()
+
+    def reply_bytes(self) -> bytes:
+        """The response stub; `RpcFault` where nobody answered."""
+        if self.reply is None:
+            if self._response is None:
+                raise RpcFault(FaultStatus.CALL_FAILED, f"{self.name} was not answered")
+            self.reply = self._response.pack()
+        return self.reply
+
+
+class CallHandler(Protocol):
+    """What a transport hands its calls to: the module stack with the dispatcher behind it."""
+
+    def interfaces(self) -> list[RpcInterface]:
+        """The interfaces that are served."""
+
+    async def handle(self, call: Call) -> bytes:
+        """The response stub; raises `RpcFault`."""
+
+    async def unbind(self, session: Session) -> None:
+        """The session ended, however it ended."""
+
+
+Handler = Callable[[Call], Awaitable[bytes]]

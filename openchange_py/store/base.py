@@ -1,0 +1,191 @@
+"""The mailbox store's interface. Servers know mailboxes only through it; `schema.py` and its neighbours keep them.
+
+Plain synchronous calls, safe from several threads. Property values are as `wire.oxcdata.properties` says;
+texts are always `str` (a server converts for clients that want String8). A value that is too large for a row
+stands in a `PropertyMap` as `Content`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from openchange_py.wire.oxcdata.ids import FolderId, MessageId
+from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message says why, for a person."""
+
+
+class NoSuchObject(StoreError):
+    """No mailbox, folder, message or attachment of that id."""
+
+
+class SpecialFolder(enum.IntEnum):
+    """A private mailbox's special folders; 0-12 are their places in RopLogon's FolderIds ([MS-OXCSTOR] 2.2.1.1.3)."""
+
+    ROOT = 0
+    DEFERRED_ACTION = 1
+    SPOOLER_QUEUE = 2
+    IPM_SUBTREE = 3
+    INBOX = 4
+    OUTBOX = 5
+    SENT_ITEMS = 6
+    DELETED_ITEMS = 7
+    COMMON_VIEWS = 8
+    SCHEDULE = 9
+    SEARCH = 10
+    VIEWS = 11
+    SHORTCUTS = 12
+    CALENDAR = 13
+    CONTACTS = 14
+    DRAFTS = 15
+    JOURNAL = 16
+    NOTES = 17
+    TASKS = 18
+    JUNK = 19
+    REMINDERS = 20
+    FREEBUSY_DATA = 21
+
+
+class Content(Protocol):
+    """A large value that is read in pieces. The bytes are the value's wire form (a String as UTF-16LE)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """At most `count` bytes from `offset`; fewer only at the end."""
+
+
+class RecipientType(enum.IntEnum):
+    """[MS-OXCMSG] 2.2.3.1.2 (RecipientType)."""
+
+    ORIGINATOR = 0
+    TO = 1
+    CC = 2
+    BCC = 3
+
+
+@dataclasses.dataclass(slots=True)
+class Recipient:
+    """One recipient and its properties (PidTagDisplayName, PidTagEmailAddress, PidTagSmtpAddress, ...)."""
+
+    kind: int
+    properties: PropertyMap
+
+
+@dataclasses.dataclass(slots=True)
+class AttachmentDraft:
+    """An attachment to be saved: its properties, PidTagAttachDataBinary among them, or an embedded message."""
+
+    properties: PropertyMap
+    embedded: MessageDraft | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class MessageDraft:
+    """A message to be saved."""
+
+    properties: PropertyMap
+    recipients: list[Recipient] = dataclasses.field(default_factory=list)
+    attachments: list[AttachmentDraft] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SortKey:
+    """One column that a table is sorted by."""
+
+    tag: PropertyTag
+    descending: bool = False
+
+
+class Attachment(Protocol):
+    """A saved attachment."""
+
+    number: int
+    properties: PropertyMap
+
+    def embedded(self) -> Message | None:
+        """The message in it, where it is one."""
+
+
+class Message(Protocol):
+    """A saved message, or one embedded in an attachment (`id` is then 0)."""
+
+    id: MessageId
+    folder_id: FolderId
+    properties: PropertyMap
+    recipients: Sequence[Recipient]
+
+    def attachments(self) -> Sequence[Attachment]:
+        """In the order of their numbers."""
+
+
+class Folder(Protocol):
+    """A folder. `properties` has all that a hierarchy table or RopGetPropertiesSpecific can ask for, counts too."""
+
+    id: FolderId
+    parent_id: FolderId
+    properties: PropertyMap
+
+
+class Mailbox(Protocol):
+    """One mailbox."""
+
+    guid: uuid.UUID
+    replica_guid: uuid.UUID
+    legacy_exchange_dn: str
+    display_name: str
+
+    def special_folders(self) -> Mapping[SpecialFolder, FolderId]: ...
+
+    def properties(self) -> PropertyMap:
+        """The store object's own properties."""
+
+    def receive_folder(self, message_class: str) -> tuple[FolderId, str]:
+        """The folder for that message class, and the prefix of it that decided ([MS-OXCSTOR] 3.2.5.2)."""
+
+    def folder(self, folder_id: FolderId) -> Folder:
+        """`NoSuchObject`."""
+
+    def folder_by_path(self, path: str) -> Folder:
+        """`Inbox` or `Inbox/Projects`, below the IPM subtree; `NoSuchObject`."""
+
+    def subfolders(self, folder_id: FolderId, *, deep: bool = False) -> list[Folder]:
+        """Children sorted by name; `deep`: all descendants, each behind its parent."""
+
+    def create_folder(self, parent: FolderId, name: str, container_class: str = "IPF.Note") -> Folder: ...
+
+    def message_ids(
+        self, folder_id: FolderId, *, associated: bool = False, sort: Sequence[SortKey] = ()
+    ) -> list[MessageId]:
+        """Ids of a folder's messages in order (newest delivery first where no sort is given)."""
+
+    def message_rows(self, ids: Sequence[MessageId], tags: Sequence[PropertyTag]) -> list[PropertyMap]:
+        """For each id, in order, those of the properties that it has; an empty map for one that is gone."""
+
+    def message(self, message_id: MessageId) -> Message:
+        """`NoSuchObject`."""
+
+    def save_message(self, folder_id: FolderId, draft: MessageDraft, *, associated: bool = False) -> MessageId:
+        """Save a new message with all its parts in one transaction."""
+
+
+class Store(Protocol):
+    """All mailboxes of one database."""
+
+    def create_mailbox(self, guid: uuid.UUID, legacy_exchange_dn: str, display_name: str) -> Mailbox:
+        """With its special folders; `StoreError` where it exists."""
+
+    def mailbox(self, guid: uuid.UUID) -> Mailbox:
+        """`NoSuchObject`."""
+
+    def mailboxes(self) -> list[Mailbox]: ...
+    def delete_mailbox(self, guid: uuid.UUID) -> None: ...
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Pure codecs: bytes <-> typed values. No sockets, no asyncio, no SQL, no LDAP, no clock."""

@@ -1,0 +1,1 @@
+"""[MS-OXCDATA]: the data structures that the mailbox and address book protocols share."""
