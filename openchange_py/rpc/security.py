@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from typing import Protocol
 
 
 class AuthLevel(enum.IntEnum):
@@ -52,3 +53,60 @@ class Identity:
 
 
 ANONYMOUS = Identity("")
+
+
+class SecurityError(Exception):
+    """A token, signature or sealed body was refused. The text says why, for the log; the peer learns nothing of it."""
+
+
+class SecurityContext(Protocol):
+    """One authentication with its keys, of either side. [MS-RPCE] 2.2.1.1.7, 3.3.1.5.2.2.
+
+    The methods of one context are called one at a time; `step` may be called in a worker thread.
+    """
+
+    #: The mechanism, as it stands in the sec_trailer.
+    auth_type: AuthType
+    #: No further token is needed from the peer, and messages can be protected.
+    complete: bool
+    #: Who the peer is. An acceptor knows once `complete`; an initiator leaves it None.
+    identity: Identity | None
+
+    def step(self, token: bytes) -> bytes:
+        """The token to send next, b"" for none. An initiator's first step is given b"".
+
+        Raises `SecurityError`. May block, for instance on a directory look-up.
+        """
+        ...
+
+    def signature_size(self, level: AuthLevel) -> int:
+        """Bytes of the authentication value of a PDU at this level: INTEGRITY (and PACKET) or PRIVACY."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message. Each signature advances the sending sequence number."""
+        ...
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        """Check the peer's signature; raises `SecurityError`."""
+        ...
+
+    def seal(self, before: bytes, body: bytes, after: bytes) -> tuple[bytes, bytes]:
+        """Encrypt `body`: the sealed body and the signature over before + body + after, all plain text.
+
+        `before` and `after` are the PDU header and the sec_trailer where header signing was negotiated, and
+        empty where not.
+        """
+        ...
+
+    def unseal(self, before: bytes, sealed: bytes, after: bytes, signature: bytes) -> bytes:
+        """The decrypted body, its signature checked; raises `SecurityError`."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Where an acceptor gets its security contexts from."""
+
+    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+        """A fresh context for a client at `peer` (address and port, for the log); None: not supported."""
+        ...
