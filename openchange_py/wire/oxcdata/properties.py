@@ -91,7 +91,7 @@ class PropertyTag(int):
         """`PidTagSubject`, or `0x0037001F` where the tag has no known name."""
         from openchange_py.wire import proptags
 
-        return proptags.NAMES.get(self >> 16, f"0x{self:08X}")
+        return proptags.TAG_NAMES.get(self) or proptags.NAMES.get(self >> 16) or f"0x{self:08X}"
 
     def __repr__(self) -> str:
         return f"<{self.name} 0x{self:08X}>"
