@@ -237,7 +237,8 @@ S = TypeVar("S", bound=Structure)
 @dataclass_transform(field_specifiers=(dataclasses.field,))
 def structure(cls: type[S]) -> type[S]:
     """Make a slotted dataclass of `cls`, and compile `read` and `write` from its annotations."""
-    own = {"read": "read" in cls.__dict__, "write": "write" in cls.__dict__}
+    # `read_in` is the `read` of a ROP whose layout depends on more than its own bytes.
+    own = {"read": bool({"read", "read_in"} & cls.__dict__.keys()), "write": "write" in cls.__dict__}
     made: Any = dataclasses.dataclass(slots=True)(cls)
     if own["read"] and own["write"]:
         return typing.cast("type[S]", made)
