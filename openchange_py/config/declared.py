@@ -1,0 +1,129 @@
+"""Every option of the program itself, once. Modules add theirs, named `mpm_MODULE:...`."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from openchange_py.config.options import (
+    LogLevels,
+    Option,
+    boolean,
+    choice,
+    integer,
+    log_levels,
+    names,
+    optional_path,
+    path,
+    seconds,
+    size,
+    text,
+    upper,
+)
+from openchange_py.config.settings import Settings
+from openchange_py.rpc.binding import Binding
+from openchange_py.rpc.security import AuthLevel
+
+#: The interfaces that can be served or relayed.
+NSPI, EMSMDB, RFR = "exchange_nsp", "exchange_emsmdb", "exchange_ds_rfr"
+#: Follows `exchange_emsmdb` in everything.
+ASYNC_EMSMDB = "exchange_async_emsmdb"
+
+_port = integer(0, 65535)
+
+
+def _binding(value: str) -> Binding | None:
+    return Binding.parse(value) if value else None
+
+
+def _fqdn(settings: Settings) -> str:
+    host = socket.gethostname()
+    return f"{settings[NETBIOS_NAME]}.{settings[REALM]}".lower() if settings[REALM] else host.lower()
+
+
+def _mail_domain(settings: Settings) -> str:
+    fqdn = settings[FQDN]
+    return settings[REALM].lower() or fqdn.partition(".")[2] or fqdn
+
+
+NETBIOS_NAME = Option(
+    "netbios name", upper, lambda _: socket.gethostname().partition(".")[0].upper()[:15], "this server's name"
+)
+WORKGROUP = Option("workgroup", upper, "WORKGROUP", "the NetBIOS domain that accounts belong to")
+REALM = Option("realm", upper, "", "the Active Directory domain, where there is one")
+INTERFACES = Option("interfaces", names, (), "addresses, networks or network interfaces of this machine")
+BIND_INTERFACES_ONLY = Option("bind interfaces only", boolean, False, "listen on `interfaces` alone")
+LOG_LEVEL = Option(
+    "log level", log_levels, LogLevels(1), "0 warnings, 1 events, 2 calls, 3 their fields; PART:LEVEL for one part"
+)
+LOG_FILE = Option("log file", optional_path, None, "where the log goes; standard error where it is not set")
+
+SERVER = Option("dcerpc_mapiproxy:server", boolean, False, "answer every interface locally, relay nothing")
+BINDING = Option("dcerpc_mapiproxy:binding", _binding, None, "the server to relay to, as a binding string")
+USERNAME = Option("dcerpc_mapiproxy:username", text, "", "the account to relay with")
+PASSWORD = Option("dcerpc_mapiproxy:password", text, "", "its password", secret=True)
+PASSWORD_FILE = Option("dcerpc_mapiproxy:password file", optional_path, None, "a file whose first line is its password")
+DOMAIN = Option("dcerpc_mapiproxy:domain", text, lambda settings: settings[WORKGROUP], "its domain")
+SERVED_INTERFACES = Option(
+    "dcerpc_mapiproxy:interfaces", names, (EMSMDB, NSPI, RFR), "which interfaces are there at all"
+)
+MODULES = Option("dcerpc_mapiproxy:modules", names, (), "the modules that calls pass through, outermost first")
+NSPI_SERVER = Option("dcerpc_mapiproxy:nspi_server", text, "", "the local server that answers exchange_nsp")
+EMSMDB_SERVER = Option("dcerpc_mapiproxy:emsmdb_server", text, "", "the local server that answers exchange_emsmdb")
+RFR_SERVER = Option("dcerpc_mapiproxy:rfr_server", text, "", "the local server that answers exchange_ds_rfr")
+DELEGATED_AUTH = Option(
+    "dcerpc_mapiproxy:delegated_auth", boolean, False, "relay with the caller's own credentials (not available yet)"
+)
+USE_MACHINE_ACCOUNT = Option(
+    "dcerpc_mapiproxy:use_machine_account", boolean, False, "relay with the machine's account (not available yet)"
+)
+
+DATA_DIRECTORY = Option("ocpy:data directory", path, Path("/var/lib/openchange-py"), "where data is kept")
+DATABASE = Option(
+    "ocpy:database", text, lambda settings: _sqlite(settings, "mailboxes.db"), "SQLAlchemy URL of the mailbox database"
+)
+DIRECTORY = Option(
+    "ocpy:directory",
+    text,
+    lambda settings: _sqlite(settings, "directory.db"),
+    "URL of the directory: a database, or ldap://",
+)
+ORGANIZATION = Option("ocpy:organization", text, "First Organization", "the Exchange organization")
+ADMINISTRATIVE_GROUP = Option(
+    "ocpy:administrative group", text, "First Administrative Group", "the administrative group of this server"
+)
+MAIL_DOMAIN = Option("ocpy:mail domain", text, _mail_domain, "the domain of mail addresses made for new users")
+FQDN = Option("ocpy:fqdn", text, _fqdn, "the name by which clients find this server")
+ENDPOINT_MAPPER_PORT = Option(
+    "ocpy:endpoint mapper port", _port, 135, "TCP port of the endpoint mapper; 0: any free one"
+)
+RPC_PORT = Option("ocpy:rpc port", _port, 0, "TCP port of the RPC interfaces; 0: any free one")
+MINIMUM_AUTH_LEVEL = Option(
+    "ocpy:minimum auth level",
+    choice(AuthLevel, {"connect": AuthLevel.CONNECT, "integrity": AuthLevel.INTEGRITY, "privacy": AuthLevel.PRIVACY}),
+    AuthLevel.PRIVACY,
+    "the protection that EMSMDB and NSPI calls must have: connect, integrity or privacy",
+)
+MAX_CONNECTIONS = Option("ocpy:max connections", integer(1, 1_000_000), 1000, "connections at one time")
+IDLE_TIMEOUT = Option(
+    "ocpy:idle timeout", seconds, 3600.0, "a connection without a call for so long is closed; 0: never"
+)
+AUTHENTICATION_TIMEOUT = Option(
+    "ocpy:authentication timeout", seconds, 30.0, "a client must have authenticated by then"
+)
+MAX_CALL_SIZE = Option("ocpy:max call size", size, 4 << 20, "bytes of one reassembled request")
+WORKER_THREADS = Option("ocpy:worker threads", integer(1, 256), 8, "calls that local servers work on at one time")
+RELAY_TIMEOUT = Option(
+    "ocpy:relay timeout", seconds, 600.0, "a relayed call that takes longer is answered with a fault"
+)
+CONNECT_TIMEOUT = Option(
+    "ocpy:connect timeout", seconds, 30.0, "for connecting and authenticating to the server relayed to"
+)
+
+
+def _sqlite(settings: Settings, name: str) -> str:
+    return f"sqlite:///{settings[DATA_DIRECTORY] / name}"
+
+
+OPTIONS: tuple[Option[Any], ...] = tuple(value for value in globals().values() if isinstance(value, Option))

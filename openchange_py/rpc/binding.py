@@ -1,0 +1,175 @@
+"""Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`.
+
+What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
+refused by name rather than ignored, because ignoring `krb5` would weaken a connection silently.
+Not done yet: `ncacn_http` and `ncacn_np`, Kerberos, SPNEGO, schannel, big-endian, NDR64.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import uuid
+
+from openchange_py.rpc.security import AuthLevel
+
+_LEVELS = {
+    "connect": AuthLevel.CONNECT,
+    "packet": AuthLevel.PACKET,
+    "sign": AuthLevel.INTEGRITY,
+    "seal": AuthLevel.PRIVACY,
+}
+_SUPPORTED_FLAGS = frozenset({*_LEVELS, "ntlm", "print"}) - {"packet"}
+_UNSUPPORTED_FLAGS = {
+    "bigendian": "requests are sent little-endian only",
+    "krb5": "Kerberos is not available yet, use ntlm",
+    "ndr64": "only NDR 2.0 is spoken",
+    "packet": "use sign or seal",
+    "padcheck": "padding is not checked",
+    "schannel": "Netlogon secure channels are not available",
+    "smb1": "named pipes are not available yet",
+    "smb2": "named pipes are not available yet",
+    "spnego": "SPNEGO is not available yet, use ntlm",
+    "validate": "responses are always validated",
+}
+_UNSUPPORTED_OPTIONS = frozenset({"abstract_syntax", "assoc_group_id", "target_principal", "transfer_syntax"})
+_SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname"})
+_TRANSPORTS = {
+    "ncacn_ip_tcp": "",
+    "ncacn_np": "named pipes are not available yet, use ncacn_ip_tcp",
+    "ncacn_http": "RPC over HTTP is not available yet, use ncacn_ip_tcp",
+    "ncalrpc": "local RPC is not available, use ncacn_ip_tcp",
+    "ncadg_ip_udp": "connectionless RPC is not available, use ncacn_ip_tcp",
+}
+_SHAPE = re.compile(
+    r"(?:(?P<object>[^@\[]+)@)?(?P<transport>\w+):(?P<host>\[[^\]]*\]|[^\[]*)(?:\[(?P<options>[^\]]*)\])?"
+)
+
+
+class BindingError(ValueError):
+    """A binding string that is malformed, or asks for what is not available. The message is for a person."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Binding:
+    """Where an RPC server is and how to talk to it.
+
+    `port` is None where the endpoint mapper at `host` must be asked. `level` is None where the string tells
+    no protection; `protection` is what is used then.
+    """
+
+    host: str
+    port: int | None = None
+    transport: str = "ncacn_ip_tcp"
+    level: AuthLevel | None = None
+    print: bool = False
+    object_uuid: uuid.UUID | None = None
+    target_hostname: str | None = None
+    local_address: str | None = None
+    text: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def protection(self) -> AuthLevel:
+        """The level to authenticate with: seal where the binding says nothing, as Exchange demands it."""
+        return AuthLevel.PRIVACY if self.level is None else self.level
+
+    @classmethod
+    def parse(cls, text: str) -> Binding:
+        """The parts of a binding string; `BindingError` says what is wrong with it."""
+        match = _SHAPE.fullmatch(text.strip())
+        if match is None:
+            raise BindingError(
+                f"{text!r} is no binding string: TRANSPORT:HOST[PORT,FLAG,...], e.g. ncacn_ip_tcp:exchange"
+            )
+        _check_transport(match["transport"])
+        host = match["host"].strip().strip("[]")
+        if not host:
+            raise BindingError(f"{text!r} names no host")
+        parts = _parse_options(match["options"] or "")
+        return cls(
+            host=host,
+            port=parts.port,
+            level=parts.level,
+            print="print" in parts.flags,
+            object_uuid=_parse_object(match["object"]),
+            target_hostname=parts.options.get("target_hostname"),
+            local_address=parts.options.get("localaddress"),
+            text=text.strip(),
+        )
+
+    def __str__(self) -> str:
+        return self.text or f"{self.transport}:{self.host}" + (f"[{self.port}]" if self.port else "")
+
+
+@dataclasses.dataclass(slots=True)
+class _Parts:
+    """What stood between the brackets."""
+
+    port: int | None = None
+    level: AuthLevel | None = None
+    flags: set[str] = dataclasses.field(default_factory=set)
+    options: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _check_transport(name: str) -> None:
+    if name.casefold() not in _TRANSPORTS:
+        raise BindingError(f"unknown transport {name!r}; known are {', '.join(sorted(_TRANSPORTS))}")
+    if refusal := _TRANSPORTS[name.casefold()]:
+        raise BindingError(f"{name}: {refusal}")
+
+
+def _parse_object(text: str | None) -> uuid.UUID | None:
+    if text is None:
+        return None
+    try:
+        return uuid.UUID(text.strip())
+    except ValueError:
+        raise BindingError(f"{text!r} is no object UUID") from None
+
+
+def _parse_options(text: str) -> _Parts:
+    parts = _Parts()
+    for position, item in enumerate(text.split(",")):
+        item = item.strip()
+        name, equals, value = item.partition("=")
+        if equals:
+            _take_option(parts, name.strip().casefold(), value.strip())
+        elif item.isdigit() and position == 0:
+            parts.port = _parse_port(item)
+        elif item:
+            _take_flag(parts, item.casefold())
+    return parts
+
+
+def _take_option(parts: _Parts, name: str, value: str) -> None:
+    if name == "endpoint":
+        parts.port = _parse_port(value)
+    elif name in _SUPPORTED_OPTIONS:
+        parts.options[name] = value
+    elif name in _UNSUPPORTED_OPTIONS:
+        raise BindingError(f"{name}: not available")
+    else:
+        raise BindingError(_unknown("option", name, _SUPPORTED_OPTIONS))
+
+
+def _take_flag(parts: _Parts, flag: str) -> None:
+    if flag in _UNSUPPORTED_FLAGS:
+        raise BindingError(f"flag {flag}: {_UNSUPPORTED_FLAGS[flag]}")
+    if flag not in _SUPPORTED_FLAGS:
+        raise BindingError(_unknown("flag", flag, _SUPPORTED_FLAGS))
+    parts.flags.add(flag)
+    if (level := _LEVELS.get(flag)) is not None:
+        parts.level = level if parts.level is None else max(level, parts.level)
+
+
+def _parse_port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise BindingError(f"{text!r} is no TCP port")
+    return int(text)
+
+
+def _unknown(kind: str, name: str, known: frozenset[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"unknown {kind} {name!r}; {hint}known are {', '.join(sorted(known))}"

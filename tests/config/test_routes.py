@@ -1,0 +1,86 @@
+"""Who answers which interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openchange_py.config import ConfigError, Settings, load
+from openchange_py.config.routes import relay_credentials, routes
+
+RELAY = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange[print]\ndcerpc_mapiproxy:username = svc\n"
+PASSWORD = "dcerpc_mapiproxy:password = secret\n"
+
+
+def settings_of(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "smb.conf"
+    path.write_text(text)
+    path.chmod(0o600)
+    return load(path)
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    return {route.interface: str(route) for route in routes(settings)}
+
+
+def test_server_true_answers_everything_locally(tmp_path: Path) -> None:
+    assert shown(settings_of(tmp_path, "dcerpc_mapiproxy:server = true")) == {
+        "exchange_emsmdb": "local server emsmdb",
+        "exchange_async_emsmdb": "local server emsmdb",
+        "exchange_nsp": "local server nspi",
+        "exchange_ds_rfr": "local server rfr",
+    }
+
+
+def test_hybrid(tmp_path: Path) -> None:
+    text = RELAY + PASSWORD + "dcerpc_mapiproxy:nspi_server = nspi\ndcerpc_mapiproxy:rfr_server = my_rfr"
+    assert shown(settings_of(tmp_path, text)) == {
+        "exchange_emsmdb": "relay to ncacn_ip_tcp:exchange[print]",
+        "exchange_async_emsmdb": "relay to ncacn_ip_tcp:exchange[print]",
+        "exchange_nsp": "local server nspi",
+        "exchange_ds_rfr": "local server my_rfr",
+    }
+
+
+def test_interfaces_chooses(tmp_path: Path) -> None:
+    text = "dcerpc_mapiproxy:server = yes\ndcerpc_mapiproxy:interfaces = exchange_nsp exchange_nsp"
+    assert list(shown(settings_of(tmp_path, text))) == ["exchange_nsp"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "dcerpc_mapiproxy:binding: is needed: exchange_emsmdb, exchange_async_emsmdb, exchange_nsp"),
+        (RELAY, "dcerpc_mapiproxy:password: is needed to relay"),
+        (PASSWORD, "dcerpc_mapiproxy:username: is needed to relay"),
+        (RELAY + PASSWORD + "dcerpc_mapiproxy:password file = /x", "dcerpc_mapiproxy:password is set as well"),
+        (RELAY + "dcerpc_mapiproxy:password file = /nowhere/at/all", "can't be read"),
+        ("dcerpc_mapiproxy:delegated_auth = yes", "delegated_auth: isn't available yet"),
+        ("dcerpc_mapiproxy:use_machine_account = yes", "use_machine_account: isn't available yet"),
+        (
+            "dcerpc_mapiproxy:interfaces = exchange_emsmbd",
+            "unknown interface 'exchange_emsmbd'; known are exchange_nsp",
+        ),
+        ("dcerpc_mapiproxy:interfaces = exchange_async_emsmdb", "no interface is left to serve"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of(tmp_path, text)
+    assert reason in str(caught.value)
+    assert str(tmp_path / "smb.conf") in str(caught.value)
+
+
+def test_password_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("from file\nsecond line\n")
+    secret.chmod(0o600)
+    settings = settings_of(tmp_path, RELAY + f"dcerpc_mapiproxy:password file = {secret}")
+    credentials = relay_credentials(settings)
+    assert (credentials.username, credentials.domain, credentials.password) == ("svc", "WORKGROUP", "from file")
+    assert "from file" not in repr(credentials)
+    assert settings.warnings == []
+    secret.chmod(0o644)
+    relay_credentials(settings)
+    assert f"can read {secret}" in settings.warnings[0]

@@ -1,0 +1,74 @@
+"""Binding strings."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openchange_py.rpc.binding import Binding, BindingError
+from openchange_py.rpc.security import AuthLevel
+
+
+@pytest.mark.parametrize(
+    ("text", "binding"),
+    [
+        ("ncacn_ip_tcp:exchange.example.test", Binding("exchange.example.test")),
+        ("ncacn_ip_tcp:192.0.2.1[1024]", Binding("192.0.2.1", 1024)),
+        ("ncacn_ip_tcp:host[]", Binding("host")),
+        ("NCACN_IP_TCP:host[print]", Binding("host", print=True)),
+        ("ncacn_ip_tcp:host[1024,sign,ntlm]", Binding("host", 1024, level=AuthLevel.INTEGRITY)),
+        ("ncacn_ip_tcp:host[connect]", Binding("host", level=AuthLevel.CONNECT)),
+        ("ncacn_ip_tcp:host[seal,sign,print]", Binding("host", level=AuthLevel.PRIVACY, print=True)),
+        ("ncacn_ip_tcp:host[endpoint=99, Print ]", Binding("host", 99, print=True)),
+        ("ncacn_ip_tcp:2001:db8::1[135]", Binding("2001:db8::1", 135)),
+        ("ncacn_ip_tcp:[2001:db8::1][135]", Binding("2001:db8::1", 135)),
+        ("ncacn_ip_tcp:host[target_hostname=other]", Binding("host", target_hostname="other")),
+        (
+            "f5cc5a18-4264-101a-8c59-08002b2f8426@ncacn_ip_tcp:host",
+            Binding("host", object_uuid=uuid.UUID("f5cc5a18-4264-101a-8c59-08002b2f8426")),
+        ),
+    ],
+)
+def test_binding_strings(text: str, binding: Binding) -> None:
+    assert Binding.parse(text) == binding
+    assert str(Binding.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is no binding string"),
+        ("exchange", "is no binding string"),
+        ("ncacn_ip_tcp:", "names no host"),
+        ("ncacn_ip_tcp:host[1024", "is no binding string"),
+        ("ncacn_tcp:host", "unknown transport 'ncacn_tcp'; known are ncacn_http, ncacn_ip_tcp"),
+        ("ncacn_http:host", "ncacn_http: RPC over HTTP is not available yet"),
+        ("ncacn_ip_tcp:host[krb5]", "flag krb5: Kerberos is not available yet"),
+        ("ncacn_ip_tcp:host[bigendian]", "flag bigendian: "),
+        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ntlm, print, seal"),
+        ("ncacn_ip_tcp:host[print,1024]", "unknown flag '1024'"),
+        ("ncacn_ip_tcp:host[70000]", "'70000' is no TCP port"),
+        ("ncacn_ip_tcp:host[colour=red]", "unknown option 'colour'"),
+        ("nonsense@ncacn_ip_tcp:host", "'nonsense' is no object UUID"),
+    ],
+)
+def test_refusals_say_why(text: str, reason: str) -> None:
+    with pytest.raises(BindingError) as caught:
+        Binding.parse(text)
+    assert reason in str(caught.value)
+
+
+def test_calls_are_sealed_unless_told_otherwise() -> None:
+    assert Binding.parse("ncacn_ip_tcp:host").protection is AuthLevel.PRIVACY
+    assert Binding.parse("ncacn_ip_tcp:host[connect]").protection is AuthLevel.CONNECT
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.from_regex(r"ncacn_ip_tcp:.{0,10}\[.{0,20}\]", fullmatch=True)))
+def test_any_text_gives_a_binding_or_a_binding_error(text: str) -> None:
+    with contextlib.suppress(BindingError):
+        assert Binding.parse(text).host
