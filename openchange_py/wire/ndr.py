@@ -136,15 +136,16 @@ class NdrWriter(Writer):
 
     def pointer(self, present: bool) -> bool:
         """A referent id (a kept one where the stub was decoded), or null; gives `present` back."""
-        if not present:
-            self.u32(0)
-            return False
+        self.u32(self.referent() if present else 0)
+        return present
+
+    def referent(self) -> int:
+        """The id that the next pointer that is not null has on the wire, for code that writes it by itself."""
         referent = next(self._kept, None)
         if referent is None:
             referent = self._next
         self._next = max(self._next, referent) + 4 & 0xFFFFFFFF or FIRST_REFERENT
-        self.u32(referent)
-        return True
+        return referent
 
     def char_string(self, value: bytes) -> None:
         """[string] char *: conformant and varying, with a terminating zero."""
