@@ -1,0 +1,63 @@
+"""Identifiers: [MS-OXCDATA] 2.2.1 and [MS-OXCFXICS] 2.2.2.1. Objects and changes draw from one GlobalCounter."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from array import array
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, bindparam, update
+
+from openchange_py.store.base import NoSuchObject, StoreError
+from openchange_py.store.schema import mailboxes
+from openchange_py.wire.oxcdata.ids import PRIVATE_REPLICA_ID, MessageId, make_id, split_id
+
+_LIMIT = 1 << 48
+
+_ALLOCATE = (
+    update(mailboxes)
+    .where(mailboxes.c.id == bindparam("mailbox"))
+    .values(next_counter=mailboxes.c.next_counter + bindparam("count"))
+    .returning(mailboxes.c.next_counter)
+)
+
+
+def allocate(connection: Connection, mailbox_id: int, count: int) -> int:
+    """The first of `count` numbers that nobody had before, within the caller's transaction.
+
+    The update locks the mailbox, so that writers of one mailbox commit in the order of their numbers.
+    """
+    following = connection.execute(_ALLOCATE, {"mailbox": mailbox_id, "count": count}).scalar_one_or_none()
+    if following is None:
+        raise NoSuchObject("the mailbox was deleted")
+    if following > _LIMIT:
+        raise StoreError("the mailbox has used up its 2^48 identifiers")
+    return int(following) - count
+
+
+def object_id(counter: int) -> int:
+    """The FolderId or MessageId of a private mailbox's object."""
+    return make_id(PRIVATE_REPLICA_ID, counter)
+
+
+def message_ids(counters: Iterable[int]) -> list[MessageId]:
+    """MessageIds of many counters: a GlobalCounter is big-endian, the id around it little-endian."""
+    swapped = array("Q", counters)
+    if sys.byteorder == "little":
+        swapped.byteswap()
+        return [MessageId(value | PRIVATE_REPLICA_ID) for value in swapped]
+    return [MessageId(object_id(value)) for value in swapped]
+
+
+def counter_of(identifier: int) -> int | None:
+    """The counter of a private mailbox's FolderId or MessageId; None for an id of elsewhere."""
+    if not 0 <= identifier < 1 << 64:
+        return None
+    replica, counter = split_id(identifier)
+    return counter if replica == PRIVATE_REPLICA_ID else None
+
+
+def global_id(replica_guid: uuid.UUID, counter: int) -> bytes:
+    """GID, and an XID of that size: replica GUID and counter, 22 bytes ([MS-OXCFXICS] 2.2.2.1, 2.2.2.2)."""
+    return replica_guid.bytes_le + counter.to_bytes(6, "big")
