@@ -1,0 +1,200 @@
+"""Who may log in: accounts of a directory, checked here, with a brake on guessing.
+
+Not done: accounts whose NT hash the directory cannot tell (pass-through to a domain controller), Kerberos.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import hmac
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from openchange_py.addressbook.base import Account, DirectoryError
+from openchange_py.auth import ntlm_crypto
+from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, ServerNames
+from openchange_py.rpc.security import AuthType, Identity, SecurityContext, SecurityError
+
+logger = logging.getLogger(__name__)
+
+#: A userPrincipalName has at most this many characters.
+_LONGEST_NAME: Final = 1024
+
+
+class AccountSource(Protocol):
+    """Where accounts come from; a `Directory` is one."""
+
+    def account(self, name: str) -> Account | None:
+        """By account name, or by `name@domain`; None for an unknown one. May raise `DirectoryError`."""
+        ...
+
+
+@dataclasses.dataclass(slots=True)
+class _Failures:
+    count: int
+    last: float
+
+
+class FailureTracker:
+    """Counts failed logons per account and address, and keeps guessing slow.
+
+    After `tolerated` failures the pair has to wait `pause` seconds, and twice as long after each further one, up
+    to `longest_pause`; all is forgotten after `memory` seconds without failure, or with a success. Another
+    address is not affected, so nobody can lock a user out from elsewhere. At most `capacity` pairs are kept, the
+    least recently failed is forgotten first. Safe from several threads. `clock` is in seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        tolerated: int = 5,
+        pause: float = 1.0,
+        longest_pause: float = 300.0,
+        memory: float = 900.0,
+        capacity: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tolerated = tolerated
+        self._pause = pause
+        self._longest_pause = longest_pause
+        self._memory = memory
+        self._capacity = capacity
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._failures: collections.OrderedDict[bytes, _Failures] = collections.OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    def wait(self, account: str, address: str) -> float:
+        """Seconds until this pair may try again; 0 where it may now."""
+        with self._guard:
+            failures = self._failures.get(_key(account, address))
+            if failures is None:
+                return 0.0
+            return max(0.0, failures.last + self._pause_after(failures.count) - self._clock())
+
+    def failed(self, account: str, address: str) -> float:
+        """Count a failure; returns the seconds to wait now."""
+        key, now = _key(account, address), self._clock()
+        with self._guard:
+            failures = self._failures.pop(key, None)
+            count = 1 if failures is None or now - failures.last > self._memory else failures.count + 1
+            self._failures[key] = _Failures(count, now)
+            while len(self._failures) > self._capacity:
+                self._failures.popitem(last=False)
+            return self._pause_after(count)
+
+    def succeeded(self, account: str, address: str) -> None:
+        """Forget the pair's failures."""
+        with self._guard:
+            self._failures.pop(_key(account, address), None)
+
+    def _pause_after(self, count: int) -> float:
+        excess = count - self._tolerated
+        # The exponent is bounded: a count that grew for days must not overflow.
+        return 0.0 if excess < 0 else min(self._longest_pause, self._pause * 2.0 ** min(excess, 32))
+
+
+def _key(account: str, address: str) -> bytes:
+    """A short key whatever the length of the names."""
+    text = f"{account.casefold()}\0{address}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def address_of(peer: str) -> str:
+    """`10.0.0.1:1234` or `[::1]:1234` without the port."""
+    host, colon, port = peer.rpartition(":")
+    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
+        return host.strip("[]")
+    return peer
+
+
+def account_name(user_name: str) -> str | None:
+    """The name to look up for `alice`, `DOMAIN\\alice` or `alice@example.test`; None for what cannot be a name."""
+    name = user_name.rpartition("\\")[2]
+    # isprintable() rules out control characters and lone surrogates, which no directory can look up.
+    return name if 0 < len(name) <= _LONGEST_NAME and name.isprintable() else None
+
+
+class StoredHashVerifier:
+    """Checks NTLM proofs against the NT hashes of an `AccountSource`.
+
+    Whatever the reason of a refusal, the client learns the same and the same work was done; the log tells more.
+    """
+
+    def __init__(self, accounts: AccountSource, failures: FailureTracker) -> None:
+        self._accounts = accounts
+        self._failures = failures
+        self._decoy = os.urandom(16)
+
+    def verify(self, login: NtlmLogin) -> tuple[Identity, bytes]:
+        """See `NtlmVerifier.verify`."""
+        account = self._look_up(login)
+        password_hash = account.nt_hash if account is not None and account.nt_hash is not None else self._decoy
+        key = ntlm_crypto.ntowf_v2(password_hash, login.user_name, login.domain_name)
+        proof = ntlm_crypto.nt_proof_str(key, login.server_challenge, login.client_challenge)
+        proven = hmac.compare_digest(proof, login.nt_proof_str)
+        base_key = ntlm_crypto.session_base_key(key, proof)
+        address, name = address_of(login.peer), account.name if account is not None else login.user_name
+        reason = self._refusal(account, proven, name, address)
+        if reason is not None or account is None:
+            logger.warning("%s: logon of %.80r refused: %s", login.peer, login.user_name, reason)
+            raise SecurityError("logon refused")
+        self._failures.succeeded(name, address)
+        logger.info("%s: logon of %s from workstation %.80r", login.peer, account.name, login.workstation)
+        return Identity(account.name, account.domain), base_key
+
+    def _look_up(self, login: NtlmLogin) -> Account | None:
+        name = account_name(login.user_name)
+        try:
+            return self._accounts.account(name) if name is not None else None
+        except DirectoryError as error:
+            logger.error("%s: logon of %.80r: the directory failed: %s", login.peer, login.user_name, error)
+            raise SecurityError("logon refused") from error
+
+    def _refusal(self, account: Account | None, proven: bool, name: str, address: str) -> str | None:
+        """Why the logon is refused, for the log; None where it is not. Counts wrong guesses."""
+        wait = self._failures.wait(name, address)
+        if wait:
+            return f"too many failures from {address}, next try in {wait:.0f} s"
+        if account is None:
+            reason = "no such account"
+        elif account.nt_hash is None:
+            return "the directory has no NT hash of this account"
+        elif not proven:
+            reason = "wrong password"
+        elif not account.enabled:
+            return "the account is disabled"
+        else:
+            return None
+        wait = self._failures.failed(name, address)
+        return f"{reason}; next try in {wait:.0f} s" if wait else reason
+
+
+class LocalAuthenticator:
+    """An `Authenticator` (see `rpc.security`) over accounts whose NT hashes are known here."""
+
+    def __init__(
+        self,
+        accounts: AccountSource,
+        names: ServerNames,
+        *,
+        allow_anonymous: bool = False,
+        failures: FailureTracker | None = None,
+    ) -> None:
+        self._verifier = StoredHashVerifier(accounts, failures if failures is not None else FailureTracker())
+        self._names = names
+        self._allow_anonymous = allow_anonymous
+
+    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+        """A fresh context for NTLMSSP; None for every other mechanism."""
+        if auth_type != AuthType.NTLMSSP:
+            return None
+        return NtlmAcceptor(self._verifier, self._names, peer, allow_anonymous=self._allow_anonymous)
