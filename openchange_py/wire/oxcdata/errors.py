@@ -19,6 +19,7 @@ class ErrorCode(enum.IntEnum):
     StorageInsufficientMemory = 0x80030008
     StorageInvalidPointer = 0x80030009
     StorageReadFault = 0x8003001E
+    StreamSeekError = 0x80030019
     StorageLockViolation = 0x80030021
     StorageInvalidParameter = 0x80030057
     StreamSizeError = 0x80030070

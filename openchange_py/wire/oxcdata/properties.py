@@ -4,16 +4,19 @@ What a value of each type is in Python:
 
 | types | Python |
 |---|---|
-| Integer16, Integer32, Integer64, Currency, ErrorCode | int |
+| Integer16, Integer32, Currency | int, signed |
+| Integer64, ErrorCode | int, unsigned (an Integer64 is mostly an identifier) |
 | Floating32, Floating64, FloatingTime | float |
-| Boolean | bool |
+| Boolean | bool; what comes from the wire as neither 0 nor 1 stays that int |
 | String | str |
 | String8 | bytes, without the terminating zero, in a code page that the value does not tell |
 | Time | int: 100 ns since 1601-01-01 UTC |
 | Guid | uuid.UUID |
 | Binary, ServerId, Object | bytes |
+| Null | None |
+| Unspecified | `values.TypedPropertyValue` |
 | Restriction | a Restriction of `restrictions` |
-| RuleAction | `RuleAction` |
+| RuleAction | a `RuleAction` of `ruleactions` |
 | Multiple... | list of the above |
 """
 
@@ -21,7 +24,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
+
+from openchange_py.wire.codecs import Converted, u32
 
 PropertyValue: TypeAlias = Any
 
@@ -96,6 +101,9 @@ class PropertyTag(int):
     def __repr__(self) -> str:
         return f"<{self.name} 0x{self:08X}>"
 
+
+#: A property tag as a field of a structure.
+PropertyTag32 = Annotated[PropertyTag, Converted(u32, PropertyTag)]
 
 #: Properties of one object.
 PropertyMap: TypeAlias = dict[PropertyTag, PropertyValue]
