@@ -38,42 +38,24 @@ One request and one response per RopId, in the file of the document that defines
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self, TypeVar
 
 from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 from openchange_py.wire.codecs import U8, U16, U32, Bytes16, Codec, Counted, Fixed, Rest, Structure, structure, u8, u16
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyTag
-from openchange_py.wire.rop.context import HandleStates, MissingContext, RopContext
+from openchange_py.wire.oxcdata.rows import PropertyRow, read_row, write_row
+from openchange_py.wire.rop.context import HandleStates, RopContext
 from openchange_py.wire.rop.ids import RopId
-
-__all__ = [
-    "FAILURES",
-    "OPEN_HEADER",
-    "REQUESTS",
-    "REQUEST_HEADER",
-    "RESPONSES",
-    "RESPONSE_HEADER",
-    "MissingContext",
-    "PropertyTags16",
-    "Rop",
-    "RopContext",
-    "RopFailure",
-    "RopHandleRequest",
-    "RopOpenRequest",
-    "RopRequest",
-    "RopResponse",
-    "RopUnsolicited",
-    "rop_failure",
-    "rop_request",
-    "rop_response",
-]
 
 #: For `reader.fields(...)` and `writer.fixed(...)` of hand-written layouts, behind the RopId.
 REQUEST_HEADER: Final = struct.Struct("<BB")  # logon_id, input_handle_index
 OPEN_HEADER: Final = struct.Struct("<BBB")  # logon_id, input_handle_index, output_handle_index
 RESPONSE_HEADER: Final = struct.Struct("<BI")  # handle_index, return_value
+
+#: A cell takes a byte at least, except one of type Null, with which no table of sense is full.
+_CELLS_PER_BYTE: Final = 8
 
 _NAMES: Final = {int(member): member for member in RopId}
 _ERRORS: Final = {int(member): member for member in ErrorCode}
@@ -112,6 +94,9 @@ class Rop(Structure):
 @structure
 class RopRequest(Rop):
     """What every request has: [MS-OXCROPS] 2.2.2. Every subclass has at least an `input_handle_index`."""
+
+    #: The RopId of its response, which is its own except for RopGetMessageStatus.
+    response_id: ClassVar[int]
 
     logon_id: U8
 
@@ -185,13 +170,14 @@ P = TypeVar("P", bound=RopResponse | RopUnsolicited)
 F = TypeVar("F", bound=RopResponse)
 
 
-def rop_request(rop_id: RopId) -> Callable[[type[Q]], type[Q]]:
-    """Register the class as that ROP's request."""
+def rop_request(rop_id: RopId, answered_by: RopId | None = None) -> Callable[[type[Q]], type[Q]]:
+    """Register the class as that ROP's request. `answered_by`: the RopId of its response, where it is another one."""
 
     def register(cls: type[Q]) -> type[Q]:
         if rop_id in REQUESTS or not hasattr(cls, "input_handle_index"):
             raise TypeError(f"{cls.__name__}: {rop_id!r} is taken, or it has no input_handle_index")
         cls.rop_id = rop_id
+        cls.response_id = rop_id if answered_by is None else answered_by
         REQUESTS[int(rop_id)] = cls
         return cls
 
@@ -245,7 +231,8 @@ class TagsCodec(Codec):
             raise EncodeError(f"property tags: {error}") from error
 
 
-PropertyTags16 = Annotated[list[PropertyTag], TagsCodec(u16)]
+property_tags16: Final = TagsCodec(u16)
+PropertyTags16 = Annotated[list[PropertyTag], property_tags16]
 
 
 @rop_request(RopId.Release)
@@ -280,3 +267,33 @@ class RopBackoffResponse(RopUnsolicited):
     duration: U32
     backoff_rop_data: Annotated[list[BackoffRop], Counted(u8, BackoffRop)]
     additional_data: Bytes16
+
+
+def read_text(reader: Reader, unicode: int) -> str | bytes:
+    """A zero-terminated string: UTF-16LE (str) by a flag such as UseUnicodeStrings, otherwise 8-bit (bytes)."""
+    return reader.utf16() if unicode else reader.string8()
+
+
+def write_text(writer: Writer, unicode: int, value: str | bytes) -> None:
+    """What `read_text` reads. Raises `EncodeError` where flag and kind of string differ."""
+    if isinstance(value, str) != bool(unicode):
+        raise EncodeError(f"{value!r} does not agree with a Unicode flag of {unicode}")
+    if isinstance(value, str):
+        writer.utf16(value)
+    else:
+        writer.string8(value)
+
+
+def read_rows(reader: Reader, count: int, columns: Sequence[PropertyTag]) -> list[PropertyRow]:
+    """That many PropertyRows ([MS-OXCDATA] 2.8.1), one behind the other."""
+    if count * len(columns) > _CELLS_PER_BYTE * reader.remaining:
+        raise DecodeError(f"{count} rows of {len(columns)} columns in {reader.remaining} bytes", reader.pos)
+    return [read_row(reader, columns) for _ in range(reader.count(count, 1))]
+
+
+def write_rows(writer: Writer, rows: Sequence[PropertyRow], columns: Sequence[PropertyTag] | None) -> None:
+    """What `read_rows` reads. Raises `EncodeError` for rows whose columns nobody told."""
+    if columns is None and rows:
+        raise EncodeError("rows without their columns")
+    for row in rows:
+        write_row(writer, columns or (), row)

@@ -179,14 +179,14 @@ class _ResponseWalk:
         Where there is none, it may be one more response to the last one (a buffer packed by the server).
         """
         for index in range(self._next, len(self._requests)):
-            if self._requests[index].rop_id == rop_id:
+            request = self._requests[index]
+            if isinstance(request, RopRequest) and rop_id in (request.response_id, request.rop_id):
                 self._pass_releases(index)
                 self._next = index + 1
-                request = self._requests[index]
-                self._context.request = request if isinstance(request, RopRequest) else None
+                self._context.request = request
                 return
-        request_before = self._context.request
-        if request_before is not None and request_before.rop_id != rop_id:
+        before = self._context.request
+        if before is not None and before.response_id != rop_id:
             self._context.request = None
 
     def _pass_releases(self, end: int | None = None) -> None:
