@@ -1,4 +1,4 @@
-"""p_syntax_id_t (C706 12.6.3.1): an interface or transfer syntax in PDUs and verification trailers, and the known ones."""
+"""p_syntax_id_t (C706 12.6.3.1): an interface or transfer syntax in PDUs and trailers, and the known ones."""
 
 from __future__ import annotations
 

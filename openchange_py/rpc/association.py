@@ -1,0 +1,70 @@
+"""Association groups: the connections of one client that share context handles. C706 9.3, [MS-RPCE] 3.3.3.1.1.
+
+One `Session` per group and account: a context handle that one account opened is unknown to every other account,
+even where it guessed the group's id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+
+from openchange_py.rpc.call import Session
+from openchange_py.rpc.security import Identity
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class AssociationGroup:
+    """A group with its sessions. `connections` counts who is in it."""
+
+    group_id: int
+    transport: str
+    peer: str
+    connections: int = 0
+    sessions: dict[tuple[str, str], Session] = dataclasses.field(default_factory=dict)
+
+    def session(self, caller: Identity) -> Session:
+        """The session of an account in this group, made where there is none yet."""
+        key = (caller.domain.casefold(), caller.account.casefold())
+        session = self.sessions.get(key)
+        if session is None:
+            session = self.sessions[key] = Session(self.transport, self.peer)
+        return session
+
+
+class AssociationGroups:
+    """All groups of one server. Ids are random, so that they can't be guessed from one's own."""
+
+    def __init__(self, transport: str = "ncacn_ip_tcp") -> None:
+        self._transport = transport
+        self._groups: dict[int, AssociationGroup] = {}
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def join(self, group_id: int, peer: str) -> AssociationGroup | None:
+        """Join a group as one more connection; 0 makes a new one. None: no such group."""
+        if group_id:
+            group = self._groups.get(group_id)
+            if group is None:
+                return None
+        else:
+            group = AssociationGroup(self._free_id(), self._transport, peer)
+            self._groups[group.group_id] = group
+        group.connections += 1
+        return group
+
+    def leave(self, group: AssociationGroup) -> list[Session]:
+        """A connection left; the sessions that ended with it, which is all of them after the last connection."""
+        group.connections -= 1
+        if group.connections:
+            return []
+        self._groups.pop(group.group_id, None)
+        ended = list(group.sessions.values())
+        group.sessions.clear()
+        return ended
+
+    def _free_id(self) -> int:
+        while (group_id := 1 + secrets.randbelow(0xFFFFFFFE)) in self._groups:
+            pass
+        return group_id

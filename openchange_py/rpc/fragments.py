@@ -1,0 +1,107 @@
+"""Fragments: cutting the byte stream into PDUs, joining a call's fragments, cutting a stub into them.
+
+C706 12.6.3 (fragmentation), [MS-RPCE] 3.3.1.5.4 (fragment sizes).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import uuid
+from typing import Final
+
+from openchange_py.rpc.protection import Protection
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.pdu import HEADER_SIZE, Pfc, Request, Response
+
+#: What Windows and Samba offer for a TCP connection.
+DEFAULT_FRAGMENT: Final = 5840
+#: MustRecvFragSize of C706 12.6.3: every implementation can receive this much.
+SMALLEST_FRAGMENT: Final = 1432
+
+_LITTLE: Final = struct.Struct("<H")
+_BIG: Final = struct.Struct(">H")
+
+
+class Framer:
+    """Cuts a byte stream into PDUs by their fragment length. Holds at most one PDU and what came behind it."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Append what came from the network."""
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next whole PDU, or None while it is not all there; `DecodeError` where no PDU can be."""
+        buffer = self._buffer
+        if len(buffer) < HEADER_SIZE:
+            return None
+        length: int = (_LITTLE if buffer[4] & 0xF0 else _BIG).unpack_from(buffer, 8)[0]
+        if length < HEADER_SIZE:
+            raise DecodeError(f"fragment length {length}", 8)
+        if len(buffer) < length:
+            return None
+        if len(buffer) == length:
+            self._buffer = bytearray()
+            return bytes(buffer)
+        fragment = bytes(buffer[:length])
+        del buffer[:length]
+        return fragment
+
+
+@dataclasses.dataclass(slots=True)
+class Assembly:
+    """A call whose fragments are still coming."""
+
+    call_id: int
+    context_id: int
+    opnum: int
+    object_uuid: uuid.UUID | None
+    protection: Protection | None
+    parts: list[bytes] = dataclasses.field(default_factory=list)
+    size: int = 0
+
+    def add(self, stub: bytes, limit: int) -> bool:
+        """Append a fragment's stub; false where the call would become larger than `limit` bytes."""
+        self.size += len(stub)
+        if self.size > limit:
+            return False
+        if stub:
+            self.parts.append(stub)
+        return True
+
+    def stub(self) -> bytes:
+        """All fragments joined."""
+        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+
+
+def fragment_size(ours: int, theirs: int) -> int:
+    """The size both sides agree on, in bytes: the smaller one, but never below what all must accept."""
+    return max(min(ours, theirs), SMALLEST_FRAGMENT)
+
+
+def fragments_of(pdu: Request | Response, max_fragment: int, protection: Protection | None) -> bytes:
+    """The PDU cut into fragments of at most `max_fragment` bytes, each signed or sealed.
+
+    `pdu` has the whole stub and the flags of a whole call.
+    """
+    stub = pdu.stub
+    if protection is not None and not protection.protects:
+        protection = None
+    header = pdu.stub_offset
+    room = max_fragment - header if protection is None else protection.room(max_fragment, header)
+    if len(stub) <= room:
+        return pdu.pack() if protection is None else protection.protect(pdu)
+    others = pdu.flags & ~Pfc.WHOLE
+    sent = []
+    for start in range(0, len(stub), room):
+        part = stub[start : start + room]
+        last = Pfc.LAST_FRAG if start + room >= len(stub) else 0
+        flags = others | (Pfc.FIRST_FRAG if start == 0 else 0) | last
+        one = dataclasses.replace(pdu, stub=part, flags=flags, alloc_hint=len(stub) - start)
+        sent.append(one.pack() if protection is None else protection.protect(one))
+    return b"".join(sent)

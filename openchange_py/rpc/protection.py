@@ -1,0 +1,113 @@
+"""Signing and sealing the PDUs of one security context: [MS-RPCE] 3.3.1.5.2.2 and 2.2.2.11."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity, SecurityContext, SecurityError
+from openchange_py.wire.auth_trailer import AUTH_PAD_ALIGNMENT, SEC_TRAILER_SIZE, SecTrailer
+from openchange_py.wire.pdu import Fault, Request, Response
+
+#: The levels that a bind may ask for. CALL is PACKET on a connection, [MS-RPCE] 2.2.1.1.8.
+LEVELS: Final = {
+    2: AuthLevel.CONNECT,
+    3: AuthLevel.PACKET,
+    4: AuthLevel.PACKET,
+    5: AuthLevel.INTEGRITY,
+    6: AuthLevel.PRIVACY,
+}
+
+CallPdu = Request | Response | Fault
+
+
+class Protection:
+    """A security context as a connection uses it: its level, its id, and what every PDU needs for it."""
+
+    def __init__(
+        self, context: SecurityContext, auth_type: int, auth_level: int, context_id: int, *, header_signing: bool
+    ) -> None:
+        self.context = context
+        self.auth_type = auth_type
+        #: As it stands on the wire; `level` is what it means.
+        self.auth_level = auth_level
+        self.level = LEVELS[auth_level]
+        self.context_id = context_id
+        self.header_signing = header_signing
+        self._caller: Identity | None = None
+
+    @property
+    def protects(self) -> bool:
+        """Every PDU has a signature."""
+        return self.level >= AuthLevel.PACKET
+
+    @property
+    def caller(self) -> Identity:
+        """The authenticated peer with the level of its calls; anonymous before authentication completed."""
+        if self._caller is None:
+            if not self.context.complete:
+                return ANONYMOUS
+            self._caller = dataclasses.replace(self.context.identity or ANONYMOUS, level=self.level)
+        return self._caller
+
+    def matches(self, trailer: SecTrailer) -> bool:
+        """A sec_trailer of the peer belongs to this context."""
+        return (trailer.auth_type, trailer.auth_level, trailer.auth_context_id) == (
+            self.auth_type,
+            self.auth_level,
+            self.context_id,
+        )
+
+    def trailer(self, token: bytes, pad_length: int = 0) -> SecTrailer:
+        """A sec_trailer of this context."""
+        return SecTrailer(self.auth_type, self.auth_level, self.context_id, token, pad_length)
+
+    def room(self, max_fragment: int, header_size: int) -> int:
+        """How many stub bytes a fragment of `max_fragment` bytes can carry, padding considered."""
+        signature = self.context.signature_size(self.level)
+        room = max_fragment - header_size - SEC_TRAILER_SIZE - signature
+        return room // AUTH_PAD_ALIGNMENT * AUTH_PAD_ALIGNMENT
+
+    def protect(self, pdu: Request | Response) -> bytes:
+        """The PDU's bytes, its stub padded and signed or sealed."""
+        size = self.context.signature_size(self.level)
+        pad = -len(pdu.stub) % AUTH_PAD_ALIGNMENT
+        padded = pdu.stub + bytes(pad)
+        raw = dataclasses.replace(pdu, stub=padded, auth=self.trailer(bytes(size), pad)).pack()
+        body = pdu.stub_offset
+        after = len(raw) - size - SEC_TRAILER_SIZE
+        head, tail = raw[:body], raw[after : after + SEC_TRAILER_SIZE]
+        if self.level < AuthLevel.PRIVACY:
+            signature = self.context.sign(raw[: len(raw) - size] if self.header_signing else padded)
+        elif self.header_signing:
+            padded, signature = self.context.seal(head, padded, tail)
+        else:
+            padded, signature = self.context.seal(b"", padded, b"")
+        if len(signature) != size:
+            raise SecurityError(f"signature of {len(signature)} bytes where {size} were announced")
+        return head + padded + tail + signature
+
+    def unprotect(self, raw: bytes, pdu: CallPdu) -> bytes:
+        """The PDU's stub, verified and unsealed, without its padding; raises `SecurityError`."""
+        trailer = pdu.auth
+        if trailer is None:
+            if self.protects:
+                raise SecurityError("PDU without the protection that was negotiated")
+            return pdu.stub
+        if not self.matches(trailer):
+            raise SecurityError("PDU of another authentication type, level or context")
+        stub = self._verified(raw, pdu, trailer) if self.protects else pdu.stub
+        if trailer.auth_pad_length > len(stub):
+            raise SecurityError(f"{trailer.auth_pad_length} bytes of padding in a stub of {len(stub)}")
+        return stub[: len(stub) - trailer.auth_pad_length]
+
+    def _verified(self, raw: bytes, pdu: CallPdu, trailer: SecTrailer) -> bytes:
+        signature = trailer.auth_value
+        signed = len(raw) - len(signature)
+        if self.level < AuthLevel.PRIVACY:
+            self.context.verify(raw[:signed] if self.header_signing else pdu.stub, signature)
+            return pdu.stub
+        if not self.header_signing:
+            return self.context.unseal(b"", pdu.stub, b"", signature)
+        before, after = raw[: pdu.stub_offset], raw[signed - SEC_TRAILER_SIZE : signed]
+        return self.context.unseal(before, pdu.stub, after, signature)
