@@ -239,8 +239,10 @@ def structure(cls: type[S]) -> type[S]:
     """Make a slotted dataclass of `cls`, and compile `read` and `write` from its annotations."""
     # `read_in` is the `read` of a ROP whose layout depends on more than its own bytes.
     own = {"read": bool({"read", "read_in"} & cls.__dict__.keys()), "write": "write" in cls.__dict__}
+    # No fields of its own: the layout is the base's, which may be written by hand.
+    inherited = hasattr(cls, "__dataclass_fields__") and not cls.__dict__.get("__annotations__")
     made: Any = dataclasses.dataclass(slots=True)(cls)
-    if own["read"] and own["write"]:
+    if inherited or (own["read"] and own["write"]):
         return typing.cast("type[S]", made)
     fields = _layout(made)
     source, names = _compile(fields)
