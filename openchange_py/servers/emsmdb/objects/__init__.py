@@ -1,1 +1,1 @@
-"""objects."""
+"""Server objects: what a handle stands for. [MS-OXCROPS] 1.3.1."""

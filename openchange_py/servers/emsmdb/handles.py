@@ -1,0 +1,58 @@
+"""Server object handles: [MS-OXCROPS] 3.2.5.2. Each belongs to one session and means nothing to another."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from openchange_py.servers.emsmdb.objects.base import ServerObject
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
+
+#: What stands in a handle table where there is no object.
+NO_HANDLE = 0xFFFFFFFF
+
+#: Open objects that one session may hold; a client that forgets RopRelease is stopped here.
+MAXIMUM_OBJECTS = 16384
+
+K = TypeVar("K", bound=ServerObject)
+
+
+class HandleTable:
+    """The objects that a session has open, by handle."""
+
+    def __init__(self, maximum: int = MAXIMUM_OBJECTS) -> None:
+        self._objects: dict[int, ServerObject] = {}
+        self._next = 1
+        self._maximum = maximum
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def add(self, value: ServerObject) -> int:
+        """A fresh handle; `OutOfResources` past the limit."""
+        if len(self._objects) >= self._maximum:
+            raise MapiError(ErrorCode.OutOfResources, f"{self._maximum} objects are open in this session")
+        handle = self._next
+        self._next = handle % (NO_HANDLE - 1) + 1
+        while self._next in self._objects:
+            self._next = self._next % (NO_HANDLE - 1) + 1
+        self._objects[handle] = value
+        return handle
+
+    def find(self, handle: int, kind: type[K]) -> K:
+        """The object of a handle; `NullObject` where there is none, `NotSupported` where it's of another kind."""
+        value = self._objects.get(handle)
+        if value is None:
+            raise MapiError(ErrorCode.NullObject, f"no object has handle 0x{handle:08x}")
+        if not isinstance(value, kind):
+            raise MapiError(ErrorCode.NotSupported, f"a {type(value).__name__} can't do this")
+        return value
+
+    def release(self, handle: int) -> None:
+        """Close an object. A logon takes everything opened under it along."""
+        value = self._objects.pop(handle, None)
+        if value is not None and value.logon is value:
+            self._objects = {h: o for h, o in self._objects.items() if o.logon is not value}
+
+    def clear(self) -> None:
+        """Close everything."""
+        self._objects.clear()

@@ -1,0 +1,39 @@
+"""What all server objects have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
+
+if TYPE_CHECKING:
+    from openchange_py.servers.emsmdb.objects.logon import Logon
+
+
+class ServerObject:
+    """One open object of a session, opened under a logon."""
+
+    __slots__ = ("logon",)
+
+    def __init__(self, logon: Logon | None = None) -> None:
+        self.logon = logon
+
+    @property
+    def mailbox_logon(self) -> Logon:
+        """The logon that this object was opened under."""
+        assert self.logon is not None
+        return self.logon
+
+
+class PropertyObject(ServerObject):
+    """An object with properties: a logon, folder, message or attachment."""
+
+    __slots__ = ()
+
+    def properties(self, tags: Sequence[PropertyTag] | None = None) -> PropertyMap:
+        """Values by tag, computed ones too; `tags` says which are wanted where that saves work.
+
+        Texts are `str` under a String tag; a value too large for a row is a `store.base.Content`.
+        """
+        raise NotImplementedError

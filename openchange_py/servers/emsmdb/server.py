@@ -1,0 +1,183 @@
+"""The EMSMDB interface's calls: [MS-OXCRPC] 3.1.4. `processor` does what stands inside EcDoRpcExt2.
+
+Not done yet: EcDoConnect and EcDoRpc (clients up to Outlook 2002), push notifications (EcRRegisterPushNotification),
+the asynchronous interface. They answer the documented error or the fault for an unknown operation.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from openchange_py.addressbook.base import Directory, Entry, may_open_mailbox
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, execute
+from openchange_py.servers.emsmdb.session import EmsmdbSession
+from openchange_py.store.base import Store
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import NULL_HANDLE
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
+from openchange_py.wire.oxcrpc import (
+    EMSMDB,
+    EcDoConnectExRequest,
+    EcDoConnectExResponse,
+    EcDoDisconnectRequest,
+    EcDoDisconnectResponse,
+    EcDoRpcExt2Request,
+    EcDoRpcExt2Response,
+    EcDummyRpcRequest,
+    EcDummyRpcResponse,
+    EcRRegisterPushNotificationRequest,
+    EcRRegisterPushNotificationResponse,
+    RpcFlags,
+    wire_version,
+)
+from openchange_py.wire.rpcheaderext import HEADER_SIZE, extended_buffers, pack_payload
+
+logger = logging.getLogger(__name__)
+
+#: pcmsPollsMax, pcRetry and pcmsRetryDelay of EcDoConnectEx: what Exchange answers.
+_POLLS_MAX: Final = 60_000
+_RETRY_COUNT: Final = 6
+_RETRY_DELAY: Final = 10_000
+
+#: The server version that clients see. 14 (2010) makes clients use neither what came with 2013 nor what went with it.
+SERVER_VERSION: Final = wire_version(14, 0, 722, 0)
+
+#: Sessions that one association may have open; Outlook uses a handful.
+_MAXIMUM_SESSIONS: Final = 64
+
+
+class EmsmdbServer:
+    """The local server of the mailbox interface."""
+
+    name = "emsmdb"
+    interface = EMSMDB
+
+    def __init__(self, directory: Directory, store: Store, *, compress: bool = False) -> None:
+        self._directory = directory
+        self._store = store
+        self._compress = compress
+        self._methods: dict[type, Callable[[Call, Any], None]] = {
+            EcDoConnectExRequest: self._connect,
+            EcDoRpcExt2Request: self._rpc,
+            EcDoDisconnectRequest: self._disconnect,
+            EcDummyRpcRequest: self._dummy,
+            EcRRegisterPushNotificationRequest: self._register_push,
+        }
+
+    def call(self, call: Call) -> None:
+        """Answer one call. Runs in a worker thread, one call at a time per session."""
+        method = self._methods.get(type(call.request))
+        if method is None:
+            raise RpcFault(FaultStatus.OP_RANGE_ERROR, call.name)
+        method(call, call.request)
+
+    def end_session(self, session: Session) -> None:
+        """The client is gone: close what it left open."""
+        for value in list(session.handles.values()):
+            if isinstance(value, EmsmdbSession):
+                value.close()
+
+    def _connect(self, call: Call, request: EcDoConnectExRequest) -> None:
+        """EcDoConnectEx (opnum 10), 3.1.4.1."""
+        try:
+            caller, user = self._authorize(call, request.user_dn)
+        except MapiError as error:
+            logger.warning(
+                "%s: EcDoConnectEx as %r refused for %s: %s", call.session, request.user_dn, call.caller, error
+            )
+            call.response = EcDoConnectExResponse.failed(int(error.code))
+            return
+        if sum(isinstance(value, EmsmdbSession) for value in call.session.handles.values()) >= _MAXIMUM_SESSIONS:
+            call.response = EcDoConnectExResponse.failed(ErrorCode.TooManySessions)
+            return
+        session = EmsmdbSession(
+            self._directory,
+            self._store,
+            caller,
+            user,
+            code_page=request.cpid,
+            client_version=request.client_version,
+        )
+        handle = call.session.add_handle(session)
+        prefix, _, _ = user.legacy_exchange_dn.rpartition("/cn=")
+        logger.info("%s: %s connected as %s", call.session, call.caller, user.legacy_exchange_dn)
+        call.response = EcDoConnectExResponse(
+            handle,
+            _POLLS_MAX,
+            _RETRY_COUNT,
+            _RETRY_DELAY,
+            0,
+            f"{prefix}/cn=".encode("ascii", "replace"),
+            user.display_name.encode(session.codec, "replace"),
+            SERVER_VERSION,
+            request.client_version,
+            int(time.time()) & 0xFFFFFFFF,
+            b"",
+            ErrorCode.Success,
+        )
+
+    def _authorize(self, call: Call, user_dn: bytes) -> tuple[Entry, Entry]:
+        """The entries of the authenticated account and of the user whose DN it presents, if it may."""
+        if call.caller.is_anonymous:
+            raise MapiError(ErrorCode.AccessDenied, "not authenticated")
+        caller = self._directory.by_account(call.caller.account)
+        if caller is None:
+            raise MapiError(ErrorCode.AccessDenied, f"{call.caller} is not in the directory")
+        try:
+            user = self._directory.by_legacy_dn(user_dn.decode("utf-8"))
+        except UnicodeDecodeError:
+            user = None
+        if user is None:
+            raise MapiError(ErrorCode.UnknownUser, "no such DN")
+        if not may_open_mailbox(caller, user):
+            raise MapiError(ErrorCode.AccessDenied, "the DN is another user's")
+        return caller, user
+
+    def _rpc(self, call: Call, request: EcDoRpcExt2Request) -> None:
+        """EcDoRpcExt2 (opnum 11), 3.1.4.2."""
+        session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
+        started = time.monotonic()
+        try:
+            rgb_out = self._execute(session, request)
+        except MapiError as error:
+            logger.warning("%s: EcDoRpcExt2: %s", call.session, error)
+            call.response = EcDoRpcExt2Response.failed(request.cxh, int(error.code))
+            return
+        spent = int((time.monotonic() - started) * 1000)
+        call.response = EcDoRpcExt2Response(request.cxh, 0, rgb_out, b"", spent, ErrorCode.Success)
+
+    def _execute(self, session: EmsmdbSession, request: EcDoRpcExt2Request) -> bytes:
+        """Every payload of a chain is executed and answered by one of its own, while there is room."""
+        try:
+            payloads = [buffer.payload for buffer in extended_buffers(request.rgb_in)]
+        except DecodeError as error:
+            raise MapiError(ErrorCode.RpcFormat, str(error)) from error
+        compress = self._compress and not request.flags & RpcFlags.NoCompression
+        xor = not request.flags & RpcFlags.NoXorMagic
+        room, parts = request.out_size, []
+        for index, payload in enumerate(payloads):
+            answer = execute(session, payload, min(room - HEADER_SIZE, MAXIMUM_OUTPUT))
+            last = index == len(payloads) - 1
+            parts.append(pack_payload(answer, compress=compress, xor=xor, last=last))
+            room -= len(parts[-1])
+        return b"".join(parts)
+
+    def _disconnect(self, call: Call, request: EcDoDisconnectRequest) -> None:
+        """EcDoDisconnect (opnum 1), 3.1.4.3."""
+        session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
+        session.close()
+        call.session.drop_handle(request.cxh)
+        call.response = EcDoDisconnectResponse(NULL_HANDLE, ErrorCode.Success)
+
+    def _dummy(self, call: Call, request: EcDummyRpcRequest) -> None:
+        """EcDummyRpc (opnum 6), 3.1.4.6."""
+        call.response = EcDummyRpcResponse(ErrorCode.Success)
+
+    def _register_push(self, call: Call, request: EcRRegisterPushNotificationRequest) -> None:
+        """EcRRegisterPushNotification (opnum 4), 3.1.4.5: 2.2.4.1 lets a server that does not do it say so."""
+        call.session.find_handle(request.cxh, EmsmdbSession)
+        call.response = EcRRegisterPushNotificationResponse(request.cxh, 0, ErrorCode.NotSupported)
