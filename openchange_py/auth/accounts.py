@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth import ntlm_crypto
 from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, ServerNames
+from openchange_py.auth.spnego import SpnegoAcceptor
 from openchange_py.rpc.security import AuthType, Identity, SecurityContext, SecurityError
 
 logger = logging.getLogger(__name__)
@@ -194,7 +195,8 @@ class LocalAuthenticator:
         self._allow_anonymous = allow_anonymous
 
     def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
-        """A fresh context for NTLMSSP; None for every other mechanism."""
-        if auth_type != AuthType.NTLMSSP:
+        """A fresh context for NTLMSSP, bare or inside SPNEGO; None for every other mechanism."""
+        if auth_type not in (AuthType.NTLMSSP, AuthType.SPNEGO):
             return None
-        return NtlmAcceptor(self._verifier, self._names, peer, allow_anonymous=self._allow_anonymous)
+        ntlm = NtlmAcceptor(self._verifier, self._names, peer, allow_anonymous=self._allow_anonymous)
+        return ntlm if auth_type == AuthType.NTLMSSP else SpnegoAcceptor(ntlm)

@@ -7,6 +7,7 @@ Not done: checking the client's clock, and the SPN that the client names (MsvAvT
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import hmac
@@ -129,7 +130,7 @@ class NtlmVerifier(Protocol):
         ...
 
 
-class NtlmContext:
+class NtlmContext(abc.ABC):
     """What acceptor and initiator share: session security once the exchange is complete."""
 
     auth_type = AuthType.NTLMSSP
@@ -141,6 +142,10 @@ class NtlmContext:
         self.flags = NegotiateFlags(0)
         self._sending: Direction | None = None
         self._receiving: Direction | None = None
+
+    @abc.abstractmethod
+    def step(self, token: bytes) -> bytes:
+        """See `SecurityContext.step`."""
 
     def signature_size(self, level: AuthLevel) -> int:
         """16 bytes where PDUs are signed at all; CALL is carried as PACKET, and both as INTEGRITY."""
