@@ -85,7 +85,7 @@ def test_malformed_init(data: bytes) -> None:
         bytes.fromhex("a10c300aa0030a0101a0030a0101"),  # twice
         bytes.fromhex("a10c300aa2030401 61a0030a0101"),  # out of order
         bytes.fromhex("a1073005a4030a0101"),  # unknown element
-        bytes.fromhex("a1103010a10e060c2a868080808080808080807f"),  # an arc without end
+        bytes.fromhex("a1123010a10e060c2a868080808080808080807f"),  # an arc without end
         bytes.fromhex("a1083006a10406022a86"),  # half an arc
         bytes.fromhex("a1063004a1020600"),  # no arc
     ],
