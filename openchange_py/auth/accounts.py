@@ -130,9 +130,11 @@ class StoredHashVerifier:
     Whatever the reason of a refusal, the client learns the same and the same work was done; the log tells more.
     """
 
-    def __init__(self, accounts: AccountSource, failures: FailureTracker) -> None:
+    def __init__(self, accounts: AccountSource, failures: FailureTracker, workgroup: str = "") -> None:
         self._accounts = accounts
         self._failures = failures
+        #: The domain of accounts whose directory names none.
+        self._workgroup = workgroup
         self._decoy = os.urandom(16)
 
     def verify(self, login: NtlmLogin) -> tuple[Identity, bytes]:
@@ -150,7 +152,7 @@ class StoredHashVerifier:
             raise SecurityError("logon refused")
         self._failures.succeeded(name, address)
         logger.info("%s: logon of %s from workstation %.80r", login.peer, account.name, login.workstation)
-        return Identity(account.name, account.domain), base_key
+        return Identity(account.name, account.domain or self._workgroup), base_key
 
     def _look_up(self, login: NtlmLogin) -> Account | None:
         name = account_name(login.user_name)
@@ -190,7 +192,8 @@ class LocalAuthenticator:
         allow_anonymous: bool = False,
         failures: FailureTracker | None = None,
     ) -> None:
-        self._verifier = StoredHashVerifier(accounts, failures if failures is not None else FailureTracker())
+        failures = failures if failures is not None else FailureTracker()
+        self._verifier = StoredHashVerifier(accounts, failures, names.workgroup)
         self._names = names
         self._allow_anonymous = allow_anonymous
 

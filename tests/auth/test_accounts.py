@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.base import Account, DirectoryError
+from openchange_py.addressbook.accounts import exchange_attributes
+from openchange_py.addressbook.base import Account, DirectoryError, Organization
+from openchange_py.addressbook.embedded import EmbeddedDirectory
+from openchange_py.addressbook.migrate import upgrade
 from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator, account_name, address_of
 from openchange_py.auth.ntlm import NtlmAcceptor, NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import SpnegoAcceptor
-from openchange_py.rpc.security import AuthType, SecurityError
-from tests.auth.ntlm_parties import NAMES, PASSWORD, PEER, acceptor, authenticator
+from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityError
+from tests.auth.ntlm_parties import NAMES, PASSWORD, PEER, acceptor, authenticator, impacket_logon
 
 
 class Clock:
@@ -140,6 +145,29 @@ def test_mechanisms() -> None:
     assert isinstance(source.acceptor(AuthType.SPNEGO, PEER), SpnegoAcceptor)
     assert source.acceptor(AuthType.KERBEROS, PEER) is None
     assert source.acceptor(AuthType.NONE, PEER) is None
+
+
+def test_accounts_of_the_embedded_directory(tmp_path: Path) -> None:
+    """impacket logs on with a password that was set as `ocpy newuser` sets it; not with an old one, nor disabled."""
+    url = f"sqlite:///{tmp_path}/directory.db"
+    upgrade(url)
+    with contextlib.closing(EmbeddedDirectory(url)) as directory:
+        organization = Organization("Example", "First")
+        directory.provision(organization, "EXCH1")
+        attributes = exchange_attributes(organization, "EXCH1", "alice", "alice@example.test", "Alice")
+        entry = directory.create_entry("alice", attributes)
+        directory.set_password(entry, PASSWORD)
+        source = LocalAuthenticator(directory, NAMES)
+        for user in ("alice", "alice@example.test", "EXAMPLE\\Alice"):
+            server = acceptor(source)
+            token, _ = impacket_logon(server, user, PASSWORD)
+            server.step(token)
+            assert server.identity == Identity("alice", "EXAMPLE", AuthLevel.CONNECT)
+        directory.set_password(entry, "Another-1")
+        assert not log_on(source, "alice", PASSWORD)
+        assert log_on(source, "alice", "Another-1")
+        directory.set_enabled(entry, False)
+        assert not log_on(source, "alice", "Another-1")
 
 
 def test_a_directory_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
