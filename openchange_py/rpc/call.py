@@ -133,6 +133,26 @@ class Call:
         self._response = value
         self.reply = None
 
+    @property
+    def has_request_codec(self) -> bool:
+        """Whether `request` can be asked for at all."""
+        method = self.interface.methods.get(self.opnum)
+        return method is not None and method.request is not None
+
+    def answer(self, reply: bytes) -> None:
+        """Answer with the response's bytes, whatever was answered before."""
+        self.reply = reply
+        self._response = None
+
+    def forget_answer(self) -> None:
+        """As before anybody answered."""
+        self.reply = self._response = None
+
+    def replace_stub(self, stub: bytes) -> None:
+        """Another request, as bytes; what was decoded of the one before is forgotten."""
+        self.stub = stub
+        self._request = None
+
     def edited_request(self) -> None:
         """The decoded request was changed: make the stub from it."""
         if self._request is not None:

@@ -1,0 +1,102 @@
+"""The proxy of a configuration: modules, local servers and relay put together.
+
+servers = {"nspi": NspiServer(...), "rfr": RfrServer(...)}
+dispatcher = await assemble(settings, servers, directory)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from openchange_py.addressbook.base import Directory
+from openchange_py.config import declared
+from openchange_py.config.routes import Route, relay_credentials, routes
+from openchange_py.config.settings import Settings
+from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
+from openchange_py.proxy.hooks import Module
+from openchange_py.proxy.loading import load_modules
+from openchange_py.proxy.printing import Printer
+from openchange_py.proxy.relay import Connector, Relay
+from openchange_py.proxy.stack import ModuleStack
+from openchange_py.proxy.upstream import TcpConnector
+from openchange_py.rpc.security import AuthLevel
+from openchange_py.transports.epmapper_client import find_port
+from openchange_py.wire.ndr import RpcInterface
+from openchange_py.wire.oxabref import RFR
+from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EMSMDB
+from openchange_py.wire.oxnspi import NSPI
+
+logger = logging.getLogger(__name__)
+
+INTERFACES: Final[dict[str, RpcInterface]] = {
+    interface.name: interface for interface in (EMSMDB, ASYNCEMSMDB, NSPI, RFR)
+}
+
+
+async def assemble(
+    settings: Settings,
+    servers: Mapping[str, LocalServer],
+    directory: Directory,
+    *,
+    modules: Sequence[Module] | None = None,
+    connect: Connector | None = None,
+) -> Dispatcher:
+    """The dispatcher, its modules initialized. Logs what it is made of.
+
+    `servers` are the local servers by the name that the configuration calls them; those of one name may be
+    several, for several interfaces: `{"emsmdb": ..., "emsmdb/exchange_async_emsmdb": ...}`. `modules` and
+    `connect` are for tests. Raises `ConfigError`, `ModuleError`.
+    """
+    stack = ModuleStack(load_modules(settings) if modules is None else modules)
+    await stack.init(settings)
+    local: dict[str, LocalServer] = {}
+    relayed: dict[str, RpcInterface] = {}
+    for route in routes(settings):
+        if route.server is None:
+            relayed[route.interface] = INTERFACES[route.interface]
+        elif (server := _find_server(settings, route, servers)) is not None:
+            local[route.interface] = server
+        else:
+            continue
+        logger.info("%s: %s", route.interface, route)
+    binding = settings[declared.BINDING]
+    return Dispatcher(
+        local,
+        stack,
+        relayed=relayed,
+        relay=_relay(settings, directory, connect) if relayed else None,
+        minimum_levels=_minimum_levels(settings),
+        printer=Printer() if binding is not None and binding.print else None,
+        worker_threads=settings[declared.WORKER_THREADS],
+    )
+
+
+def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalServer]) -> LocalServer | None:
+    """The server that a route names. Only `exchange_async_emsmdb` may be without: clients can do without it."""
+    for key in (f"{route.server}/{route.interface}", str(route.server)):
+        server = servers.get(key)
+        if server is not None and server.interface.name == route.interface:
+            return server
+    if route.interface == declared.ASYNC_EMSMDB:
+        return None
+    fitting = sorted(name for name, server in servers.items() if server.interface.name == route.interface)
+    known = ", ".join(fitting) or "none"
+    raise settings.error(route.option, f"no local server {route.server!r} for {route.interface}; known: {known}")
+
+
+def _relay(settings: Settings, directory: Directory, connect: Connector | None) -> Relay:
+    if connect is None:
+        binding = settings[declared.BINDING]
+        assert binding is not None  # check_routes
+        credentials = relay_credentials(settings)
+        connect = TcpConnector(binding, credentials, find_port, settings[declared.CONNECT_TIMEOUT])
+    return Relay(connect, Authorizer(directory), timeout=settings[declared.RELAY_TIMEOUT])
+
+
+def _minimum_levels(settings: Settings) -> dict[str, AuthLevel]:
+    """Mail and address book as configured; the referral service for everybody who authenticated."""
+    level = settings[declared.MINIMUM_AUTH_LEVEL]
+    return {EMSMDB.name: level, ASYNCEMSMDB.name: level, NSPI.name: level, RFR.name: AuthLevel.CONNECT}

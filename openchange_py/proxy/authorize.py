@@ -1,0 +1,178 @@
+"""What a caller may have relayed with the relay's account.
+
+The upstream sees one account, whoever the caller is, and that account may open many mailboxes. So what the
+upstream would check, the relay checks: the user DN of EcDoConnectEx ([MS-OXCRPC] 3.1.4.1) and the mailbox of
+every RopLogon ([MS-OXCSTOR] 2.2.1.1.1) must be the caller's own or one that it was given full access to. Calls
+that could get around this are refused: those of clients before Outlook 2003, whose buffers nobody here checks,
+administrator privilege, and changes to the address book, which the account may be allowed and the caller not.
+What can't be read can't be checked, and is refused as well.
+
+Not done: logons to public folders are refused altogether; the sender of a submitted message is not compared
+with the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from openchange_py.addressbook.base import Directory
+from openchange_py.auth.identity import NotAuthorized, may_open, may_use_dn
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import RpcMessage
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcrpc import (
+    EcDoConnectExRequest,
+    EcDoConnectExResponse,
+    EcDoRpcExt2Request,
+    EcDoRpcExt2Response,
+    RpcFlags,
+)
+from openchange_py.wire.rop.base import RopFailure
+from openchange_py.wire.rop.buffer import RopBuffer
+from openchange_py.wire.rop.ids import RopId
+from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest
+from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
+
+logger = logging.getLogger(__name__)
+
+EC_DO_CONNECT_EX: Final = 10
+EC_DO_RPC_EXT2: Final = 11
+
+#: The calls that are relayed, by interface; every other one is refused.
+RELAYED_CALLS: Final[dict[str, frozenset[int]]] = {
+    # EcDoDisconnect, EcRRegisterPushNotification, EcDummyRpc, EcDoConnectEx, EcDoRpcExt2, EcDoAsyncConnectEx
+    "exchange_emsmdb": frozenset({1, 4, 6, EC_DO_CONNECT_EX, EC_DO_RPC_EXT2, 14}),
+    "exchange_async_emsmdb": frozenset({0}),
+    # All but NspiModProps (11), NspiModLinkAtt (14) and the reserved ones: what reads.
+    "exchange_nsp": frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 18, 19, 20}),
+    "exchange_ds_rfr": frozenset({0, 1}),
+}
+
+#: ulFlags of EcDoConnectEx: the client wants to be an administrator.
+_ADMIN_CONNECT: Final = 0x00000001
+_REFUSED_OPEN_FLAGS: Final = OpenFlags.UseAdminPrivilege | OpenFlags.TakeOwnership | OpenFlags.Public
+#: ulIcxrLink of EcDoConnectEx: no link to another session.
+_NO_LINK: Final = 0xFFFFFFFF
+
+
+class Authorizer:
+    """Checks calls before they are relayed, against the directory that callers and upstream share."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        #: Which account an upstream session index (16 bits) was given to: [MS-OXCRPC] 3.1.4.1, piCxr.
+        self._session_owners: dict[int, str] = {}
+
+    async def authorize(self, call: Call) -> RpcMessage | None:
+        """None where the call may be relayed, otherwise the response that refuses it.
+
+        Raises `RpcFault` (access denied) where there is no better way to say no, `DecodeError` for a bad stub.
+        """
+        if call.caller.is_anonymous:
+            raise _denied(call, "not authenticated")
+        if call.opnum not in RELAYED_CALLS.get(call.interface.name, ()):
+            raise _denied(call, "not relayed with specified credentials")
+        if call.interface.name == "exchange_emsmdb":
+            if call.opnum == EC_DO_CONNECT_EX:
+                return await self._authorize_connect(call)
+            if call.opnum == EC_DO_RPC_EXT2:
+                return await self._authorize_rops(call)
+        return None
+
+    def learn(self, call: Call, reply: bytes) -> None:
+        """Keep what a relayed response tells: whose an upstream session is."""
+        if call.interface.name != "exchange_emsmdb" or call.opnum != EC_DO_CONNECT_EX:
+            return
+        try:
+            response = EcDoConnectExResponse.unpack(reply)
+        except DecodeError as error:
+            logger.warning("%s: response to EcDoConnectEx: %s", call.session, error)
+            return
+        if not response.cxh.is_null:
+            self._session_owners[response.icxr] = call.caller.account.casefold()
+
+    async def _authorize_connect(self, call: Call) -> RpcMessage | None:
+        """EcDoConnectEx. Always read anew from the stub, because it is the stub that is relayed."""
+        request = EcDoConnectExRequest.unpack(call.stub)
+        try:
+            if request.flags & _ADMIN_CONNECT:
+                raise NotAuthorized(f"{call.caller} asks for administrator privilege")
+            link = request.icxr_link
+            if link != _NO_LINK and self._session_owners.get(link) != call.caller.account.casefold():
+                raise NotAuthorized(f"{call.caller} asks to be linked to session {link}, which is another's")
+            dn = _text_of(request.user_dn)
+            await asyncio.to_thread(may_use_dn, self._directory, call.caller, dn)
+        except NotAuthorized as error:
+            logger.warning("%s: EcDoConnectEx refused: %s", call.session, error)
+            return EcDoConnectExResponse.failed(ErrorCode.AccessDenied)
+        return None
+
+    async def _authorize_rops(self, call: Call) -> RpcMessage | None:
+        """EcDoRpcExt2: every RopLogon in it."""
+        request = EcDoRpcExt2Request.unpack(call.stub)
+        try:
+            buffers = [_read_rops(payload) for payload in unpack_payloads(request.rgb_in) if _may_log_on(payload)]
+        except DecodeError as error:
+            logger.warning("%s: EcDoRpcExt2 of %s refused: %s", call.session, call.caller, error)
+            return EcDoRpcExt2Response.failed(request.cxh, ErrorCode.RpcFormat)
+        for buffer in buffers:
+            for rop in buffer.rops:
+                if isinstance(rop, RopLogonRequest) and not await self._may_log_on(call, rop):
+                    return _refused_logon(call, request, rop)
+        return None
+
+    async def _may_log_on(self, call: Call, logon: RopLogonRequest) -> bool:
+        try:
+            if not logon.logon_flags & LogonFlags.Private or logon.open_flags & OpenFlags.Public:
+                raise NotAuthorized(f"{call.caller} asks for public folders")
+            if logon.open_flags & _REFUSED_OPEN_FLAGS:
+                raise NotAuthorized(f"{call.caller} asks for administrator privilege")
+            dn = _text_of(logon.essdn.removesuffix(b"\0"))
+            await asyncio.to_thread(may_open, self._directory, call.caller, dn)
+        except NotAuthorized as error:
+            logger.warning("%s: RopLogon refused: %s", call.session, error)
+            return False
+        return True
+
+
+def _may_log_on(payload: bytes) -> bool:
+    """Whether RopLogon's RopId occurs at all: what is relayed most has none, and need not be read."""
+    return RopId.Logon in payload
+
+
+def _read_rops(payload: bytes) -> RopBuffer:
+    """A buffer that may hold a RopLogon; `DecodeError` where one might be in what can't be read."""
+    buffer = RopBuffer.unpack_request(payload)
+    if RopId.Logon in buffer.tail:
+        raise DecodeError(f"an unknown ROP 0x{buffer.tail[0]:02X}, and perhaps a RopLogon behind it")
+    return buffer
+
+
+def _refused_logon(call: Call, request: EcDoRpcExt2Request, logon: RopLogonRequest) -> RpcMessage:
+    """A RopLogon that failed; a fault where other ROPs came with it, whose responses are not ours to make up."""
+    payloads = unpack_payloads(request.rgb_in)
+    buffer = RopBuffer.unpack_request(payloads[0])
+    if len(payloads) != 1 or len(buffer.rops) != 1 or buffer.tail:
+        raise _denied(call, "a RopLogon that is not allowed, among other ROPs")
+    failure = RopFailure(logon.output_handle_index, ErrorCode.LoginPermission, RopId.Logon)
+    xor = not request.flags & RpcFlags.NoXorMagic
+    rgb_out = pack_payload(RopBuffer([failure], buffer.handles).pack(), xor=xor)
+    return EcDoRpcExt2Response(request.cxh, 0, rgb_out, b"", 0, ErrorCode.Success)
+
+
+def _text_of(dn: bytes) -> str:
+    """A DN as text. One that two readers might read differently is nobody's."""
+    if b"\0" in dn:
+        raise NotAuthorized(f"the DN {dn!r} holds a zero byte")
+    try:
+        return dn.decode("ascii")
+    except UnicodeDecodeError:
+        raise NotAuthorized(f"the DN {dn!r} is not ASCII") from None
+
+
+def _denied(call: Call, reason: str) -> RpcFault:
+    logger.warning("%s: %s of %s refused: %s", call.session, call.name, call.caller, reason)
+    return RpcFault(FaultStatus.ACCESS_DENIED, reason)

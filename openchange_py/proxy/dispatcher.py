@@ -1,0 +1,213 @@
+"""The dispatcher: every call goes through the modules to a local server or to the relay.
+
+Calls of one session are handled one at a time, in the order in which they came, save those of
+`exchange_async_emsmdb`, which wait for events while the session's other calls go on. A local server handles
+a whole call in a worker thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+from openchange_py.proxy.printing import Printer
+from openchange_py.proxy.stack import MAXIMUM_AHEAD, InterfaceHooks, ModuleStack
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.security import AuthLevel
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import RpcInterface
+
+logger = logging.getLogger(__name__)
+
+#: Interfaces whose calls wait for something, beside the session's other calls: [MS-OXCRPC] 3.3.4.1.
+WAITING_INTERFACES: Final = frozenset({"exchange_async_emsmdb"})
+
+
+class LocalServer(Protocol):
+    """What answers an interface on this machine. Plain synchronous code, called in a worker thread."""
+
+    @property
+    def name(self) -> str:
+        """The name that the configuration knows it by."""
+
+    @property
+    def interface(self) -> RpcInterface:
+        """The interface that it answers."""
+
+    def call(self, call: Call) -> None:
+        """Set `call.response` or `call.reply`, or raise `RpcFault`. One call at a time per session."""
+
+    def end_session(self, session: Session) -> None:
+        """The session ended; its handles are still there."""
+
+
+class CallRelay(Protocol):
+    """What relays calls to another server."""
+
+    async def call(self, call: Call) -> None:
+        """Have the call answered; raises `RpcFault`."""
+
+    async def end_session(self, session: Session) -> None:
+        """Close what was opened for the session, calls in flight too."""
+
+
+class Dispatcher:
+    """What transports hand their calls to (a `CallHandler`).
+
+    `servers` are the local servers by interface name, `relayed` the interfaces that go to `relay`.
+    `minimum_levels` is the protection that an interface's calls must have at least.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, LocalServer],
+        stack: ModuleStack | None = None,
+        *,
+        relayed: Mapping[str, RpcInterface] | None = None,
+        relay: CallRelay | None = None,
+        minimum_levels: Mapping[str, AuthLevel] | None = None,
+        printer: Printer | None = None,
+        worker_threads: int = 8,
+    ) -> None:
+        self._servers = dict(servers)
+        self._relayed = dict(relayed or {})
+        if self._relayed and relay is None:
+            raise ValueError(f"nothing to relay {', '.join(self._relayed)} to")
+        self._relay = relay
+        self.stack = stack or ModuleStack()
+        self._minimum_levels = dict(minimum_levels or {})
+        self._printer = printer
+        self._workers = ThreadPoolExecutor(worker_threads, "server")
+
+    def interfaces(self) -> list[RpcInterface]:
+        """The interfaces that are served, local ones first."""
+        return [*(server.interface for server in self._servers.values()), *self._relayed.values()]
+
+    async def handle(self, call: Call) -> bytes:
+        """The response stub; raises `RpcFault`."""
+        self._check_level(call)
+        if self.waits(call):
+            return await self._handle(call)
+        async with self._turn(call.session):
+            return await self._handle(call)
+
+    async def unbind(self, session: Session) -> None:
+        """The session ended: close its upstream connections, then tell modules and servers."""
+        if self._relay is not None:
+            await self._guarded("relay", self._relay.end_session(session))
+        # A worker may still be at the session's last call.
+        async with self._turn(session):
+            await self.stack.unbind(session)
+            for server in dict.fromkeys(self._servers.values()):
+                await self._guarded(server.name, self._in_worker(server.end_session, session))
+
+    def close(self) -> None:
+        """No more calls; those in workers are finished."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def waits(self, call: Call) -> bool:
+        """Whether the call waits for something to happen, and must not hold up the session's other calls."""
+        return call.interface.name in WAITING_INTERFACES
+
+    def minimum_level(self, interface: RpcInterface) -> AuthLevel:
+        """The protection that calls of an interface must have at least."""
+        return self._minimum_levels.get(interface.name, AuthLevel.NONE)
+
+    def _turn(self, session: Session) -> asyncio.Lock:
+        """What makes a session's calls wait for each other. Not `session.lock`, which transports may hold."""
+        turn = session.state.setdefault(self, asyncio.Lock())
+        assert isinstance(turn, asyncio.Lock)
+        return turn
+
+    def _check_level(self, call: Call) -> None:
+        minimum = self.minimum_level(call.interface)
+        if call.caller.level < minimum:
+            levels = f"level {call.caller.level.name.lower()}, {minimum.name.lower()} is demanded"
+            logger.warning("%s: %s of %s refused: %s", call.session, call.name, call.caller, levels)
+            raise RpcFault(FaultStatus.ACCESS_DENIED, "authentication level too low")
+
+    async def _handle(self, call: Call) -> bytes:
+        """All of a call's way, and what becomes of everything that goes wrong on it."""
+        hooks = self.stack.hooks(call.interface.name)
+        try:
+            await hooks.request_side(call)
+            await self._dispatch(call, hooks)
+            await hooks.response_side(call)
+            return call.reply_bytes()
+        except RpcFault as fault:
+            logger.debug("%s: %s: %s", call.session, call.name, fault)
+            raise
+        except DecodeError as error:
+            logger.warning("%s: %s: bad stub: %s", call.session, call.name, error)
+            raise RpcFault(FaultStatus.BAD_STUB_DATA, str(error)) from error
+        except Exception as error:
+            logger.exception("%s: %s failed", call.session, call.name)
+            raise RpcFault(FaultStatus.UNSPECIFIED, "internal error") from error
+
+    async def _dispatch(self, call: Call, hooks: InterfaceHooks) -> None:
+        for _ in range(MAXIMUM_AHEAD):
+            call.ahead = False
+            await hooks.dispatch_side(call)
+            if not call.norelay:
+                await self._answer(call)
+            if not call.ahead:
+                return
+        raise RpcFault(FaultStatus.UNSPECIFIED, f"a module dispatched ahead {MAXIMUM_AHEAD} times")
+
+    async def _answer(self, call: Call) -> None:
+        """By the local server or the relay, with the `print` flag to the log as well."""
+        call.forget_answer()
+        if self._printer is None:
+            await self._answer_unseen(call)
+            return
+        self._printer.print_request(call)
+        try:
+            await self._answer_unseen(call)
+        except RpcFault as fault:
+            self._printer.print_fault(call, fault)
+            raise
+        self._printer.print_response(call)
+
+    async def _answer_unseen(self, call: Call) -> None:
+        server = self._servers.get(call.interface.name)
+        if server is not None:
+            await self._in_worker(_answer_locally, server, call)
+        elif call.interface.name in self._relayed and self._relay is not None:
+            await self._relay.call(call)
+        else:
+            raise RpcFault(FaultStatus.UNKNOWN_INTERFACE, call.interface.name)
+
+    async def _in_worker(self, function: Callable[..., None], *arguments: object) -> None:
+        """Run in a worker thread.
+
+        A thread can't be cancelled. Who cancels this waits for the thread all the same, because the session's
+        lock, which the caller holds, must not be given up while the thread works.
+        """
+        work = asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                try:
+                    await asyncio.wait([work])
+                except asyncio.CancelledError:
+                    continue
+            if not work.cancelled():
+                work.exception()
+            raise
+
+    async def _guarded(self, who: str, ending: Awaitable[None]) -> None:
+        """One part's clean-up, which must not keep the other parts from theirs."""
+        try:
+            await ending
+        except Exception:
+            logger.exception("%s failed at the end of a session", who)
+
+
+def _answer_locally(server: LocalServer, call: Call) -> None:
+    """In the worker thread: decoding, the server's work, and encoding."""
+    server.call(call)
+    call.reply_bytes()

@@ -1,0 +1,78 @@
+"""What a module is: one class, in one file, with methods named after the hooks it wants.
+
+A hook that a module does not override costs nothing: the stack never calls it, and decodes nothing for it.
+Every hook may be a plain function or a coroutine function; a plain one runs on the event loop and must be
+quick. `openchange_py/proxy/modules/dummy.py` is the module to copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, ClassVar
+
+from openchange_py.config.options import Option
+from openchange_py.config.settings import Settings
+from openchange_py.rpc.call import Call, Session
+
+#: `Module.endpoint` of a module that wants the calls of every interface.
+ANY = "any"
+
+Result = Awaitable[None] | None
+
+
+class Module:
+    """One module. The stack makes one object of it, which sees the calls of all clients.
+
+    What a module keeps per client goes into `call.session.state`, under the module itself as key.
+    A hook that raises `RpcFault` answers the call with that fault; any other exception is logged with the
+    module's name, and the call, that call alone, is answered with a fault.
+    """
+
+    #: The name in `dcerpc_mapiproxy:modules`, and in front of its options: `mpm_NAME:option`.
+    name: ClassVar[str] = ""
+    #: One line for the log at start.
+    description: ClassVar[str] = ""
+    #: The interface whose calls it wants (`exchange_emsmdb`), or `ANY`.
+    endpoint: ClassVar[str] = ANY
+    #: Its options, each declared once; their names begin with `mpm_NAME:`.
+    options: ClassVar[Sequence[Option[Any]]] = ()
+
+    def init(self, settings: Settings) -> Result:
+        """Once, before the first call. Raise to keep the server from starting with a half-working module."""
+        return None
+
+    def ndr_pull(self, call: Call) -> Result:
+        """The request came in and nobody decoded it yet: `call.stub`. Replace it with `call.replace_stub(...)`."""
+        return None
+
+    def pull(self, call: Call) -> Result:
+        """The request, decoded: `call.request`. After editing it in place call `call.edited_request()`.
+
+        Not called for a call that the project has no codec for. A stub that doesn't decode is answered with
+        a fault before this hook, so that nothing gets past a module that checks requests.
+        """
+        return None
+
+    def dispatch(self, call: Call) -> Result:
+        """In front of local server and relay.
+
+        With `call.norelay = True` and `call.response` filled in, the module answers itself. With
+        `call.ahead = True` the call is dispatched, its response goes to nobody, and this hook is called again
+        with that response in `call.response`; the request may be another one by then.
+        """
+        return None
+
+    def ndr_push(self, call: Call) -> Result:
+        """The response, still bytes: `call.reply`. Replace it with `call.answer(...)`. Not called for faults."""
+        return None
+
+    def push(self, call: Call) -> Result:
+        """The response, decoded: `call.response`. After editing it in place call `call.edited_response()`.
+
+        Not called where there is no codec, or where the response doesn't decode (which is logged).
+        """
+        return None
+
+    def unbind(self, session: Session) -> Result:
+        """The client's session ended, however it ended. Called for every session, of whatever interface."""
+        return None

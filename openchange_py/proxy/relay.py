@@ -1,0 +1,197 @@
+"""The relay: calls go to another server and their responses come back as they are.
+
+Each client session has its own association upstream: one connection per interface that it uses, opened with
+its first call, all in one association group, so that the context handles of one connection are good on the
+others. Connections of one client session share it. Handles are passed through; a client may use only those
+that its own session was given, because upstream all sessions come from one account.
+
+Not done yet: server names in responses (EcDoConnectEx's DN prefix) are passed on as the upstream says them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.handles import handle_given, handle_taken, makes_handle
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.transports.tcp_client import ConnectionLost
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import ContextHandle, RpcInterface
+
+logger = logging.getLogger(__name__)
+
+#: Connections per interface that one session may have; only calls that wait use more than one.
+MAXIMUM_CONNECTIONS: Final = 16
+_CLOSE_SECONDS: Final = 5.0
+
+
+class UpstreamClient(Protocol):
+    """One connection to the upstream, bound to one interface; `RpcClient` is one. One call at a time."""
+
+    @property
+    def connected(self) -> bool:
+        """Calls can be made."""
+
+    @property
+    def assoc_group(self) -> int:
+        """The association group's id there."""
+
+    async def call(self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None) -> bytes:
+        """The response stub; raises `RpcFault`, `ConnectionLost`."""
+
+    async def close(self) -> None:
+        """Close the connection; a call in flight raises `ConnectionLost`."""
+
+
+#: Opens a connection for an interface, in an association group (0: a new one). Raises `ConnectionLost`.
+Connector = Callable[[RpcInterface, int], Awaitable[UpstreamClient]]
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Association:
+    """What one client session has open upstream."""
+
+    group: int = 0
+    handles: set[ContextHandle] = dataclasses.field(default_factory=set)
+    idle: dict[str, list[UpstreamClient]] = dataclasses.field(default_factory=dict)
+    busy: list[tuple[str, UpstreamClient]] = dataclasses.field(default_factory=list)
+    #: Only one connection at a time is opened: the first tells the group of the others.
+    opening: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    ended: bool = False
+
+    def all_clients(self) -> list[UpstreamClient]:
+        return [*(client for clients in self.idle.values() for client in clients), *(c for _, c in self.busy)]
+
+    def forget_lost(self) -> None:
+        """Without its last connection the group is gone there, and its handles with it."""
+        for interface, clients in self.idle.items():
+            self.idle[interface] = [client for client in clients if client.connected]
+        if not any(client.connected for client in self.all_clients()):
+            self.group = 0
+            self.handles.clear()
+
+
+class Relay:
+    """Relays calls through connections that `connect` opens.
+
+    `authorizer` decides what a caller may do with the account that the relay uses. `timeout` is seconds per call.
+    """
+
+    def __init__(self, connect: Connector, authorizer: Authorizer, *, timeout: float = 600.0) -> None:
+        self._connect = connect
+        self._authorizer = authorizer
+        self._timeout = timeout
+
+    async def call(self, call: Call) -> None:
+        """Have the call answered upstream; raises `RpcFault`, also the upstream's own, unchanged."""
+        association = self._association(call.session)
+        association.forget_lost()
+        taken = handle_taken(call.interface.name, call.opnum, call.stub)
+        if taken is not None and taken not in association.handles:
+            logger.warning("%s: %s of %s with a foreign context handle", call.session, call.name, call.caller)
+            raise RpcFault(FaultStatus.CONTEXT_MISMATCH, "not a context handle of this session")
+        refusal = await self._authorizer.authorize(call)
+        if refusal is not None:
+            call.response = refusal
+            return
+        reply = await self._call_upstream(association, call)
+        self._learn(association, call, taken, reply)
+        call.answer(reply)
+
+    async def end_session(self, session: Session) -> None:
+        """Close what was opened for the session."""
+        association = session.state.get(self)
+        if not isinstance(association, _Association):
+            session.state[self] = _Association(ended=True)
+            return
+        association.ended = True
+        for client in association.all_clients():
+            await _close(client)
+        association.idle.clear()
+
+    def _association(self, session: Session) -> _Association:
+        association = session.state.setdefault(self, _Association())
+        assert isinstance(association, _Association)
+        if association.ended:
+            raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
+        return association
+
+    async def _call_upstream(self, association: _Association, call: Call) -> bytes:
+        name = call.interface.name
+        client = await self._take(association, call)
+        association.busy.append((name, client))
+        answered = False
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await client.call(call.opnum, call.stub, call.object_uuid)
+            answered = True
+        except RpcFault as fault:
+            answered = True
+            logger.info("%s: the upstream answers %s with %s", call.session, call.name, fault)
+            raise
+        except (ConnectionLost, TimeoutError) as error:
+            logger.warning("%s: %s was lost upstream: %s", call.session, call.name, error or "no answer in time")
+            raise RpcFault(FaultStatus.CALL_FAILED, "the server relayed to did not answer") from error
+        finally:
+            association.busy.remove((name, client))
+            if answered and client.connected and not association.ended:
+                association.idle.setdefault(name, []).append(client)
+            else:
+                # An answer that comes too late must not be taken for the next call's.
+                await _close(client)
+                association.forget_lost()
+        return reply
+
+    async def _take(self, association: _Association, call: Call) -> UpstreamClient:
+        """An idle connection for the call's interface, or a new one."""
+        idle = association.idle.get(call.interface.name, [])
+        while idle:
+            client = idle.pop()
+            if client.connected:
+                return client
+        if sum(name == call.interface.name for name, _ in association.busy) >= MAXIMUM_CONNECTIONS:
+            raise RpcFault(FaultStatus.SERVER_TOO_BUSY, "too many calls wait upstream")
+        async with association.opening:
+            return await self._open(association, call)
+
+    async def _open(self, association: _Association, call: Call) -> UpstreamClient:
+        try:
+            client = await self._connect(call.interface, association.group)
+        except ConnectionLost as error:
+            logger.warning("%s: no upstream connection for %s: %s", call.session, call.interface.name, error)
+            raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the server relayed to can't be reached") from error
+        if association.ended:
+            await _close(client)
+            raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
+        association.group = client.assoc_group
+        logger.info("%s: upstream connection for %s of %s", call.session, call.interface.name, call.caller)
+        return client
+
+    def _learn(self, association: _Association, call: Call, taken: ContextHandle | None, reply: bytes) -> None:
+        """Keep the handles that the upstream gave, forget those that it ended."""
+        self._authorizer.learn(call, reply)
+        try:
+            given = handle_given(call.interface.name, call.opnum, reply)
+        except DecodeError as error:
+            logger.warning("%s: response to %s without its context handle: %s", call.session, call.name, error)
+            return
+        if given is None:
+            return
+        if taken not in (None, given) and not makes_handle(call.interface.name, call.opnum):
+            association.handles -= {taken}
+        if not given.is_null:
+            association.handles.add(given)
+
+
+async def _close(client: UpstreamClient) -> None:
+    """Close a connection, but don't wait long for an upstream that reads nothing any more."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
