@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from typing import Final
 
 from openchange_py.rpc.call import Session
 from openchange_py.rpc.security import Identity
+
+#: Key in `Session.state`: the address of ours that the client reached (without port).
+LOCAL_ADDRESS: Final = "local_address"
 
 
 @dataclasses.dataclass(eq=False, slots=True)

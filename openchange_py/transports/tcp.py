@@ -1,0 +1,168 @@
+"""The TCP server, ncacn_ip_tcp: [MS-RPCE] 2.1.1.1.
+
+    server = TcpServer(handler, authenticator, minimum_level=lambda interface: AuthLevel.CONNECT)
+    host, port = await server.start("127.0.0.1", 0)
+    ...
+    await server.stop()
+
+One instance offers the interfaces of its handler, and `mgmt`, on its own endpoint. `tcp_connection.py` is one
+client's connection; `tcp_client.py` is the other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from openchange_py.rpc.association import AssociationGroups
+from openchange_py.rpc.call import Call, CallHandler, Session
+from openchange_py.rpc.connection import DEFAULT_CALL_LIMIT
+from openchange_py.rpc.interface import MinimumLevel, OfferedInterfaces
+from openchange_py.rpc.mgmt import MgmtServer, Statistics
+from openchange_py.rpc.security import Authenticator, AuthLevel
+from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
+from openchange_py.transports.tcp_connection import ServerConnection
+from openchange_py.wire.mgmt import MGMT
+from openchange_py.wire.ndr import RpcInterface
+
+__all__ = ["ConnectionLost", "RpcClient", "TcpLimits", "TcpServer"]
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TcpLimits:
+    """What one server instance grants its clients."""
+
+    #: Connections at a time; one more is closed at once.
+    connections: int = 2000
+    #: From connecting to the end of the bind and its authentication.
+    handshake_seconds: float = 30.0
+    #: Silence of a connection that nobody authenticated on.
+    anonymous_idle_seconds: float = 120.0
+    #: Silence of an authenticated connection.
+    idle_seconds: float = 4 * 3600.0
+    #: What a client may leave unread of its answers.
+    write_seconds: float = 120.0
+    #: How long `stop` waits for calls in flight.
+    stop_seconds: float = 10.0
+    #: Bytes of all fragments of one call.
+    call_size: int = DEFAULT_CALL_LIMIT
+    #: Requests of one connection that wait for their turn before its socket is no longer read.
+    queued_calls: int = 4
+
+
+def no_minimum(interface: RpcInterface) -> AuthLevel:
+    """The minimum authentication level of interfaces that anybody may call."""
+    return AuthLevel.NONE
+
+
+def never_waits(call: Call) -> bool:
+    """No call waits for something to happen."""
+    return False
+
+
+class TcpServer:
+    """Turns connections into calls of `handler`, and what it answers into responses.
+
+    `minimum_level` tells an interface's lowest authentication level; a call below it is denied. `waits` tells of a
+    call that it only waits for something to happen (EcDoAsyncWaitEx): it does not hold up the other calls of its
+    session, of which otherwise one at a time is handled.
+    """
+
+    def __init__(
+        self,
+        handler: CallHandler,
+        authenticator: Authenticator | None = None,
+        *,
+        limits: TcpLimits | None = None,
+        minimum_level: MinimumLevel = no_minimum,
+        waits: Callable[[Call], bool] = never_waits,
+        groups: AssociationGroups | None = None,
+    ) -> None:
+        self.handler = handler
+        self.authenticator = authenticator
+        self.limits = limits or TcpLimits()
+        self.minimum_level = minimum_level
+        self.waits = waits
+        self.groups = groups or AssociationGroups()
+        self.statistics = Statistics()
+        own = handler.interfaces()
+        self.mgmt = MgmtServer(own, self.statistics)
+        self.interfaces = OfferedInterfaces([*own, MGMT])
+        self.endpoint = ""
+        self._numbers = itertools.count(1)
+        self._connections: set[ServerConnection] = set()
+        self._server: asyncio.Server | None = None
+        self._stopping = False
+        self._gone = asyncio.Event()
+
+    async def start(self, host: str = "", port: int = 0, *, sock: socket.socket | None = None) -> tuple[str, int]:
+        """Listen, on `sock` where it is given; the bound address and port. Port 0 takes a free one."""
+        loop = asyncio.get_running_loop()
+        if sock is not None:
+            self._server = await loop.create_server(self._connection, sock=sock, backlog=512)
+        else:
+            self._server = await loop.create_server(self._connection, host or None, port, backlog=512)
+        bound = self._server.sockets[0].getsockname()
+        self.endpoint = str(bound[1])
+        names = ", ".join(interface.name for interface in self.interfaces)
+        _log.info("listening on %s port %s: %s", bound[0], bound[1], names)
+        return str(bound[0]), int(bound[1])
+
+    async def stop(self) -> None:
+        """Listen no more, let calls in flight finish for up to `stop_seconds`, close all connections."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_gone(), self.limits.stop_seconds)
+        for connection in list(self._connections):
+            _log.warning("%s did not finish its call in time", connection)
+            connection.abort()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_gone(), 1.0)
+
+    async def handle(self, call: Call) -> bytes:
+        """Answer one call: `mgmt` here, everything else by the handler."""
+        if call.interface is MGMT:
+            self.mgmt.call(call)
+            return call.reply_bytes()
+        return await self.handler.handle(call)
+
+    async def end(self, session: Session) -> None:
+        """A session's last connection is gone."""
+        try:
+            await self.handler.unbind(session)
+        except Exception:
+            _log.exception("%s: error while it was ended", session)
+
+    def admit(self, connection: ServerConnection) -> bool:
+        """Take a new connection in; false where it must be closed."""
+        if self._stopping or len(self._connections) >= self.limits.connections:
+            _log.warning("%s refused: %d connections are open", connection, len(self._connections))
+            return False
+        self._connections.add(connection)
+        return True
+
+    def release(self, connection: ServerConnection) -> None:
+        """A connection is gone, its last call finished and its sessions ended."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._gone.set()
+
+    def _connection(self) -> ServerConnection:
+        return ServerConnection(self, next(self._numbers))
+
+    async def _all_gone(self) -> None:
+        while self._connections:
+            self._gone.clear()
+            await self._gone.wait()

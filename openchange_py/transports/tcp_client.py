@@ -1,0 +1,278 @@
+"""The TCP client: one connection toward a server, for the relay and for `ocpy client`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import Final, Self, cast
+
+from openchange_py.rpc.call import RpcFault
+from openchange_py.rpc.connection import DEFAULT_CALL_LIMIT
+from openchange_py.rpc.events import (
+    AuthTokenReceived,
+    BindCompleted,
+    BindRejected,
+    ConnectionEnded,
+    Event,
+    FaultReceived,
+    ResponseReceived,
+)
+from openchange_py.rpc.initiator import Initiator
+from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
+from openchange_py.transports.tasks import spawn
+from openchange_py.wire.ndr import RpcInterface, SyntaxId
+from openchange_py.wire.pdu import BindNakReason, ContextResult, PresentationResult, ProviderReason
+
+_log: Final = logging.getLogger(__name__)
+
+
+class ConnectionLost(ConnectionError):
+    """The connection to the server ended, or never came to be; a call in flight may have been executed or not."""
+
+
+class BindError(ConnectionLost):
+    """The server refused the bind, an interface, or the credentials."""
+
+
+class RpcClient(asyncio.Protocol):
+    """A bound connection. Calls are made one after the other, in the order in which they were asked for.
+
+        client = await RpcClient.connect("127.0.0.1", port, EMSMDB, context=context, level=AuthLevel.PRIVACY)
+        stub = await client.call(11, request.pack())
+        await client.close()
+
+    `assoc_group` and `peer` tell what the server gave and where it is.
+    """
+
+    def __init__(self, initiator: Initiator, *, call_timeout: float | None = None) -> None:
+        self._initiator = initiator
+        self._call_timeout = call_timeout
+        self._transport: asyncio.Transport | None = None
+        self._contexts: dict[SyntaxId, int] = {}
+        self._turn = asyncio.Lock()
+        self._answer: asyncio.Future[bytes | tuple[PresentationResult, ...]] | None = None
+        self._lost: ConnectionLost | None = None
+        self._gone = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.peer = "?"
+
+    @classmethod
+    async def connect(
+        cls,
+        host: str,
+        port: int,
+        interface: RpcInterface | SyntaxId,
+        *,
+        context: SecurityContext | None = None,
+        level: AuthLevel = AuthLevel.NONE,
+        assoc_group: int = 0,
+        connect_timeout: float = 30.0,
+        call_timeout: float | None = None,
+        call_limit: int = DEFAULT_CALL_LIMIT,
+    ) -> Self:
+        """Connect, authenticate and bind `interface`.
+
+        `context` (an initiator) is needed where `level` is above NONE. `connect_timeout` is for all of that,
+        `call_timeout` the default for a call; both in seconds. Raises `ConnectionLost`, of which `BindError` where the
+        server answered and refused.
+        """
+        if (context is None) is not (level == AuthLevel.NONE):
+            raise ValueError("a security context and a level above NONE belong together")
+        initiator = Initiator(context, level, assoc_group=assoc_group, call_limit=call_limit)
+        client = cls(initiator, call_timeout=call_timeout)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(connect_timeout):
+                await loop.create_connection(lambda: client, host, port)
+                await client._bind(interface, context)
+        except TimeoutError:
+            client._abort(f"{host}:{port} did not answer within {connect_timeout:g} s")
+            raise client._loss() from None
+        except ConnectionLost:
+            client._abort("bind failed")
+            raise
+        except OSError as error:
+            raise ConnectionLost(f"{host}:{port}: {error}") from error
+        except BaseException:
+            client._abort("connecting was given up")
+            raise
+        return client
+
+    @property
+    def assoc_group(self) -> int:
+        """The association group that the server put this connection into."""
+        return self._initiator.assoc_group
+
+    @property
+    def connected(self) -> bool:
+        """Calls can be made."""
+        return self._lost is None and self._transport is not None
+
+    async def call(
+        self,
+        opnum: int,
+        stub: bytes,
+        object_uuid: uuid.UUID | None = None,
+        *,
+        interface: RpcInterface | SyntaxId | None = None,
+        call_timeout: float | None = None,
+    ) -> bytes:
+        """The response stub. Raises `RpcFault` for a fault, `ConnectionLost` where the connection ends before.
+
+        `interface` other than the one connected with is negotiated with its first call. A call that takes longer
+        than `call_timeout`, or is cancelled, takes the connection with it: its answer could come any time later.
+        """
+        seconds = call_timeout or self._call_timeout
+        async with self._turn:
+            try:
+                async with asyncio.timeout(seconds):
+                    context_id = 0 if interface is None else await self._context_id(interface)
+                    return await self._exchange(context_id, opnum, stub, object_uuid)
+            except TimeoutError:
+                self._abort(f"no answer within {seconds:g} s")
+                raise self._loss() from None
+            except asyncio.CancelledError:
+                self._abort("a call was cancelled")
+                raise
+
+    async def alter_context(self, interface: RpcInterface | SyntaxId) -> None:
+        """Negotiate one more interface; `BindError` where the server does not offer it."""
+        async with self._turn:
+            await self._context_id(interface)
+
+    async def close(self) -> None:
+        """Close the connection; a call in flight fails."""
+        if self._transport is not None:
+            self._lost = self._lost or ConnectionLost(f"{self.peer}: closed here")
+            self._transport.close()
+            await self._gone.wait()
+
+    # Exchanges: one at a time
+
+    async def _bind(self, interface: RpcInterface | SyntaxId, context: SecurityContext | None) -> None:
+        syntax, token = _syntax(interface), b""
+        if context is not None:
+            try:
+                token = await asyncio.get_running_loop().run_in_executor(None, context.step, b"")
+            except SecurityError as error:
+                raise BindError(f"{self.peer}: authentication failed: {error}") from error
+        self._accept(syntax, 0, await self._answered(self._initiator.send_bind([syntax], token)))
+
+    async def _context_id(self, interface: RpcInterface | SyntaxId) -> int:
+        syntax = _syntax(interface)
+        known = self._contexts.get(syntax)
+        if known is None:
+            self._check()
+            known = len(self._contexts)
+            self._accept(syntax, known, await self._answered(self._initiator.send_alter_context(syntax, known)))
+        return known
+
+    def _accept(self, syntax: SyntaxId, context_id: int, results: bytes | tuple[PresentationResult, ...]) -> None:
+        assert not isinstance(results, bytes)
+        result = results[0]
+        if result.result != ContextResult.ACCEPTANCE:
+            reason = {int(r): r.name for r in ProviderReason}.get(result.reason, str(result.reason))
+            raise BindError(f"{self.peer}: interface {syntax} was not accepted: {reason}")
+        self._contexts[syntax] = context_id
+
+    async def _exchange(self, context_id: int, opnum: int, stub: bytes, object_uuid: uuid.UUID | None) -> bytes:
+        self._check()
+        _, data = self._initiator.send_request(context_id, opnum, stub, object_uuid)
+        answer = await self._answered(data)
+        assert isinstance(answer, bytes)
+        return answer
+
+    async def _answered(self, data: bytes) -> bytes | tuple[PresentationResult, ...]:
+        self._check()
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.write(data)
+            await self._writable.wait()
+            return await self._answer
+        finally:
+            self._answer = None
+
+    def _check(self) -> None:
+        if self._lost is not None or self._transport is None:
+            raise self._loss()
+
+    def _loss(self) -> ConnectionLost:
+        known = self._lost
+        return type(known)(str(known)) if known is not None else ConnectionLost(f"{self.peer}: not connected")
+
+    # The socket's events
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports follow asyncio.Transport without being one.
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
+
+    def data_received(self, data: bytes) -> None:
+        self._take(self._initiator.receive_data(data))
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(ConnectionLost(f"{self.peer}: connection lost{f': {exc}' if exc else ''}"))
+        self._writable.set()
+        self._gone.set()
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, ResponseReceived):
+                self._resolve(event.stub)
+            elif isinstance(event, FaultReceived):
+                self._reject(RpcFault(event.status, f"from {self.peer}"))
+            elif isinstance(event, BindCompleted):
+                self._resolve(event.results)
+            elif isinstance(event, AuthTokenReceived):
+                spawn(self._step(event), f"authentication at {self.peer}")
+            elif isinstance(event, BindRejected):
+                name = {int(r): r.name for r in BindNakReason}.get(event.reason, str(event.reason))
+                self._fail(BindError(f"{self.peer}: bind refused: {name}"))
+            elif isinstance(event, ConnectionEnded):
+                self._abort(event.reason)
+        data = self._initiator.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    async def _step(self, event: AuthTokenReceived) -> None:
+        outcome: bytes | SecurityError
+        try:
+            outcome = await asyncio.get_running_loop().run_in_executor(None, event.context.step, event.token)
+        except SecurityError as error:
+            outcome = error
+        except Exception as error:
+            _log.exception("%s: authentication failed", self.peer)
+            outcome = SecurityError(repr(error))
+        if self._lost is None:
+            self._take(self._initiator.auth_result(outcome))
+
+    def _resolve(self, answer: bytes | tuple[PresentationResult, ...]) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
+
+    def _reject(self, error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    def _fail(self, error: ConnectionLost) -> None:
+        self._lost = self._lost or error
+        self._reject(self._loss())
+
+    def _abort(self, reason: str) -> None:
+        self._fail(ConnectionLost(f"{self.peer}: {reason}"))
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _syntax(interface: RpcInterface | SyntaxId) -> SyntaxId:
+    return interface.syntax if isinstance(interface, RpcInterface) else interface
