@@ -55,7 +55,7 @@ OPEN_HEADER: Final = struct.Struct("<BBB")  # logon_id, input_handle_index, outp
 RESPONSE_HEADER: Final = struct.Struct("<BI")  # handle_index, return_value
 
 #: A cell takes a byte at least, except one of type Null, with which no table of sense is full.
-_CELLS_PER_BYTE: Final = 8
+CELLS_PER_BYTE: Final = 8
 
 _NAMES: Final = {int(member): member for member in RopId}
 _ERRORS: Final = {int(member): member for member in ErrorCode}
@@ -286,7 +286,7 @@ def write_text(writer: Writer, unicode: int, value: str | bytes) -> None:
 
 def read_rows(reader: Reader, count: int, columns: Sequence[PropertyTag]) -> list[PropertyRow]:
     """That many PropertyRows ([MS-OXCDATA] 2.8.1), one behind the other."""
-    if count * len(columns) > _CELLS_PER_BYTE * reader.remaining:
+    if count * len(columns) > CELLS_PER_BYTE * reader.remaining:
         raise DecodeError(f"{count} rows of {len(columns)} columns in {reader.remaining} bytes", reader.pos)
     return [read_row(reader, columns) for _ in range(reader.count(count, 1))]
 

@@ -15,6 +15,7 @@ from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.oxcdata.recipients import RecipientRow
 from openchange_py.wire.oxcdata.typedstring import TypedString
 from openchange_py.wire.rop.base import (
+    CELLS_PER_BYTE,
     REQUEST_HEADER,
     RESPONSE_HEADER,
     RopHandleRequest,
@@ -75,7 +76,8 @@ def _write_sized(writer: Writer, row: RecipientRow) -> None:
 
 def _read_sized(reader: Reader, size: int, columns: Sequence[PropertyTag]) -> RecipientRow:
     inner = reader.sub(size)
-    row = RecipientRow.read_with(inner, columns)
+    # Cells of type Null take no bytes: without a limit a few bytes could ask for millions of them.
+    row = RecipientRow.read_with(inner, columns[: CELLS_PER_BYTE * size])
     inner.expect_end()
     return row
 
