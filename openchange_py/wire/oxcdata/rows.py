@@ -162,5 +162,9 @@ def write_row(writer: Writer, tags: Sequence[int], row: PropertyRow) -> None:
         raise EncodeError(f"{len(row.values)} values for {len(tags)} columns")
     writer.u8(1 if row.flagged else 0)
     write = write_flagged if row.flagged else write_value
-    for tag, cell in zip(tags, row.values, strict=True):
-        write(writer, tag & 0xFFFF, cell)
+    tag = 0
+    try:
+        for tag, cell in zip(tags, row.values, strict=True):
+            write(writer, tag & 0xFFFF, cell)
+    except EncodeError as error:
+        raise EncodeError(f"{PropertyTag(tag).name}: {error}") from error
