@@ -1,1 +1,1 @@
-"""cli."""
+"""The `ocpy` command: one file per subcommand. The only place that wires concrete classes together."""

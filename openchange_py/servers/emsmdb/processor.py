@@ -6,16 +6,26 @@ before its first ROP runs (ecRpcFormat).
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
-from typing import Final
+import struct
+from typing import Final, get_type_hints
 
 from openchange_py.servers.emsmdb.registry import HANDLERS, RopCall
 from openchange_py.servers.emsmdb.session import EmsmdbSession
 from openchange_py.store.base import NoSuchObject, StoreError
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
-from openchange_py.wire.rop.base import Rop, RopBufferTooSmallResponse, RopFailure, RopReleaseRequest, RopRequest
+from openchange_py.wire.rop.base import (
+    RESPONSES,
+    Rop,
+    RopBufferTooSmallResponse,
+    RopFailure,
+    RopReleaseRequest,
+    RopRequest,
+    RopResponse,
+)
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
 
@@ -30,8 +40,6 @@ for _document in DOCUMENTS:
 MAXIMUM_OUTPUT: Final = 0x8000
 
 _HANDLE_SIZE: Final = 4
-#: RopId, handle index and ReturnValue.
-_FAILURE_SIZE: Final = 6
 #: RopBufferTooSmall's RopId and SizeNeeded.
 _TOO_SMALL_HEADER: Final = 3
 #: RopSize.
@@ -59,32 +67,40 @@ def execute(session: EmsmdbSession, payload: bytes, maximum: int) -> bytes:
 
 
 class _Execution:
-    """One buffer's way through its handlers."""
+    """One buffer's way through its handlers.
+
+    While ROPs are left, so much room is kept back that RopBufferTooSmall can always give them back.
+    """
 
     def __init__(self, session: EmsmdbSession, request: RopBuffer, maximum: int) -> None:
         self._session = session
         self._rops = request.rops
         self._handles = list(request.handles)
-        self._responses: list[Rop] = []
-        self._space = maximum - _FRAME - _HANDLE_SIZE * len(self._handles)
+        self._responses: list[bytes] = []
+        self._used = _FRAME + _HANDLE_SIZE * len(self._handles)
+        self._maximum = maximum
 
     def run(self) -> bytes:
+        requests = [rop.pack() for rop in self._rops]
+        left = sum(map(len, requests))
         for index, rop in enumerate(self._rops):
             assert isinstance(rop, RopRequest)
-            response = self._run(rop)
+            left -= len(requests[index])
+            space = self._maximum - self._used - (_TOO_SMALL_HEADER + left if left else 0)
+            response = self._run(rop, space)
             if response is None:
                 continue
-            size = len(response.pack())
-            if size > self._space:
-                self._too_small(index, size, rop)
+            packed = response.pack()
+            if len(packed) > space:
+                self._too_small(rop, len(packed), b"".join(requests[index:]))
                 break
-            self._space -= size
-            self._responses.append(response)
-        return RopBuffer(self._responses, self._handles).pack()
+            self._used += len(packed)
+            self._responses.append(packed)
+        return self._buffer()
 
-    def _run(self, rop: RopRequest) -> Rop | None:
+    def _run(self, rop: RopRequest, space: int) -> Rop | None:
         """One ROP's response; None for RopRelease, which has none."""
-        call = RopCall(self._session, self._handles, self._space)
+        call = RopCall(self._session, self._handles, space)
         if isinstance(rop, RopReleaseRequest):
             call.close(rop.input_handle_index)
             return None
@@ -104,17 +120,39 @@ class _Execution:
             logger.exception("%s failed", RopId(rop.rop_id).name)
             code, reason = ErrorCode.GeneralFailure, "unexpected"
         logger.debug("%s: 0x%08x %s", RopId(rop.rop_id).name, code, reason)
-        return RopFailure(response_handle_index(rop), code, rop.rop_id)
+        return failure(rop, code)
 
-    def _too_small(self, index: int, size: int, rop: RopRequest) -> None:
-        """End with RopBufferTooSmall ([MS-OXCROPS] 2.2.15.1), and undo what the response would have told."""
+    def _too_small(self, rop: RopRequest, size: int, rest: bytes) -> None:
+        """End with RopBufferTooSmall ([MS-OXCROPS] 2.2.15.1 and 3.2.4.3), and undo what the response would have told.
+
+        Where the first response does not fit the largest buffer there is, nothing helps: `BufferTooSmall`.
+        """
         opened = getattr(rop, "output_handle_index", None)
         if opened is not None:
             RopCall(self._session, self._handles, 0).close(opened)
-        rest = b"".join(rop.pack() for rop in self._rops[index:])
-        if _TOO_SMALL_HEADER + len(rest) > self._space:
-            raise MapiError(ErrorCode.BufferTooSmall, f"a response of {size} bytes, room for {self._space}")
-        self._responses.append(RopBufferTooSmallResponse(min(size, 0xFFFF), rest))
+        needed = self._used + size
+        answer = RopBufferTooSmallResponse(min(needed, 0xFFFF), rest).pack()
+        hopeless = not self._responses and needed > MAXIMUM_OUTPUT
+        if hopeless or self._used + len(answer) > self._maximum:
+            raise MapiError(ErrorCode.BufferTooSmall, f"{needed} bytes are needed, {self._maximum} are there")
+        self._responses.append(answer)
+
+    def _buffer(self) -> bytes:
+        """RopSize, the responses, the handle table."""
+        rops = b"".join(self._responses)
+        layout = f"<H{len(rops)}s{len(self._handles)}I"
+        return struct.pack(layout, _FRAME + len(rops), rops, *self._handles)
+
+
+def failure(request: RopRequest, code: int) -> RopResponse:
+    """The response of a ROP that failed: it ends after the ReturnValue, or has its fields all the same, as zeros."""
+    kind = RESPONSES.get(request.rop_id)
+    index = response_handle_index(request)
+    if kind is None or not issubclass(kind, RopResponse) or kind.success_only:
+        return RopFailure(index, code, request.rop_id)
+    names = [field.name for field in dataclasses.fields(kind)][2:]
+    hints = get_type_hints(kind)
+    return kind(index, code, *(hints[name]() for name in names))
 
 
 def response_handle_index(request: RopRequest) -> int:

@@ -6,7 +6,7 @@ a tag without type, and never more than its buffer holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from openchange_py.store.base import Content
@@ -19,15 +19,14 @@ from openchange_py.wire.oxcdata.values import TypedPropertyValue
 TABLE_TEXT: Final = 255
 TABLE_BYTES: Final = 510
 
-_TOO_LARGE: Final = PropertyError(ErrorCode.OutOfMemory)
+#: NotEnoughMemory: the client opens the value as a stream.
+TOO_LARGE: Final = PropertyError(ErrorCode.OutOfMemory)
 
 _OF_UNICODE: Final = {
     PropertyType.String8: PropertyType.String,
     PropertyType.MultipleString8: PropertyType.MultipleString,
 }
 _TO_8_BIT: Final = {unicode: narrow for narrow, unicode in _OF_UNICODE.items()}
-
-Convert = Callable[[PropertyMap], PropertyValue]
 
 
 def is_content(value: object) -> bool:
@@ -85,7 +84,7 @@ class ValueReader:
         if value is None:
             return NOT_FOUND
         value = self._sized(value, kind if stored is None else stored)
-        if stored is None or value is _TOO_LARGE:
+        if stored is None or value is TOO_LARGE:
             return value
         return narrow(value, self._codec)
 
@@ -110,15 +109,15 @@ class ValueReader:
         if self._shorten:
             return _shortened(value)
         if self._limit and value_size(value) > self._limit:
-            return _TOO_LARGE
+            return TOO_LARGE
         return value
 
     def _of_content(self, content: Content, kind: int) -> PropertyValue:
         if not self._shorten:
-            return _TOO_LARGE if not self._limit or content.size > self._limit else _whole(content, kind)
+            return TOO_LARGE if not self._limit or content.size > self._limit else _whole(content, kind)
         if kind == PropertyType.String:
             return content.read(0, 2 * TABLE_TEXT).decode("utf-16-le", "replace")
-        return content.read(0, TABLE_BYTES) if kind == PropertyType.Binary else _TOO_LARGE
+        return content.read(0, TABLE_BYTES) if kind == PropertyType.Binary else TOO_LARGE
 
 
 def _whole(content: Content, kind: int) -> PropertyValue:
@@ -132,8 +131,3 @@ def _shortened(value: PropertyValue) -> PropertyValue:
     if isinstance(value, bytes):
         return value if len(value) <= TABLE_BYTES else value[:TABLE_BYTES]
     return value
-
-
-def natural_tags(properties: PropertyMap, tags: Sequence[PropertyTag] | None = None) -> list[PropertyTag]:
-    """All tags of an object, in order of their numbers, for RopGetPropertiesList and -All."""
-    return sorted(properties if tags is None else tags)

@@ -1,0 +1,95 @@
+"""`ocpy`: finds the subcommand, and turns what goes wrong into one line and an exit code.
+
+Exit codes: 0 done, 1 could not be done (the line on standard error says why), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Final
+
+import click
+
+from openchange_py import __version__
+from openchange_py.addressbook.base import DirectoryError
+from openchange_py.cli.settings import CONFIGURATION
+from openchange_py.config import ConfigError
+from openchange_py.store.base import StoreError
+
+#: Subcommands and the modules they live in; a module is imported when its command is run or described.
+COMMANDS: Final = {
+    "access": "access",
+    "client": "client",
+    "completion": "completion",
+    "import": "import_",
+    "newuser": "newuser",
+    "provision": "provision",
+    "serve": "serve",
+    "testparm": "testparm",
+}
+
+#: Errors whose text is meant for the person at the terminal.
+EXPECTED: Final[tuple[type[BaseException], ...]] = (ConfigError, DirectoryError, StoreError, OSError)
+
+
+class LazyGroup(click.Group):
+    """Imports a subcommand only when it is needed, so that `ocpy --help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"openchange_py.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", "-V", prog_name="ocpy")
+@click.option("-c", "--config", "config", metavar="FILE", default=None, help="The smb.conf to use, for every command.")
+@click.option("-v", "--verbose", count=True, help="Log more to standard error; twice for everything.")
+@click.pass_context
+def ocpy(ctx: click.Context, config: str | None, verbose: int) -> None:
+    """A server and proxy for the Exchange RPC protocols: mailboxes and address book for Outlook and other MAPI clients.
+
+    \b
+    To set up a server of your own:
+      ocpy provision                    directory, organization and database
+      ocpy newuser --create alice --mail alice@example.test
+      ocpy newuser --mailbox alice
+      ocpy testparm                     what would be served, and from where
+      ocpy serve                        in the foreground
+
+    The configuration is an smb.conf, /etc/openchange-py/smb.conf unless -c or the environment variable OCPY_CONFIG
+    names another one.
+    """
+    ctx.meta[CONFIGURATION] = config
+    level = logging.WARNING - 10 * min(verbose, 2)
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    try:
+        status = ocpy.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        print("ocpy: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except EXPECTED as error:
+        print(f"ocpy: error: {describe(error)}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def describe(error: BaseException) -> str:
+    """An expected error in words; an operating system's one with the file it is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

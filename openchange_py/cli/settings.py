@@ -1,0 +1,78 @@
+"""What several commands have in common: the configuration, and passwords that never stand on the command line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from openchange_py.config import DEFAULT_PATH, ConfigError, Settings, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Where the main command keeps its own -c for the subcommands.
+CONFIGURATION: Final = "openchange_py.configuration"
+
+_ENVIRONMENT: Final = "OCPY_CONFIG"
+
+
+def configuration_path(ctx: click.Context, config: str | None) -> Path:
+    """The subcommand's -c, the main command's, the environment's, or the default."""
+    return Path(config or ctx.meta.get(CONFIGURATION) or os.environ.get(_ENVIRONMENT) or DEFAULT_PATH)
+
+
+def load_settings(path: Path) -> Settings:
+    """The checked settings of a file, with the options of every installed module; warnings go to standard error."""
+    from openchange_py.proxy.loading import installed_options
+
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such configuration; -c names another one, setup/smb.conf.* are samples")
+    settings = load(path, installed_options())
+    for warning in settings.warnings:
+        click.echo(f"ocpy: warning: {warning}", err=True)
+    return settings
+
+
+def with_settings(function: F) -> F:
+    """Give the command a -c option, and the loaded `Settings` as its first argument."""
+
+    @click.option("-c", "--config", metavar="FILE", default=None, help="The smb.conf to use.")
+    @click.pass_context
+    @functools.wraps(function)
+    def command(ctx: click.Context, /, *args: Any, config: str | None, **kwargs: Any) -> Any:
+        return function(load_settings(configuration_path(ctx, config)), *args, **kwargs)
+
+    return command  # type: ignore[return-value]  # click's decorators change the signature
+
+
+def password_option(function: F) -> F:
+    """Give the command a --password-file option."""
+    return click.option(
+        "--password-file",
+        metavar="FILE",
+        default=None,
+        help="Read the password from the first line of FILE (- for standard input) instead of asking for it.",
+    )(function)
+
+
+def read_password(password_file: str | None, what: str, *, confirm: bool = False) -> str:
+    """From the file, from standard input where that is no terminal, else from a prompt."""
+    if password_file not in (None, "-"):
+        line = _first_line(Path(str(password_file)).read_text("utf-8"), str(password_file))
+    elif password_file == "-" or not sys.stdin.isatty():
+        line = _first_line(sys.stdin.readline(), "standard input")
+    else:
+        line = click.prompt(f"Password of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
+    return line
+
+
+def _first_line(text: str, source: str) -> str:
+    line = text.split("\n", 1)[0].rstrip("\r")
+    if not line:
+        raise click.ClickException(f"{source}: no password on its first line")
+    return line
