@@ -1,0 +1,72 @@
+"""The table of address lists: NspiGetSpecialTable ([MS-OXNSPI] 3.1.4.1.3, [MS-OXOABK] 2.2.2).
+
+Not done: address creation templates; that table is empty.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, Container
+from openchange_py.servers.nspi import codepages
+from openchange_py.servers.nspi.entryids import container_entry_id
+from openchange_py.servers.nspi.properties import AddressBook
+from openchange_py.servers.nspi.registry import method
+from openchange_py.wire import proptags
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.properties import PropertyType
+from openchange_py.wire.oxnspi import NspiGetSpecialTableRequest, NspiGetSpecialTableResponse
+from openchange_py.wire.oxnspi_types import PropertyRow_r, PropertyValue_r
+
+#: dwFlags: [MS-OXNSPI] 2.2.1.13.
+NSPI_ADDRESS_CREATION_TEMPLATES: Final = 0x00000002
+NSPI_UNICODE_STRINGS: Final = 0x00000004
+
+#: PidTagContainerFlags: [MS-OXOABK] 2.2.2.1.
+_AB_RECIPIENTS = 0x1
+_AB_SUBCONTAINERS = 0x2
+_AB_UNMODIFIABLE = 0x8
+
+
+@method(NspiGetSpecialTableRequest, lambda request, code: NspiGetSpecialTableResponse(request.version, None, code))
+def get_special_table(book: AddressBook, request: NspiGetSpecialTableRequest) -> NspiGetSpecialTableResponse:
+    """3.1.4.1.3. No rows for a client that has this version of the table."""
+    if request.flags & NSPI_ADDRESS_CREATION_TEMPLATES:
+        return NspiGetSpecialTableResponse(request.version, [], ErrorCode.Success)
+    unicode = bool(request.flags & NSPI_UNICODE_STRINGS)
+    if not unicode:
+        codepages.codec(request.stat.code_page)
+    containers = book.directory.containers()
+    version = _version(containers)
+    if request.version == version:
+        return NspiGetSpecialTableResponse(version, [], ErrorCode.Success)
+    rows = [_row(container, containers, None if unicode else request.stat.code_page) for container in containers]
+    return NspiGetSpecialTableResponse(version, rows, ErrorCode.Success)
+
+
+def _version(containers: Sequence[Container]) -> int:
+    """Another one whenever the table is another one, the same on every node; never 0, which no client has."""
+    return zlib.crc32(repr(containers).encode()) or 1
+
+
+def _row(container: Container, containers: Sequence[Container], code_page: int | None) -> PropertyRow_r:
+    flags = _AB_RECIPIENTS | _AB_UNMODIFIABLE
+    if any(other.parent == container.mid for other in containers):
+        flags |= _AB_SUBCONTAINERS
+    name_tag, name = proptags.PidTagDisplayName, container.name
+    values = [
+        PropertyValue_r(proptags.PidTagEntryId, container_entry_id(container)),
+        PropertyValue_r(proptags.PidTagContainerFlags, flags),
+        PropertyValue_r(proptags.PidTagDepth, container.depth),
+        PropertyValue_r(proptags.PidTagAddressBookContainerId, int(container.mid)),
+        PropertyValue_r(name_tag, name)
+        if code_page is None
+        else PropertyValue_r(name_tag.with_type(PropertyType.String8), codepages.encode(name, code_page)),
+        PropertyValue_r(proptags.PidTagAddressBookIsMaster, 0),
+    ]
+    for parent in containers:
+        if parent.mid == container.parent and container.mid != GLOBAL_ADDRESS_LIST:
+            values.append(PropertyValue_r(proptags.PidTagAddressBookParentEntryId, container_entry_id(parent)))
+    return PropertyRow_r(values)

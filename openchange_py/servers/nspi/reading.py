@@ -1,0 +1,85 @@
+"""Reading one object, and what can be read: NspiGetProps, NspiGetPropList, NspiQueryColumns
+([MS-OXNSPI] 3.1.4.1.7, .6, .5).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from openchange_py.addressbook.base import Entry, MinimalEntryId
+from openchange_py.servers.nspi import tables
+from openchange_py.servers.nspi.browsing import F_EPH_ID
+from openchange_py.servers.nspi.codepages import CP_WINUNICODE
+from openchange_py.servers.nspi.properties import AddressBook, Properties, known_tags, string_tags
+from openchange_py.servers.nspi.registry import method
+from openchange_py.servers.nspi.rows import Columns, has_errors
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
+from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
+from openchange_py.wire.oxnspi import (
+    NspiGetPropListRequest,
+    NspiGetPropListResponse,
+    NspiGetPropsRequest,
+    NspiGetPropsResponse,
+    NspiQueryColumnsRequest,
+    NspiQueryColumnsResponse,
+)
+from openchange_py.wire.oxnspi_types import STAT
+
+#: dwFlags: [MS-OXNSPI] 2.2.1.12 and 2.2.1.14.
+F_SKIP_OBJECTS: Final = 0x00000001
+NSPI_UNICODE_PROPTYPES: Final = 0x80000000
+
+
+@method(NspiGetPropsRequest, lambda _request, code: NspiGetPropsResponse(None, code))
+def get_props(book: AddressBook, request: NspiGetPropsRequest) -> NspiGetPropsResponse:
+    """3.1.4.1.7: ErrorsReturned where a value is missing. Without tags, all that the object has but tables."""
+    stat, tags = request.stat, request.prop_tags
+    tables.container_size(book.directory, stat)
+    entry = _object(book, stat)
+    properties = Properties(book, ephemeral=bool(request.flags & F_EPH_ID))
+    if tags is None:
+        if entry is None:
+            raise MapiError(ErrorCode.NotFound, f"no object {stat.current_rec}")
+        present = _present(properties, entry, skip_objects=True)
+        tags = string_tags(present, unicode=stat.code_page == CP_WINUNICODE)
+    row = Columns(properties, tags, stat.code_page).row(entry)
+    return NspiGetPropsResponse(row, ErrorCode.ErrorsReturned if has_errors(row) else ErrorCode.Success)
+
+
+def _object(book: AddressBook, stat: STAT) -> Entry | None:
+    """The object that CurrentRec names: itself, whatever list it is in, or the one at that place of the list."""
+    if stat.current_rec >= tables.FIRST_MID:
+        mid = MinimalEntryId(stat.current_rec)
+        return book.directory.by_mid([mid]).get(mid)
+    _, row, _ = tables.locate(book.directory, stat)
+    return next(iter(book.directory.page(MinimalEntryId(stat.container_id), row, 1)), None)
+
+
+def _present(properties: Properties, entry: Entry, *, skip_objects: bool) -> list[PropertyTag]:
+    """The tags of the properties that the object has."""
+    present = []
+    for tag in known_tags():
+        if skip_objects and tag.type == PropertyType.Object:
+            continue
+        found = properties.getter(tag.id)
+        if found and found[1](entry) is not None:
+            present.append(tag)
+    return present
+
+
+@method(NspiGetPropListRequest, lambda _request, code: NspiGetPropListResponse(None, code))
+def get_prop_list(book: AddressBook, request: NspiGetPropListRequest) -> NspiGetPropListResponse:
+    """3.1.4.1.6. Strings are PtypString8, whatever the code page."""
+    mid = MinimalEntryId(request.mid)
+    entry = book.directory.by_mid([mid]).get(mid)
+    if entry is None:
+        raise MapiError(ErrorCode.InvalidObject, f"no object {mid}")
+    present = _present(Properties(book), entry, skip_objects=bool(request.flags & F_SKIP_OBJECTS))
+    return NspiGetPropListResponse(string_tags(present, unicode=False), ErrorCode.Success)
+
+
+@method(NspiQueryColumnsRequest, lambda _request, code: NspiQueryColumnsResponse(None, code))
+def query_columns(_book: AddressBook, request: NspiQueryColumnsRequest) -> NspiQueryColumnsResponse:
+    """3.1.4.1.5: all that the server is aware of."""
+    tags = string_tags(known_tags(), unicode=bool(request.flags & NSPI_UNICODE_PROPTYPES))
+    return NspiQueryColumnsResponse(tags, ErrorCode.Success)

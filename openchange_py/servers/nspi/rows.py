@@ -1,0 +1,130 @@
+"""Rows of address book objects for the columns that a client asks for: [MS-OXNSPI] 3.1.4.1.7 and 3.1.4.3."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from openchange_py.addressbook.base import Entry
+from openchange_py.servers.nspi import codepages
+from openchange_py.servers.nspi.properties import Getter, Properties
+from openchange_py.wire import proptags
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
+from openchange_py.wire.oxnspi_types import PropertyRow_r, PropertyValue_r
+
+#: The columns of a table for a client that names none: [MS-OXNSPI] 3.1.4.1.8, rule 6.
+DEFAULT_COLUMNS: tuple[PropertyTag, ...] = (
+    proptags.PidTagAddressBookContainerId,
+    proptags.PidTagObjectType,
+    proptags.PidTagDisplayType,
+    proptags.PidTagDisplayName.with_type(PropertyType.String8),
+    proptags.PidTagPrimaryTelephoneNumber.with_type(PropertyType.String8),
+    proptags.PidTagDepartmentName.with_type(PropertyType.String8),
+    proptags.PidTagOfficeLocation.with_type(PropertyType.String8),
+)
+
+_STRINGS = frozenset((PropertyType.String, PropertyType.String8))
+_MULTIPLE_STRINGS = frozenset((PropertyType.MultipleString, PropertyType.MultipleString8))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """One column: the tag of its values, what gets them, and what stands where there is none."""
+
+    tag: PropertyTag
+    getter: Getter
+    missing: PropertyValue_r
+
+
+class Columns:
+    """The columns of a row, resolved once. `MapiError` (InvalidCodepage) for 8-bit strings in no known code page."""
+
+    def __init__(self, properties: Properties, tags: Iterable[PropertyTag], code_page: int) -> None:
+        self._columns = [_column(properties, tag, code_page) for tag in tags]
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def row(self, entry: Entry | None) -> PropertyRow_r:
+        """The row of an entry; of None: of an object that is not there."""
+        if entry is None:
+            return PropertyRow_r([column.missing for column in self._columns])
+        values = []
+        for column in self._columns:
+            value = column.getter(entry)
+            values.append(column.missing if value is None else PropertyValue_r(column.tag, value))
+        return PropertyRow_r(values)
+
+    def rows(self, entries: Sequence[Entry | None]) -> list[PropertyRow_r]:
+        """The rows of entries."""
+        return [self.row(entry) for entry in entries]
+
+
+def has_errors(row: PropertyRow_r) -> bool:
+    """Whether a value of the row is missing."""
+    return any(value.prop_tag & 0xFFFF == PropertyType.ErrorCode for value in row.values or ())
+
+
+def _column(properties: Properties, tag: PropertyTag, code_page: int) -> Column:
+    missing = PropertyValue_r(tag.with_type(PropertyType.ErrorCode), int(ErrorCode.NotFound))
+    found = properties.getter(tag.id)
+    conversion = _conversion(found[0].type, tag.type, code_page) if found else None
+    if found is None or conversion is None:
+        if tag.type in (PropertyType.String8, PropertyType.MultipleString8):
+            codepages.codec(code_page)
+        return Column(tag, lambda _entry: None, missing)
+    own, getter = found
+    if tag.type == PropertyType.Unspecified:
+        tag = own
+    if conversion is _same:
+        return Column(tag, getter, missing)
+    return Column(tag, _converted(getter, conversion), missing)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _converted(getter: Getter, conversion: Callable[[Any], Any]) -> Getter:
+    def get(entry: Entry) -> Any:
+        value = getter(entry)
+        return None if value is None else conversion(value)
+
+    return get
+
+
+def _conversion(own: int, wanted: int, code_page: int) -> Callable[[Any], Any] | None:
+    """From a property's own type to the one that is asked for; None where the property has no such form."""
+    if own == PropertyType.Object:
+        return _object_conversion(wanted, code_page)
+    if wanted in (own, PropertyType.Unspecified):
+        return _without_zeros if own in _STRINGS | _MULTIPLE_STRINGS else _same
+    if wanted == PropertyType.String8 and own in _STRINGS:
+        codepages.codec(code_page)
+        return lambda value: codepages.encode(value, code_page)
+    if wanted == PropertyType.MultipleString8 and own in _MULTIPLE_STRINGS:
+        codepages.codec(code_page)
+        return lambda values: [codepages.encode(value, code_page) for value in values]
+    return None
+
+
+def _without_zeros(value: Any) -> Any:
+    """Text, or several, as zero-terminated strings can hold it."""
+    return value.partition("\0")[0] if isinstance(value, str) else [one.partition("\0")[0] for one in value]
+
+
+def _object_conversion(wanted: int, code_page: int) -> Callable[[Any], Any] | None:
+    """Of a property that refers to other objects: an embedded table, or their distinguished names."""
+    if wanted in (PropertyType.Object, PropertyType.Unspecified):
+        return lambda _value: 0
+    if wanted == PropertyType.String:
+        return lambda names: names[0]
+    if wanted == PropertyType.MultipleString:
+        return _same
+    if wanted == PropertyType.String8:
+        return lambda names: codepages.encode(names[0], code_page)
+    if wanted == PropertyType.MultipleString8:
+        return lambda names: [codepages.encode(name, code_page) for name in names]
+    return None
