@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -60,7 +60,7 @@ def _field(name: str, value: Any, columns: Sequence[PropertyTag] | None) -> str:
     if name == "rop_id":
         return _ROPS.get(value, f"0x{value:02X}")
     if name in _IDS:
-        return _list(map(_id, value)) if isinstance(value, list) else _id(value)
+        return _list(value, _id) if isinstance(value, list) else _id(value)
     return _value(value, columns)
 
 
@@ -92,7 +92,7 @@ def _value(value: Any, columns: Sequence[PropertyTag] | None) -> str:
         case uuid.UUID():
             return str(value)
         case list() | tuple():
-            return _list(_value(item, columns) for item in value[: _ITEMS + 1]) + _more(value)
+            return _list(value, lambda item: _value(item, columns))
     return _other(value)
 
 
@@ -120,10 +120,6 @@ def _bytes(value: bytes) -> str:
     return f"{value[:_BYTES].hex()}…({len(value)} bytes)"
 
 
-def _list(items: Iterable[str]) -> str:
-    shown = list(items)
-    return "[" + ", ".join(shown[:_ITEMS]) + "]"
-
-
-def _more(value: Sequence[Any]) -> str:
-    return f"(of {len(value)})" if len(value) > _ITEMS else ""
+def _list(value: Sequence[Any], show: Callable[[Any], str]) -> str:
+    count = f"(of {len(value)})" if len(value) > _ITEMS else ""
+    return "[" + ", ".join(map(show, value[:_ITEMS])) + "]" + count
