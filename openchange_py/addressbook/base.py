@@ -173,6 +173,9 @@ class Directory(Protocol):
     def entries(self) -> Iterable[Entry]:
         """Every entry, hidden ones too."""
 
+    def close(self) -> None:
+        """Close its connections."""
+
 
 #: The attribute that lists the legacyExchangeDNs of those who were given full access to a mailbox.
 FULL_ACCESS_ATTRIBUTE = "ocpyFullAccess"

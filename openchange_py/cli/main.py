@@ -16,6 +16,8 @@ from openchange_py import __version__
 from openchange_py.addressbook.base import DirectoryError
 from openchange_py.cli.settings import CONFIGURATION
 from openchange_py.config import ConfigError
+from openchange_py.mime.parser import ImportRefused
+from openchange_py.proxy.stack import ModuleError
 from openchange_py.store.base import StoreError
 
 #: Subcommands and the modules they live in; a module is imported when its command is run or described.
@@ -31,7 +33,14 @@ COMMANDS: Final = {
 }
 
 #: Errors whose text is meant for the person at the terminal.
-EXPECTED: Final[tuple[type[BaseException], ...]] = (ConfigError, DirectoryError, StoreError, OSError)
+EXPECTED: Final[tuple[type[BaseException], ...]] = (
+    ConfigError,
+    DirectoryError,
+    ImportRefused,
+    ModuleError,
+    StoreError,
+    OSError,
+)
 
 
 class LazyGroup(click.Group):

@@ -113,6 +113,7 @@ AUTHENTICATION_TIMEOUT = Option(
     "ocpy:authentication timeout", seconds, 30.0, "a client must have authenticated by then"
 )
 MAX_CALL_SIZE = Option("ocpy:max call size", size, 4 << 20, "bytes of one reassembled request")
+COMPRESS = Option("ocpy:compress", boolean, False, "compress responses to clients that allow it; slow in pure Python")
 WORKER_THREADS = Option("ocpy:worker threads", integer(1, 256), 8, "calls that local servers work on at one time")
 RELAY_TIMEOUT = Option(
     "ocpy:relay timeout", seconds, 600.0, "a relayed call that takes longer is answered with a fault"

@@ -1,0 +1,163 @@
+"""A node: everything that one configuration runs, wired together and listening."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from openchange_py.addressbook.base import Directory
+from openchange_py.addressbook.source import open_directory
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.ntlm import ServerNames
+from openchange_py.config import ConfigError, Option, Settings, declared
+from openchange_py.config.interfaces import listen_addresses
+from openchange_py.config.routes import routes
+from openchange_py.proxy.assembly import assemble
+from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
+from openchange_py.rpc.association import AssociationGroups
+from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
+from openchange_py.rpc.interface import InlineHandler
+from openchange_py.servers.emsmdb.server import EmsmdbServer
+from openchange_py.servers.nspi.server import NspiServer
+from openchange_py.servers.rfr.server import RfrServer
+from openchange_py.store.source import open_store
+from openchange_py.transports.tcp import TcpLimits, TcpServer
+
+logger = logging.getLogger(__name__)
+
+Address = tuple[str, int]
+
+
+class Node:
+    """One server: `await node.start()`, then `endpoint_mapper` and `rpc` tell what is bound, `await node.stop()`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.endpoint_mapper: list[Address] = []
+        self.rpc: list[Address] = []
+        self._resources = contextlib.ExitStack()
+        self._listening: list[TcpServer] = []
+        self._dispatcher: Dispatcher | None = None
+
+    async def start(self) -> None:
+        """Open directory and store, load modules, listen. What was begun is undone where it fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Let calls in flight finish, close everything."""
+        for server in reversed(self._listening):
+            await server.stop()
+        self._listening.clear()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+            self._dispatcher = None
+        self._resources.close()
+
+    def describe(self) -> dict[str, Any]:
+        """What the ready file says: the bound addresses, and per interface who answers it."""
+        return {
+            "endpoint_mapper": _addresses(self.endpoint_mapper),
+            "rpc": _addresses(self.rpc),
+            "interfaces": {
+                route.interface: {"server": route.server} if route.server else {"relay": str(route.binding)}
+                for route in routes(self.settings)
+            },
+        }
+
+    async def _start(self) -> None:
+        settings = self.settings
+        directory = open_directory(settings[declared.DIRECTORY])
+        self._resources.callback(directory.close)
+        directory.organization()  # an error that says what to do, before anything listens
+        self._dispatcher = await assemble(settings, self._servers(directory), directory)
+        names = ServerNames(settings[declared.NETBIOS_NAME], settings[declared.FQDN], settings[declared.WORKGROUP])
+        authenticator = LocalAuthenticator(directory, names)
+        addresses = listen_addresses(settings)
+        dispatcher, groups, granted = self._dispatcher, AssociationGroups(), limits(settings)
+
+        def rpc_server() -> TcpServer:
+            return TcpServer(
+                dispatcher,
+                authenticator,
+                limits=granted,
+                groups=groups,
+                minimum_level=dispatcher.minimum_level,
+                waits=dispatcher.waits,
+            )
+
+        self.rpc = await self._listen(addresses, declared.RPC_PORT, rpc_server)
+        epmapper = EpmapperServer(
+            [
+                Endpoint(interface, port, "" if host in ("0.0.0.0", "::") else host, "openchange_py")  # noqa: S104
+                for host, port in self.rpc
+                for interface in self._dispatcher.interfaces()
+            ]
+        )
+        mapper = InlineHandler([epmapper])
+        self.endpoint_mapper = await self._listen(
+            addresses, declared.ENDPOINT_MAPPER_PORT, lambda: TcpServer(mapper, authenticator, limits=granted)
+        )
+
+    def _servers(self, directory: Directory) -> dict[str, LocalServer]:
+        """The local servers by name; the mailbox database is opened only where one of them needs it."""
+        settings = self.settings
+        name, fqdn = settings[declared.NETBIOS_NAME], settings[declared.FQDN]
+        servers: dict[str, LocalServer] = {
+            "nspi": NspiServer(directory, name, fqdn),
+            "rfr": RfrServer(directory, fqdn),
+        }
+        if any(route.server == EmsmdbServer.name for route in routes(settings)):
+            store = open_store(settings[declared.DATABASE])
+            self._resources.callback(store.close)
+            servers["emsmdb"] = EmsmdbServer(directory, store, compress=settings[declared.COMPRESS])
+        return servers
+
+    async def _listen(
+        self, addresses: list[str], option: Option[int], make_server: Callable[[], TcpServer]
+    ) -> list[Address]:
+        """One server per address, all on the same port, which the first one finds where it is 0."""
+        port, bound = self.settings[option], []
+        for address in addresses:
+            server = make_server()
+            try:
+                host, port = await server.start(address, port)
+            except OSError as error:
+                raise _cannot_listen(self.settings, option, address, port, error) from error
+            self._listening.append(server)
+            bound.append((host, port))
+        return bound
+
+
+def limits(settings: Settings) -> TcpLimits:
+    """What a client may take, as configured."""
+    idle = settings[declared.IDLE_TIMEOUT]
+    return TcpLimits(
+        connections=settings[declared.MAX_CONNECTIONS],
+        handshake_seconds=settings[declared.AUTHENTICATION_TIMEOUT],
+        idle_seconds=idle or float("inf"),
+        call_size=settings[declared.MAX_CALL_SIZE],
+    )
+
+
+def _addresses(bound: list[Address]) -> dict[str, Any]:
+    """The first address, which clients on this machine use, and all of them."""
+    host, port = bound[0]
+    return {"host": host, "port": port, "all": [list(address) for address in bound]}
+
+
+def _cannot_listen(settings: Settings, option: Option[int], address: str, port: int, error: OSError) -> ConfigError:
+    """The error, and what to do about it."""
+    if error.errno == errno.EACCES:
+        hint = "a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE"
+    elif error.errno == errno.EADDRINUSE:
+        hint = "another program (Samba's endpoint mapper, perhaps) has it"
+    else:
+        hint = error.strerror or str(error)
+    return settings.error(option, f"can't listen on {address} port {port}: {hint}; choose another port, or 0 for any")
