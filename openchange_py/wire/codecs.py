@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
 import struct
 import typing
 import uuid
@@ -240,7 +241,7 @@ def structure(cls: type[S]) -> type[S]:
     # `read_in` is the `read` of a ROP whose layout depends on more than its own bytes.
     own = {"read": bool({"read", "read_in"} & cls.__dict__.keys()), "write": "write" in cls.__dict__}
     # No fields of its own: the layout is the base's, which may be written by hand.
-    inherited = hasattr(cls, "__dataclass_fields__") and not cls.__dict__.get("__annotations__")
+    inherited = hasattr(cls, "__dataclass_fields__") and not inspect.get_annotations(cls)
     made: Any = dataclasses.dataclass(slots=True)(cls)
     if inherited or (own["read"] and own["write"]):
         return typing.cast("type[S]", made)
