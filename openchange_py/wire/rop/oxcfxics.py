@@ -1,6 +1,6 @@
 """ROPs of [MS-OXCFXICS], fast transfer and synchronization: [MS-OXCROPS] 2.2.12 and 2.2.13, all of them.
 
-The streams that they carry (`transfer_data`, `transfer_buffer`, `stream_data`) and restrictions stay bytes here.
+The streams that they carry (`transfer_data`, `transfer_buffer`, `stream_data`) stay bytes here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from openchange_py.wire.codecs import (
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.ids import FolderId64, LongTermId, MessageId, MessageId64
 from openchange_py.wire.oxcdata.properties import PropertyTag32
+from openchange_py.wire.oxcdata.restrictions import RestrictionData16
 from openchange_py.wire.oxcdata.values import TaggedPropertyValues16
 from openchange_py.wire.rop.base import (
     REQUEST_HEADER,
@@ -225,7 +226,7 @@ class RopFastTransferSourceGetBufferResponse(RopResponse):
 
 @rop_failure(RopId.FastTransferSourceGetBuffer, SERVER_BUSY)
 @structure
-class RopFastTransferSourceGetBufferBusy(RopResponse):
+class RopFastTransferSourceGetBufferBusyResponse(RopResponse):
     """[MS-OXCROPS] 2.2.12.4.3 with ReturnValue 0x00000480: try again after `backoff_time` ms."""
 
     backoff_time: U32
@@ -318,12 +319,16 @@ class RopTellVersionResponse(RopResponse):
 @rop_request(RopId.SynchronizationConfigure)
 @structure
 class RopSynchronizationConfigureRequest(RopOpenRequest):
-    """[MS-OXCROPS] 2.2.13.1.1. See `SynchronizationType`, `SendOptions`, `SynchronizationFlags`."""
+    """[MS-OXCROPS] 2.2.13.1.1. See `SynchronizationType`, `SendOptions`, `SynchronizationFlags`.
+
+    `restriction_data`: None for all messages. `property_tags` are left out, or are the only ones
+    with OnlySpecifiedProperties.
+    """
 
     synchronization_type: U8
     send_options: U8
     synchronization_flags: U16
-    restriction_data: Bytes16
+    restriction_data: RestrictionData16
     synchronization_extra_flags: U32
     property_tags: PropertyTags16
 

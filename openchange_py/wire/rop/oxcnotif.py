@@ -20,7 +20,7 @@ from openchange_py.wire.rop.base import (
     RopOpenRequest,
     RopResponse,
     RopUnsolicited,
-    TagsCodec,
+    property_tags16,
     rop_request,
     rop_response,
 )
@@ -109,19 +109,18 @@ class ChangedTags(Codec):
     """TagCount and Tags. None is the count 0xFFFF, for which the tags are not there."""
 
     minimum_size = 2
-    _tags = TagsCodec(u16)
 
     def read(self, reader: Reader) -> list[PropertyTag] | None:
         if reader.data[reader.pos : min(reader.pos + 2, reader.end)] == b"\xff\xff":
             reader.skip(2)
             return None
-        return self._tags.read(reader)
+        return property_tags16.read(reader)
 
     def write(self, writer: Writer, value: list[PropertyTag] | None) -> None:
         if value is None:
             writer.u16(0xFFFF)
         else:
-            self._tags.write(writer, value)
+            property_tags16.write(writer, value)
 
 
 class MessageClass(Codec):

@@ -331,7 +331,7 @@ class RopCopyPropertiesResponse(ProblemsResponse):
 
 @rop_failure(RopId.CopyProperties, ErrorCode.DestinationNullObject)
 @structure
-class RopCopyPropertiesNullDestination(NullDestinationResponse):
+class RopCopyPropertiesNullDestinationResponse(NullDestinationResponse):
     """[MS-OXCROPS] 2.2.8.11.3."""
 
 
@@ -354,7 +354,7 @@ class RopCopyToResponse(ProblemsResponse):
 
 @rop_failure(RopId.CopyTo, ErrorCode.DestinationNullObject)
 @structure
-class RopCopyToNullDestination(NullDestinationResponse):
+class RopCopyToNullDestinationResponse(NullDestinationResponse):
     """[MS-OXCROPS] 2.2.8.12.3."""
 
 

@@ -6,7 +6,7 @@ import enum
 import struct
 from typing import ClassVar, Final, Self
 
-from openchange_py.wire.buffer import EncodeError, Reader, Writer
+from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 from openchange_py.wire.codecs import I64, U8, U16, U32, U64, Bytes16, structure
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyTag32
@@ -23,6 +23,8 @@ from openchange_py.wire.rop.oxcprpt import NullDestinationResponse, RopCopyReque
 
 #: ByteCount of RopReadStream: the count stands in MaximumByteCount.
 BYTE_COUNT_IN_MAXIMUM: Final = 0xBABE
+#: A larger MaximumByteCount is a format error.
+LARGEST_MAXIMUM_BYTE_COUNT: Final = 0x80000000
 
 _READ: Final = struct.Struct("<BBH")
 
@@ -83,7 +85,12 @@ class RopReadStreamRequest(RopHandleRequest):
     @classmethod
     def read(cls, reader: Reader) -> Self:
         logon_id, index, count = reader.fields(_READ)
-        return cls(logon_id, index, count, reader.u32() if count == BYTE_COUNT_IN_MAXIMUM else None)
+        if count != BYTE_COUNT_IN_MAXIMUM:
+            return cls(logon_id, index, count)
+        maximum = reader.u32()
+        if maximum > LARGEST_MAXIMUM_BYTE_COUNT:
+            raise DecodeError(f"MaximumByteCount {maximum}", reader.pos - 4)
+        return cls(logon_id, index, count, maximum)
 
     def write(self, writer: Writer) -> None:
         if (self.maximum_byte_count is None) == (self.byte_count == BYTE_COUNT_IN_MAXIMUM):
@@ -225,7 +232,7 @@ class RopCopyToStreamResponse(RopResponse):
 
 @rop_failure(RopId.CopyToStream, ErrorCode.DestinationNullObject)
 @structure
-class RopCopyToStreamNullDestination(NullDestinationResponse):
+class RopCopyToStreamNullDestinationResponse(NullDestinationResponse):
     """[MS-OXCROPS] 2.2.9.9.3."""
 
     read_byte_count: U64
