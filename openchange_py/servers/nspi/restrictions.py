@@ -119,7 +119,7 @@ class Filter:
         getter, wanted = self._getter(tag), _comparable(self._given(prop))
         if not isinstance(wanted, bytes):
             raise MapiError(ErrorCode.TooComplex, "a content restriction on what is no text")
-        compare = _FUZZY.get(level & 0xFFFF, operator.eq)
+        compare = _FUZZY.get(level & 0xFFFF, _RELATIONS[4])
         return lambda entry: any(
             isinstance(value, bytes) and compare(value, wanted) for value in _values(getter(entry))
         )
