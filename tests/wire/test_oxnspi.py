@@ -1,5 +1,6 @@
-"""The recorded calls of real clients and servers; what impacket, which knows nothing of this project, writes and reads."""
+"""The recorded calls of real clients and a real server; what impacket writes and reads."""
 
+import contextlib
 import time
 import uuid
 from pathlib import Path
@@ -129,7 +130,6 @@ def test_impacket_s_query_is_understood() -> None:
     request["dwFlags"] = 1
     request["pStat"]["CodePage"] = 20261
     request["pStat"]["CurrentRec"] = 17
-    table = impacket_nspi.DWORD_ARRAY()
     request["dwETableCount"] = 2
     for mid in (17, 18):
         item = impacket_nspi.DWORD()
@@ -137,7 +137,6 @@ def test_impacket_s_query_is_understood() -> None:
         request["lpETable"].append(item)
     request["Count"] = 50
     request["pPropTags"] = impacket_nspi.NULL
-    del table
     ours = NspiQueryRowsRequest.unpack(request.getData())
     assert (ours.flags, ours.stat.code_page, ours.stat.current_rec, ours.e_table, ours.count, ours.prop_tags) == (
         1,
@@ -162,11 +161,6 @@ def test_impacket_reads_the_rows() -> None:
     ]
     stub = NspiQueryRowsResponse(STAT(total_recs=2), [PropertyRow_r(values), PropertyRow_r(values[:3])], 0).pack()
     theirs = impacket_nspi.NspiQueryRowsResponse(stub)
-    rows = (
-        impacket_nspi.simplifyPropertyRowSet(theirs["ppRows"])
-        if hasattr(impacket_nspi, "simplifyPropertyRowSet")
-        else None
-    )
     assert theirs["pStat"]["TotalRecs"] == 2
     assert theirs["ErrorCode"] == 0
     assert theirs["ppRows"]["cRows"] == 2
@@ -174,7 +168,6 @@ def test_impacket_reads_the_rows() -> None:
     assert [value["ulPropTag"] for value in first] == [int(value.prop_tag) for value in values]
     assert first[0]["Value"]["lpszW"] == "Älice\0"
     assert first[5]["Value"]["bin"]["lpb"] == [b"\x11", b"\0", b"\0", b"\0"]
-    assert rows is None or len(rows) == 2
 
 
 @settings(max_examples=200, deadline=None)
@@ -203,10 +196,8 @@ def test_a_damaged_recording_gives_a_message_or_a_decode_error(data: st.DataObje
         stub[data.draw(st.integers(0, len(stub) - 1))] = data.draw(st.integers(0, 255))
     del stub[data.draw(st.integers(0, len(stub))) :]
     kind = getattr(NSPI.methods[call["opnum"]], side)
-    try:
-        kind.unpack(bytes(stub))
-    except DecodeError as error:
-        assert str(error)
+    with contextlib.suppress(DecodeError):
+        assert isinstance(kind.unpack(bytes(stub)), kind)
 
 
 def test_fifty_rows_of_ten_columns_take_about_half_a_millisecond() -> None:
