@@ -12,7 +12,7 @@ from typing import Final
 
 from openchange_py.rpc.protection import Protection
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.pdu import HEADER_SIZE, Pfc, Request, Response
+from openchange_py.wire.pdu import HEADER_SIZE, PduType, Pfc, Request, Response
 
 #: What Windows and Samba offer for a TCP connection.
 DEFAULT_FRAGMENT: Final = 5840
@@ -40,6 +40,8 @@ class Framer:
         buffer = self._buffer
         if len(buffer) < HEADER_SIZE:
             return None
+        if buffer[0] != 5 and buffer[2] != PduType.BIND:  # a bind of another version has its own answer
+            raise DecodeError(f"no DCE/RPC: {bytes(buffer[:8])!r}", 0)
         length: int = (_LITTLE if buffer[4] & 0xF0 else _BIG).unpack_from(buffer, 8)[0]
         if length < HEADER_SIZE:
             raise DecodeError(f"fragment length {length}", 8)

@@ -91,7 +91,7 @@ class TcpServer:
         self.limits = limits or TcpLimits()
         self.minimum_level = minimum_level
         self.waits = waits
-        self.groups = groups or AssociationGroups()
+        self.groups = AssociationGroups() if groups is None else groups
         self.statistics = Statistics()
         own = handler.interfaces()
         self.mgmt = MgmtServer(own, self.statistics)

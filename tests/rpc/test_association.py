@@ -1,0 +1,36 @@
+"""Association groups and their sessions."""
+
+from __future__ import annotations
+
+import itertools
+
+from openchange_py.rpc.association import AssociationGroups
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity
+
+
+def test_a_session_lives_as_long_as_its_last_connection() -> None:
+    groups = AssociationGroups()
+    group = groups.join(0, "peer")
+    assert group is not None
+    session = group.session(Identity("alice", "EXAMPLE"))
+    assert groups.join(group.group_id, "peer") is group
+    assert groups.leave(group) == []
+    assert group.session(Identity("Alice", "example", AuthLevel.PRIVACY)) is session
+    assert groups.leave(group) == [session]
+    assert len(groups) == 0
+    assert groups.join(group.group_id, "peer") is None
+
+
+def test_accounts_of_a_group_do_not_share_context_handles() -> None:
+    group = AssociationGroups().join(0, "peer")
+    assert group is not None
+    sessions = {group.session(who).number for who in (ANONYMOUS, Identity("alice"), Identity("bob"))}
+    assert len(sessions) == 3
+
+
+def test_ids_are_not_guessed_from_each_other() -> None:
+    groups = AssociationGroups()
+    ids = [group.group_id for _ in range(50) if (group := groups.join(0, "peer")) is not None]
+    assert len(set(ids)) == 50
+    assert len({b - a for a, b in itertools.pairwise(ids)}) > 40
+    assert all(0 < group_id <= 0xFFFFFFFF for group_id in ids)
