@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "import": "import_",
     "newuser": "newuser",
     "provision": "provision",
+    "quickstart": "quickstart",
     "serve": "serve",
     "testparm": "testparm",
 }
