@@ -159,16 +159,24 @@ ORDER: dict[PropertyTag, Column[Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class RowPlan:
-    """How to read some properties: the columns to select, and which properties the packed rest has to give."""
+    """How to read some properties: the columns to select, and which properties the packed rest has to give.
+
+    `plain` properties are a column's value, `single` ones are computed from one column, `computed` from others.
+    """
 
     columns: tuple[Column[Any], ...]
     plain: tuple[tuple[PropertyTag, int], ...]
+    single: tuple[tuple[PropertyTag, Compute, int], ...]
     computed: tuple[tuple[PropertyTag, Compute, tuple[int, ...]], ...]
     packed: frozenset[PropertyTag]
 
     def values(self, replica: uuid.UUID, row: Sequence[Any]) -> PropertyMap:
         """The properties that the columns tell."""
         result = {tag: value for tag, place in self.plain if (value := row[place]) is not None}
+        for tag, compute, place in self.single:
+            value = compute(replica, row[place])
+            if value is not None:
+                result[tag] = value
         for tag, compute, places in self.computed:
             value = compute(replica, *[row[place] for place in places])
             if value is not None:
@@ -181,7 +189,7 @@ def row_plan(tags: tuple[PropertyTag, ...]) -> RowPlan:
     """The plan for those properties. Columns begin with `mid`."""
     columns: list[Column[Any]] = [_C.mid]
     places: dict[str, int] = {_C.mid.name: 0}
-    plain, computed = [], []
+    plain, single, computed = [], [], []
     for tag in dict.fromkeys(tags):
         derived = DERIVED.get(tag)
         if derived is None:
@@ -190,12 +198,15 @@ def row_plan(tags: tuple[PropertyTag, ...]) -> RowPlan:
             if column.name not in places:
                 places[column.name] = len(columns)
                 columns.append(column)
+        where = tuple(places[column.name] for column in derived.columns)
         if derived.compute is _same:
-            plain.append((tag, places[derived.columns[0].name]))
+            plain.append((tag, where[0]))
+        elif len(where) == 1:
+            single.append((tag, derived.compute, where[0]))
         else:
-            computed.append((tag, derived.compute, tuple(places[column.name] for column in derived.columns)))
+            computed.append((tag, derived.compute, where))
     packed = frozenset(tag for tag in tags if tag not in DERIVED)
-    return RowPlan(tuple(columns), tuple(plain), tuple(computed), packed)
+    return RowPlan(tuple(columns), tuple(plain), tuple(single), tuple(computed), packed)
 
 
 #: All that columns tell of a message.

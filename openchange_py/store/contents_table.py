@@ -95,7 +95,7 @@ def read_rows(
     counters = [ids.counter_of(identifier) for identifier in wanted]
     for start in range(0, len(counters), _BATCH):
         batch = [counter for counter in counters[start : start + _BATCH] if counter is not None]
-        for row in connection.execute(_rows_query(tags), {"mailbox": place.mailbox_id, "mids": batch}):
+        for row in connection.execute(_rows_query(tags), {"mailbox": place.mailbox_id, "mids": batch}).all():
             values = plan.values(place.replica_guid, row)
             if plan.packed:
                 values |= properties.unpack(row[-1], place.content, plan.packed)

@@ -163,10 +163,12 @@ class MessageWriter:
         complete = complete_subject(draft.properties)
         large, inline = _split(complete)
         size = _total_size(draft)
-        is_read = bool(complete.get(proptags.PidTagMessageFlags, 0) & MF_READ)
+        flags = _message_flags(complete)
+        is_read = bool(flags & MF_READ)
         row = {
             "mailbox_id": self._place.mailbox_id,
             "is_read": is_read,
+            "flags": flags,
             "size": size,
             "has_attachments": bool(draft.attachments),
             **self._change.columns(),
@@ -231,6 +233,14 @@ def _split(draft: PropertyMap) -> tuple[dict[PropertyTag, bytes | Content], Prop
     return large, inline
 
 
+def _message_flags(draft: PropertyMap) -> int:
+    """A draft that says nothing of it was not sent yet."""
+    flags = draft.get(proptags.PidTagMessageFlags, MF_UNSENT)
+    if not isinstance(flags, int):
+        raise StoreError(f"{proptags.PidTagMessageFlags!r}: {type(flags).__name__} where an integer is needed")
+    return flags & 0x7FFFFFFF
+
+
 def _hot_values(draft: PropertyMap) -> dict[str, Any]:
     values: dict[str, Any] = {hot.column.name: hot.value(draft) for hot in HOT_COLUMNS}
     for sort, of in (
@@ -239,10 +249,6 @@ def _hot_values(draft: PropertyMap) -> dict[str, Any]:
         ("sort_sent_representing", "sent_representing_name"),
     ):
         values[sort] = (values[of] or "").casefold()[: schema.SORT_TEXT]
-    flags = draft.get(proptags.PidTagMessageFlags, MF_UNSENT)
-    if not isinstance(flags, int):
-        raise StoreError(f"{proptags.PidTagMessageFlags!r}: {type(flags).__name__} where an integer is needed")
-    values["flags"] = flags & 0x7FFFFFFF
     for tag, name in (
         (proptags.PidTagCreationTime, "creation_time"),
         (proptags.PidTagLastModificationTime, "last_modification_time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from openchange_py.store.base import StoreError
 from openchange_py.store.database import Database, create_file, sqlite_path
 from openchange_py.store.schema import VERSION_TABLE, metadata
 
+#: Alembic keeps what it works on in module globals.
+_LOCK = threading.Lock()
+
 
 def upgrade(url: str) -> str:
     """Brings the tables to this program's version and returns it; creates an SQLite file with mode 0600.
@@ -27,7 +31,7 @@ def upgrade(url: str) -> str:
         path = sqlite_path(database.url)
         if path is not None and not path.exists():
             create_file(path)
-        with database.writing() as connection:
+        with _LOCK, database.writing() as connection:
             command.upgrade(_config(connection), "head")
             return _current(connection) or ""
     except CommandError as error:

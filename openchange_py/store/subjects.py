@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import uuid
 
+from openchange_py.store.base import StoreError
 from openchange_py.wire import proptags
-from openchange_py.wire.oxcdata.properties import PropertyMap
+from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
 
 #: One to three characters that are not digits, a colon and a space: what counts as a prefix where none is given.
 _PREFIX = re.compile(r"[^\d\s:]{1,3}: ")
@@ -20,17 +21,26 @@ def split_subject(subject: str) -> tuple[str, str]:
     return subject[: match.end()], subject[match.end() :]
 
 
+_PARTS = (proptags.PidTagSubject, proptags.PidTagSubjectPrefix, proptags.PidTagNormalizedSubject)
+
+
+def _text(properties: PropertyMap, tag: PropertyTag) -> str | None:
+    value = properties.get(tag)
+    if value is not None and not isinstance(value, str):
+        raise StoreError(f"{tag!r}: {type(value).__name__} where a text is needed")
+    return value
+
+
 def complete_subject(properties: PropertyMap) -> PropertyMap:
     """The same properties with those that a saved message always has: the subject's parts, topic and search key."""
     complete = dict(properties)
-    subject, prefix = properties.get(proptags.PidTagSubject), properties.get(proptags.PidTagSubjectPrefix)
-    normalized = properties.get(proptags.PidTagNormalizedSubject)
-    if isinstance(subject, str):
-        if isinstance(prefix, str) and subject.startswith(prefix):
+    subject, prefix, normalized = (_text(properties, tag) for tag in _PARTS)
+    if subject is not None:
+        if prefix is not None and subject.startswith(prefix):
             normalized = subject[len(prefix) :]
         else:
             prefix, normalized = split_subject(subject)
-    if isinstance(normalized, str):
+    if normalized is not None:
         complete[proptags.PidTagSubjectPrefix] = prefix or ""
         complete[proptags.PidTagNormalizedSubject] = normalized
         complete.setdefault(proptags.PidTagConversationTopic, normalized)
