@@ -124,6 +124,7 @@ class ServerConnection(asyncio.Protocol):
                 spawn(self._step(event), f"authentication of {self.peer}")
             elif isinstance(event, Opened):
                 self._last = asyncio.get_running_loop().time()
+                self._set_timer(0.0)
                 _log.info("%s opened, level %s", self, AuthLevel(event.identity.level).name)
             elif isinstance(event, CallOrphaned):
                 self._orphan(event.call_id)
@@ -260,6 +261,8 @@ class ServerConnection(asyncio.Protocol):
             (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._check_time)
 
     def _check_time(self) -> None:

@@ -22,6 +22,7 @@ class EchoHandler:
         self.sessions: list[Session] = []
         self.gate = asyncio.Event()
         self.waiting = asyncio.Event()
+        self.all_ended = asyncio.Event()
 
     def interfaces(self) -> list[RpcInterface]:
         return [ECHO, OTHER]
@@ -49,3 +50,5 @@ class EchoHandler:
 
     async def unbind(self, session: Session) -> None:
         self.ended.append(session)
+        if len(self.ended) == len(self.sessions):
+            self.all_ended.set()
