@@ -6,19 +6,19 @@ A sort by columns of `columns.ORDER` is the database's; any other reads the fold
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, Select, bindparam, select
 
 from openchange_py.store import ids, properties, schema
-from openchange_py.store.base import Content, SortKey
+from openchange_py.store.base import SortKey
 from openchange_py.store.columns import ORDER, row_plan
 from openchange_py.store.messages import Place
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.ids import MessageId
-from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag, PropertyValue
+from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag, PropertyType, PropertyValue
 
 _C = schema.messages.c
 #: Rows that one query reads; databases limit the values of one statement.
@@ -63,27 +63,28 @@ def _sort_here(
     if keys[-1].descending:
         rows.reverse()
     for key in reversed(keys):
-        rows.sort(key=lambda row, tag=key.tag: _comparable(row[1].get(tag)), reverse=key.descending)  # type: ignore[misc]
+        rows.sort(key=_sort_value(key.tag), reverse=key.descending)
     return [identifier for identifier, _ in rows]
 
 
-def _comparable(value: PropertyValue) -> tuple[int, Any]:
+def _sort_value(tag: PropertyTag) -> Callable[[tuple[MessageId, PropertyMap]], tuple[int, Any]]:
+    return lambda row: _comparable(tag, row[1].get(tag))
+
+
+def _comparable(tag: PropertyTag, value: PropertyValue) -> tuple[int, Any]:
+    """Texts compare without case, large values by how they begin; what is missing comes first."""
     if value is None:
         return 0, 0
+    if hasattr(value, "read") and hasattr(value, "size"):
+        value = value.read(0, 2 * schema.SORT_TEXT)
+        value = value.decode("utf-16-le", "replace") if tag.type == PropertyType.String else value
     if isinstance(value, str):
         return 1, value.casefold()[: schema.SORT_TEXT]
     if isinstance(value, uuid.UUID):
         return 1, value.bytes_le
     if isinstance(value, list):
-        return 1, [_comparable(element) for element in value]
-    if hasattr(value, "read") and hasattr(value, "size"):
-        return 1, _beginning(value)
+        return 1, [_comparable(tag, element) for element in value]
     return 1, value
-
-
-def _beginning(value: Content) -> Any:
-    """A large value sorts by its first bytes, behind all short ones of the same column that are texts."""
-    return value.read(0, 2 * schema.SORT_TEXT).decode("utf-16-le", "replace").casefold()
 
 
 def read_rows(
