@@ -1,0 +1,1 @@
+"""A small asynchronous MAPI client: referral, address book and mailboxes of an Exchange-like server."""

@@ -1,0 +1,183 @@
+"""Where a server is, who connects, and the connections that a client's calls go through.
+
+    connector = Connector(Server("exch1.example.test"), Account.parse("alice", password))
+    channel = await connector.connect(NSPI)
+    response = await channel.call(NspiUnbindRequest(handle), NspiUnbindResponse)
+    await channel.close()
+
+Not done yet: Kerberos, and following a referral to another host (the host that the caller named is always used).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
+from openchange_py.auth.spnego import SpnegoInitiator
+from openchange_py.client.errors import ClientError, LogonRefused, Unreachable
+from openchange_py.rpc.call import FaultStatus, RpcFault
+from openchange_py.rpc.security import AuthLevel, SecurityContext
+from openchange_py.transports.epmapper import EPMAPPER_PORT, NotRegistered, ept_map
+from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import RpcInterface, RpcMessage
+
+R = TypeVar("R", bound=RpcMessage)
+
+#: Seconds for connecting with its authentication, and for one call.
+CONNECT_TIMEOUT: Final = 30.0
+CALL_TIMEOUT: Final = 300.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Account:
+    """Who logs on. `name` is what stands in the credentials, `alice` or `alice@example.test`."""
+
+    name: str
+    domain: str
+    password: str = dataclasses.field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str, password: str) -> Account:
+        """From `alice`, `alice@example.test` or `EXAMPLE\\alice`."""
+        domain, _, name = text.rpartition("\\")
+        return cls(name, domain, password)
+
+    def __str__(self) -> str:
+        return f"{self.domain}\\{self.name}" if self.domain else self.name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Server:
+    """A host with its endpoint mapper's port. `ports` are interfaces, by name, whose port is known already."""
+
+    host: str
+    port: int = EPMAPPER_PORT
+    ports: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+class Channel:
+    """A connection that is bound to one interface."""
+
+    def __init__(self, client: RpcClient, interface: RpcInterface, refusal: str) -> None:
+        self._client = client
+        self._interface = interface
+        self._refusal = refusal
+        self._opnums = {method.request: method.opnum for method in interface.methods.values()}
+        self._used = False
+
+    @property
+    def peer(self) -> str:
+        """Address and port of the server."""
+        return self._client.peer
+
+    async def call(self, request: RpcMessage, response: type[R]) -> R:
+        """The decoded response. Raises `RpcFault`, `ConnectionLost`, `LogonRefused`, and `ClientError` for garbage."""
+        opnum = self._opnums[type(request)]
+        try:
+            stub = await self._client.call(opnum, request.pack())
+        except RpcFault as fault:
+            # With NTLM the server tells what it thinks of the credentials in answer to the first call.
+            if fault.status == FaultStatus.ACCESS_DENIED and not self._used:
+                raise LogonRefused(self._refusal) from fault
+            raise
+        self._used = True
+        try:
+            return response.unpack(stub)
+        except DecodeError as error:
+            name = self._interface.method_name(opnum)
+            raise ClientError(f"{self.peer}: the answer to {name} is malformed: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+
+class Connector:
+    """Opens channels to one server as one account; without an account the connections are anonymous."""
+
+    def __init__(
+        self,
+        server: Server,
+        account: Account | None = None,
+        *,
+        level: AuthLevel = AuthLevel.PRIVACY,
+        spnego: bool = False,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        call_timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        self.server = server
+        self.account = account
+        self._level = level if account is not None else AuthLevel.NONE
+        self._spnego = spnego
+        self._connect_timeout = connect_timeout
+        self._call_timeout = call_timeout
+        self._credential = (
+            None if account is None else NtlmCredential.from_password(account.name, account.domain, account.password)
+        )
+
+    async def port(self, interface: RpcInterface) -> int:
+        """The interface's port, asked of the endpoint mapper where it is not known. Raises `Unreachable`."""
+        known = self.server.ports.get(interface.name)
+        if known is not None:
+            return known
+        host, port = self.server.host, self.server.port
+        try:
+            return await ept_map(host, port, interface, connect_timeout=self._connect_timeout)
+        except NotRegistered as error:
+            raise Unreachable(f"{host} does not offer {interface.name}") from error
+        except ConnectionLost as error:
+            raise unreachable(host, port, "its endpoint mapper", error) from error
+
+    async def connect(self, interface: RpcInterface) -> Channel:
+        """A channel for the interface. Raises `Unreachable`, `LogonRefused`."""
+        host, port = self.server.host, await self.port(interface)
+        try:
+            client = await RpcClient.connect(
+                host,
+                port,
+                interface,
+                context=self._context(),
+                level=self._level,
+                connect_timeout=self._connect_timeout,
+                call_timeout=self._call_timeout,
+            )
+        except RpcFault as fault:
+            if fault.status == FaultStatus.ACCESS_DENIED and self.account is not None:
+                raise LogonRefused(self._refusal()) from fault
+            raise Unreachable(f"{host} port {port}: {fault}") from fault
+        except ConnectionLost as error:
+            raise unreachable(host, port, interface.name, error) from error
+        return Channel(client, interface, self._refusal())
+
+    def _context(self) -> SecurityContext | None:
+        if self._credential is None:
+            return None
+        ntlm = NtlmInitiator(self._credential, level=self._level, target_name=f"host/{self.server.host}")
+        return SpnegoInitiator(ntlm) if self._spnego else ntlm
+
+    def _refusal(self) -> str:
+        if self.account is None:
+            return f"{self.server.host} does not serve clients that do not log on"
+        text = f"{self.server.host} refused the logon of {self.account}: wrong name or password, or a disabled account"
+        if self._level < AuthLevel.PRIVACY:
+            text += f"; or it demands more protection than the level {self._level.name.lower()}"
+        return text
+
+
+def unreachable(host: str, port: int, what: str, error: ConnectionLost) -> ClientError:
+    """What to tell, and what to check, where a connection could not be made."""
+    cause: Any = error.__cause__
+    if isinstance(cause, ConnectionRefusedError):
+        advice = f"is the server running, and is that the port of {what}?"
+        return Unreachable(f"{host} port {port}: nothing listens there (connection refused); {advice}")
+    if isinstance(cause, socket.gaierror):
+        return Unreachable(f"{host}: there is no host of that name ({cause.strerror})")
+    if isinstance(cause, OSError) and cause.strerror:
+        return Unreachable(f"{host} port {port}: {cause.strerror}")
+    if isinstance(error, BindError):
+        return Unreachable(f"{host} port {port} refuses {what}: {error}")
+    return Unreachable(f"{host} port {port} ({what}): {error}")
