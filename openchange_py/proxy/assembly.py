@@ -21,9 +21,8 @@ from openchange_py.proxy.loading import load_modules
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
 from openchange_py.proxy.stack import ModuleStack
-from openchange_py.proxy.upstream import TcpConnector
+from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.security import AuthLevel
-from openchange_py.transports.epmapper_client import find_port
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EMSMDB

@@ -53,7 +53,6 @@ RELAYED_CALLS: Final[dict[str, frozenset[int]]] = {
 
 #: ulFlags of EcDoConnectEx: the client wants to be an administrator.
 _ADMIN_CONNECT: Final = 0x00000001
-_REFUSED_OPEN_FLAGS: Final = OpenFlags.UseAdminPrivilege | OpenFlags.TakeOwnership | OpenFlags.Public
 #: ulIcxrLink of EcDoConnectEx: no link to another session.
 _NO_LINK: Final = 0xFFFFFFFF
 
@@ -120,22 +119,27 @@ class Authorizer:
             return EcDoRpcExt2Response.failed(request.cxh, ErrorCode.RpcFormat)
         for buffer in buffers:
             for rop in buffer.rops:
-                if isinstance(rop, RopLogonRequest) and not await self._may_log_on(call, rop):
-                    return _refused_logon(call, request, rop)
+                if isinstance(rop, RopLogonRequest) and (code := await self._logon_refusal(call, rop)):
+                    return _refused_logon(call, request, rop, code)
         return None
 
-    async def _may_log_on(self, call: Call, logon: RopLogonRequest) -> bool:
+    async def _logon_refusal(self, call: Call, logon: RopLogonRequest) -> ErrorCode | None:
+        """Why a RopLogon is refused: [MS-OXCSTOR] 3.2.5.1.1. None where it may be relayed."""
         try:
             if not logon.logon_flags & LogonFlags.Private or logon.open_flags & OpenFlags.Public:
                 raise NotAuthorized(f"{call.caller} asks for public folders")
-            if logon.open_flags & _REFUSED_OPEN_FLAGS:
+            # TakeOwnership is ignored by servers, and set by libmapi.
+            if logon.open_flags & OpenFlags.UseAdminPrivilege:
                 raise NotAuthorized(f"{call.caller} asks for administrator privilege")
             dn = _text_of(logon.essdn.removesuffix(b"\0"))
+            if await asyncio.to_thread(self._directory.by_legacy_dn, dn) is None:
+                logger.warning("%s: RopLogon of %s refused: there is no %r", call.session, call.caller, dn)
+                return ErrorCode.UnknownUser
             await asyncio.to_thread(may_open, self._directory, call.caller, dn)
         except NotAuthorized as error:
             logger.warning("%s: RopLogon refused: %s", call.session, error)
-            return False
-        return True
+            return ErrorCode.LoginPermission
+        return None
 
 
 def _may_log_on(payload: bytes) -> bool:
@@ -151,13 +155,13 @@ def _read_rops(payload: bytes) -> RopBuffer:
     return buffer
 
 
-def _refused_logon(call: Call, request: EcDoRpcExt2Request, logon: RopLogonRequest) -> RpcMessage:
+def _refused_logon(call: Call, request: EcDoRpcExt2Request, logon: RopLogonRequest, code: ErrorCode) -> RpcMessage:
     """A RopLogon that failed; a fault where other ROPs came with it, whose responses are not ours to make up."""
     payloads = unpack_payloads(request.rgb_in)
     buffer = RopBuffer.unpack_request(payloads[0])
     if len(payloads) != 1 or len(buffer.rops) != 1 or buffer.tail:
         raise _denied(call, "a RopLogon that is not allowed, among other ROPs")
-    failure = RopFailure(logon.output_handle_index, ErrorCode.LoginPermission, RopId.Logon)
+    failure = RopFailure(logon.output_handle_index, code, RopId.Logon)
     xor = not request.flags & RpcFlags.NoXorMagic
     rgb_out = pack_payload(RopBuffer([failure], buffer.handles).pack(), xor=xor)
     return EcDoRpcExt2Response(request.cxh, 0, rgb_out, b"", 0, ErrorCode.Success)

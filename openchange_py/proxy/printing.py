@@ -14,6 +14,7 @@ from typing import Any, Final
 from openchange_py.rpc.call import Call, RpcFault
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import ContextHandle
+from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import (
     EcDoDisconnectRequest,
     EcDoRpcExt2Request,
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 _SHOWN: Final = 64
 #: Fields that hold what is dissected by itself.
 _DISSECTED: Final = frozenset({"rgb_in", "rgb_out"})
+
+_ERRORS: Final = {int(member): member.name for member in ErrorCode}
 
 _States = dict[ContextHandle, HandleStates]
 
@@ -110,6 +113,8 @@ def _fields(call: Call, side: str) -> Iterator[str]:
         value = getattr(message, field.name)
         if field.name in _DISSECTED:
             yield f"{field.name}: {len(value)} bytes"
+        elif field.name == "return_value":
+            yield f"{field.name}: {_ERRORS.get(value, f'0x{value:08X}')}"
         else:
             yield f"{field.name}: {_shown(value)}"
 

@@ -62,6 +62,8 @@ class _Association:
     handles: set[ContextHandle] = dataclasses.field(default_factory=set)
     idle: dict[str, list[UpstreamClient]] = dataclasses.field(default_factory=dict)
     busy: list[tuple[str, UpstreamClient]] = dataclasses.field(default_factory=list)
+    #: Connections that answered a call, and so accepted the relay's account.
+    proven: set[UpstreamClient] = dataclasses.field(default_factory=set)
     #: Only one connection at a time is opened: the first tells the group of the others.
     opening: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     ended: bool = False
@@ -73,6 +75,7 @@ class _Association:
         """Without its last connection the group is gone there, and its handles with it."""
         for interface, clients in self.idle.items():
             self.idle[interface] = [client for client in clients if client.connected]
+        self.proven = {client for client in self.proven if client.connected}
         if not any(client.connected for client in self.all_clients()):
             self.group = 0
             self.handles.clear()
@@ -132,8 +135,14 @@ class Relay:
             async with asyncio.timeout(self._timeout):
                 reply = await client.call(call.opnum, call.stub, call.object_uuid)
             answered = True
+            association.proven.add(client)
         except RpcFault as fault:
             answered = True
+            if fault.status == FaultStatus.ACCESS_DENIED and client not in association.proven:
+                # How a server says that the logon failed, when the bind was long acknowledged. The client would
+                # take it for its own password's fault.
+                logger.warning("%s: the upstream refuses the relay's account: %s", call.session, fault)
+                raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the relay's account was refused") from fault
             logger.info("%s: the upstream answers %s with %s", call.session, call.name, fault)
             raise
         except (ConnectionLost, TimeoutError) as error:

@@ -12,6 +12,7 @@ from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.config.routes import Credentials
 from openchange_py.rpc.binding import Binding
 from openchange_py.rpc.call import RpcFault
+from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
 
@@ -19,6 +20,11 @@ logger = logging.getLogger(__name__)
 
 #: Asks a host's endpoint mapper for the TCP port of an interface. Raises `ConnectionLost`, `RpcFault`.
 FindPort = Callable[[str, RpcInterface], Awaitable[int]]
+
+
+async def find_port(host: str, interface: RpcInterface) -> int:
+    """The port that the host's endpoint mapper tells. Raises `ConnectionLost`."""
+    return await ept_map(host, EPMAPPER_PORT, interface)
 
 
 class TcpConnector:

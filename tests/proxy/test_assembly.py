@@ -1,0 +1,161 @@
+"""The proxy of a configuration, driven over real sockets: client, hybrid, and the server relayed to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
+from openchange_py.config import ConfigError, Settings, load
+from openchange_py.proxy.assembly import INTERFACES, assemble
+from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
+from openchange_py.proxy.loading import installed_options
+from openchange_py.rpc.call import Call, RpcFault, Session
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel
+from openchange_py.transports.tcp import RpcClient, TcpServer
+from openchange_py.wire.ndr import RpcInterface
+from openchange_py.wire.oxabref import RFR, Name, RfrGetNewDSARequest, RfrGetNewDSAResponse
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoConnectExResponse, EcDoRpcExt2Response
+from openchange_py.wire.oxnspi import NSPI
+from tests.auth.ntlm_parties import PASSWORD, authenticator
+from tests.proxy.emsmdb_calls import HANDLE, connect, connected, logon, rops, rpc, rpc_answer
+from tests.proxy.parties import ALICE, ALICE_DN, BOB_DN, people, status_of
+
+
+class Canned:
+    """A local server that answers every call of its interface alike."""
+
+    def __init__(self, interface: RpcInterface, name: str, *replies: bytes) -> None:
+        self.interface, self.name = interface, name
+        self.replies = list(replies)
+        self.calls: list[Call] = []
+        self.ended: list[Session] = []
+
+    def call(self, call: Call) -> None:
+        self.calls.append(call)
+        call.answer(self.replies[len(self.calls) % len(self.replies) - 1])
+
+    def end_session(self, session: Session) -> None:
+        self.ended.append(session)
+
+
+def settings_of(path: Path, text: str) -> Settings:
+    path.write_text(text)
+    path.chmod(0o600)
+    return load(path, installed_options())
+
+
+def servers(*found: Canned) -> Mapping[str, LocalServer]:
+    return {server.name: server for server in found}
+
+
+REFERRAL = RfrGetNewDSAResponse(None, Name(b"hybrid.example.test"), 0)
+
+HYBRID = """
+dcerpc_mapiproxy:binding = ncacn_ip_tcp:127.0.0.1[{port},print]
+dcerpc_mapiproxy:username = alice
+dcerpc_mapiproxy:password = {password}
+dcerpc_mapiproxy:domain = EXAMPLE
+dcerpc_mapiproxy:nspi_server = nspi
+dcerpc_mapiproxy:rfr_server = rfr
+dcerpc_mapiproxy:modules = dummy
+"""
+
+
+async def client_of(port: int, interface: RpcInterface) -> RpcClient:
+    context = NtlmInitiator(NtlmCredential.from_password("alice", "EXAMPLE", PASSWORD))
+    return await RpcClient.connect("127.0.0.1", port, interface, context=context, level=AuthLevel.PRIVACY)
+
+
+def test_a_hybrid_answers_what_is_local_and_relays_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def work() -> Canned:
+        mailboxes = Canned(EMSMDB, "emsmdb", connected(), rpc_answer(rops()))
+        standalone = settings_of(tmp_path / "exchange.conf", "dcerpc_mapiproxy:server = yes")
+        local = servers(mailboxes, Canned(NSPI, "nspi", b"?"), Canned(RFR, "rfr", b"?"))
+        exchange = await assemble(standalone, local, people())
+        upstream = TcpServer(exchange, authenticator(), waits=exchange.waits, minimum_level=exchange.minimum_level)
+        _, port = await upstream.start("127.0.0.1")
+        text = HYBRID.format(port=port, password=PASSWORD)
+        referrals = Canned(RFR, "rfr", REFERRAL.pack())
+        settings = settings_of(tmp_path / "hybrid.conf", text)
+        hybrid = await assemble(settings, servers(Canned(NSPI, "nspi", b"?"), referrals), people())
+        front = TcpServer(hybrid, authenticator(), waits=hybrid.waits, minimum_level=hybrid.minimum_level)
+        _, front_port = await front.start("127.0.0.1")
+        try:
+            await drive(front_port)
+            assert len(referrals.calls) == 1
+        finally:
+            await front.stop()
+            await upstream.stop()
+            hybrid.close()
+            exchange.close()
+        return mailboxes
+
+    async def drive(port: int) -> None:
+        client, other = await client_of(port, EMSMDB), await client_of(port, RFR)
+        session = Session("unused", "unused")
+        opened = EcDoConnectExResponse.unpack(await client.call(10, connect(session, ALICE, ALICE_DN).stub))
+        assert opened.cxh == HANDLE
+        assert await client.call(11, rpc(session, ALICE, rops(logon(ALICE_DN))).stub) == rpc_answer(rops())
+        # bob's mailbox is refused by the hybrid, though the account that it relays with might open it.
+        assert EcDoConnectExResponse.unpack(await client.call(10, connect(session, ALICE, BOB_DN).stub)).cxh.is_null
+        refused = EcDoRpcExt2Response.unpack(await client.call(11, rpc(session, ALICE, rops(logon(BOB_DN))).stub))
+        assert (refused.return_value, refused.cxh) == (0, HANDLE)
+        request = RfrGetNewDSARequest(0, ALICE_DN.encode(), Name(None), Name(None))
+        assert await other.call(0, request.pack()) == REFERRAL.pack()
+        await client.close()
+        await other.close()
+
+    mailboxes = asyncio.run(work())
+    assert [call.name for call in mailboxes.calls] == ["EcDoConnectEx", "EcDoRpcExt2"]
+    assert len(mailboxes.ended) == 1
+    for line in (
+        "exchange_emsmdb: relay to ncacn_ip_tcp:127.0.0.1[",
+        "exchange_nsp: local server nspi",
+        "module dummy loaded",
+        "RopLogonRequest",
+        f"may not open the mailbox of '{BOB_DN}'",
+    ):
+        assert line in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+def test_a_server_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
+    text = "dcerpc_mapiproxy:server = yes\ndcerpc_mapiproxy:nspi_server = npsi"
+    local = servers(Canned(NSPI, "nspi", b"?"), Canned(RFR, "rfr", b"?"), Canned(EMSMDB, "emsmdb", b"?"))
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(assemble(settings_of(tmp_path / "smb.conf", text), local, people()))
+    reason = "dcerpc_mapiproxy:nspi_server: no local server 'npsi' for exchange_nsp; known: nspi"
+    assert str(caught.value) == f"{tmp_path}/smb.conf:2: {reason}"
+
+
+def test_minimum_levels(tmp_path: Path) -> None:
+    text = "dcerpc_mapiproxy:server = yes\nocpy:minimum auth level = integrity"
+    local: dict[str, Any] = {name: Canned(INTERFACES[interface], name, b"?") for name, interface in NAMES.items()}
+
+    async def work() -> Dispatcher:
+        dispatcher = await assemble(settings_of(tmp_path / "smb.conf", text), local, people())
+        for interface in dispatcher.interfaces():
+            with pytest.raises(RpcFault) as caught:
+                await dispatcher.handle(Call(interface, 0, b"", Session("test", "client"), ANONYMOUS))
+            assert status_of(caught) == 5
+        return dispatcher
+
+    dispatcher = asyncio.run(work())
+    levels = {interface.name: dispatcher.minimum_level(interface) for interface in dispatcher.interfaces()}
+    assert levels == {
+        "exchange_emsmdb": AuthLevel.INTEGRITY,
+        "exchange_nsp": AuthLevel.INTEGRITY,
+        "exchange_ds_rfr": AuthLevel.CONNECT,
+    }
+    dispatcher.close()
+
+
+NAMES = {"emsmdb": "exchange_emsmdb", "nspi": "exchange_nsp", "rfr": "exchange_ds_rfr"}

@@ -1,0 +1,222 @@
+"""Nobody gets into another user's mailbox with the relay's account."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openchange_py.proxy.authorize import RELAYED_CALLS, Authorizer
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.security import ANONYMOUS, Identity
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import RpcMessage
+from openchange_py.wire.oxabref import RFR
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoConnectExResponse, EcDoRpcExt2Response, RpcFlags
+from openchange_py.wire.oxnspi import NSPI
+from openchange_py.wire.rop.base import RopFailure, RopReleaseRequest
+from openchange_py.wire.rop.buffer import RopBuffer
+from openchange_py.wire.rop.context import HandleStates
+from openchange_py.wire.rop.ids import RopId
+from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopGetReceiveFolderRequest
+from openchange_py.wire.rpcheaderext import HEADER_SIZE, RpcHeaderExt, obfuscate, unpack_payloads
+from tests.proxy.emsmdb_calls import HANDLE, connect, connected, logon, rops, rpc
+from tests.proxy.parties import ALICE, ALICE_DN, ASSISTANT, ASSISTANT_DN, BOB, BOB_DN, People, people, status_of
+
+
+def session() -> Session:
+    return Session("test", "client")
+
+
+def authorize(call: Call, authorizer: Authorizer | None = None) -> RpcMessage | None:
+    return asyncio.run((authorizer or Authorizer(people())).authorize(call))
+
+
+def refused(call: Call) -> int:
+    """The fault's status."""
+    with pytest.raises(RpcFault) as caught:
+        authorize(call)
+    return status_of(caught)
+
+
+@pytest.mark.parametrize(
+    ("caller", "dn"), [(ALICE, ALICE_DN), (ALICE, ALICE_DN.upper()), (ASSISTANT, ALICE_DN), (ASSISTANT, ASSISTANT_DN)]
+)
+def test_own_and_granted_mailboxes(caller: Identity, dn: str) -> None:
+    assert authorize(connect(session(), caller, dn)) is None
+    assert authorize(rpc(session(), caller, rops(logon(dn)))) is None
+
+
+@pytest.mark.parametrize(
+    ("caller", "dn"),
+    [
+        (ALICE, BOB_DN),
+        (ALICE, ASSISTANT_DN),
+        (BOB, ALICE_DN),
+        (ALICE, ""),
+        (ALICE, "/o=Example/ou=First/cn=Recipients/cn=nobody"),
+        (ALICE, ALICE_DN + "\0" + BOB_DN),
+        (ALICE, b"/o=Example/cn=\xff"),
+        (Identity("ghost", "EXAMPLE"), ALICE_DN),
+    ],
+)
+def test_other_mailboxes(caller: Identity, dn: str | bytes, caplog: pytest.LogCaptureFixture) -> None:
+    if b"\0" not in (dn.encode() if isinstance(dn, str) else dn):
+        connecting = authorize(connect(session(), caller, dn))
+        assert isinstance(connecting, EcDoConnectExResponse)
+        assert (connecting.return_value, connecting.cxh.is_null) == (ErrorCode.AccessDenied, True)
+    answer = authorize(rpc(session(), caller, rops(logon(dn))))
+    assert isinstance(answer, EcDoRpcExt2Response)
+    assert "RopLogon" in caplog.text
+
+
+@pytest.mark.parametrize(("dn", "code"), [(BOB_DN, ErrorCode.LoginPermission), (BOB_DN + "by", ErrorCode.UnknownUser)])
+def test_a_refused_logon_is_a_rop_that_failed(dn: str, code: ErrorCode, caplog: pytest.LogCaptureFixture) -> None:
+    request = rops(logon(dn), handles=2)
+    answer = cast("EcDoRpcExt2Response", authorize(rpc(session(), ALICE, request)))
+    assert (answer.cxh, answer.return_value) == (HANDLE, 0)
+    [payload] = unpack_payloads(answer.rgb_out)
+    buffer = RopBuffer.unpack_response(payload, RopBuffer.unpack_request(request), HandleStates())
+    assert buffer.rops == [RopFailure(0, code, RopId.Logon)]
+    assert buffer.handles == [0xFFFFFFFF] * 2
+    assert f"{ALICE}" in caplog.text
+    assert dn in caplog.text
+
+
+@pytest.mark.parametrize(("flags", "obfuscated"), [(0, 2), (RpcFlags.NoXorMagic, 0)])
+def test_a_refusal_is_obfuscated_unless_the_client_asked_otherwise(flags: int, obfuscated: int) -> None:
+    answer = cast("EcDoRpcExt2Response", authorize(rpc(session(), ALICE, rops(logon(BOB_DN)), flags=flags)))
+    assert RpcHeaderExt.unpack(answer.rgb_out[:HEADER_SIZE]).flags & 2 == obfuscated
+
+
+@pytest.mark.parametrize(
+    ("flags", "open_flags"),
+    [
+        (0, OpenFlags.Public),
+        (0, 0),
+        (LogonFlags.Private, OpenFlags.Public),
+        (LogonFlags.Private, OpenFlags.UseAdminPrivilege),
+    ],
+)
+def test_public_folders_and_administrators_are_refused(flags: int, open_flags: int) -> None:
+    call = rpc(session(), ALICE, rops(logon(ALICE_DN, flags, open_flags)))
+    assert isinstance(authorize(call), EcDoRpcExt2Response)
+
+
+def test_administrator_privilege_of_the_session_is_refused() -> None:
+    answer = authorize(connect(session(), ALICE, ALICE_DN, flags=1))
+    assert cast("EcDoConnectExResponse", answer).return_value == ErrorCode.AccessDenied
+
+
+def test_a_session_links_only_to_sessions_of_the_same_caller() -> None:
+    authorizer = Authorizer(people())
+    mine = connect(session(), ALICE, ALICE_DN)
+    authorizer.learn(mine, connected(icxr=7))
+    authorizer.learn(connect(session(), BOB, BOB_DN), connected(icxr=8))
+    for link, allowed in ((7, True), (8, False), (9, False), (0xFFFFFFFF, True)):
+        answer = authorize(connect(session(), ALICE, ALICE_DN, icxr_link=link), authorizer)
+        assert (answer is None) is allowed
+
+
+def test_a_logon_behind_other_rops_is_found() -> None:
+    release, receive = RopReleaseRequest(0, 0), RopGetReceiveFolderRequest(0, 0, b"IPM")
+    call = rpc(session(), ALICE, rops(release, receive, logon(ALICE_DN), logon(BOB_DN)))
+    assert refused(call) == FaultStatus.ACCESS_DENIED
+    assert authorize(rpc(session(), ALICE, rops(release, receive, logon(ALICE_DN)))) is None
+
+
+@pytest.mark.parametrize("xor", [True, False])
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_logon_in_any_wrapping_is_found(xor: bool, compress: bool) -> None:
+    filler = rops(*[RopReleaseRequest(0, 0)] * 50)
+    call = rpc(session(), ALICE, filler, rops(logon(BOB_DN)), xor=xor, compress=compress)
+    assert refused(call) == FaultStatus.ACCESS_DENIED
+    mine = rpc(session(), ALICE, filler, rops(logon(ALICE_DN)), xor=xor, compress=compress)
+    assert authorize(mine) is None
+
+
+def test_what_cannot_be_read_is_refused_where_it_might_log_on() -> None:
+    unknown = b"\xf0\x00\x00"
+    assert authorize(rpc(session(), ALICE, rops(tail=unknown))) is None
+    hidden = authorize(rpc(session(), ALICE, rops(tail=unknown + logon(BOB_DN).pack())))
+    assert cast("EcDoRpcExt2Response", hidden).return_value == ErrorCode.RpcFormat
+    truncated = authorize(rpc(session(), ALICE, rops(tail=b"\xfe\x00")))
+    assert cast("EcDoRpcExt2Response", truncated).return_value == ErrorCode.RpcFormat
+
+
+def test_a_handle_that_looks_like_a_logon_is_none() -> None:
+    buffer = RopBuffer([RopReleaseRequest(0, 0)], [0xFE])
+    assert authorize(rpc(session(), ALICE, buffer.pack())) is None
+
+
+def test_a_broken_extended_buffer_is_refused() -> None:
+    call = rpc(session(), ALICE, rops())
+    header = RpcHeaderExt(0, 2, 4, 5).pack() + obfuscate(b"\x02\x00\x00\x00")
+    broken = rpc(session(), ALICE)
+    broken.stub = call.stub[:24] + len(header).to_bytes(4, "little") + header + len(header).to_bytes(4, "little")
+    broken.stub += (0x8000).to_bytes(4, "little") + bytes(8) + (0x1008).to_bytes(4, "little")
+    answer = authorize(broken)
+    assert cast("EcDoRpcExt2Response", answer).return_value == ErrorCode.RpcFormat
+
+
+def test_most_calls_are_not_even_looked_up() -> None:
+    directory = People()
+    call = rpc(session(), ALICE, rops(RopReleaseRequest(0, 0)))
+    assert authorize(call, Authorizer(cast("People", directory))) is None  # type: ignore[arg-type]
+    assert directory.asked == []
+
+
+def test_anonymous_callers_never_reach_the_upstream() -> None:
+    for call in (
+        rpc(session(), ANONYMOUS, rops()),
+        connect(session(), ANONYMOUS, ALICE_DN),
+        Call(RFR, 0, bytes(16), session(), ANONYMOUS),
+    ):
+        assert refused(call) == FaultStatus.ACCESS_DENIED
+
+
+@pytest.mark.parametrize("opnum", [0, 2, 3, 5, 7, 8, 9, 12, 13, 15, 99])
+def test_calls_that_nobody_checks_are_refused(opnum: int) -> None:
+    assert refused(Call(EMSMDB, opnum, bytes(40), session(), ALICE)) == FaultStatus.ACCESS_DENIED
+
+
+@pytest.mark.parametrize(("opnum", "name"), [(11, "NspiModProps"), (14, "NspiModLinkAtt")])
+def test_changes_to_the_address_book_are_refused(opnum: int, name: str) -> None:
+    assert NSPI.method_name(opnum) in (name, f"opnum {opnum}")
+    assert refused(Call(NSPI, opnum, bytes(40), session(), ALICE)) == FaultStatus.ACCESS_DENIED
+    assert authorize(Call(NSPI, 3, bytes(40), session(), ALICE)) is None
+
+
+def test_every_interface_has_its_calls() -> None:
+    assert set(RELAYED_CALLS) == {"exchange_emsmdb", "exchange_async_emsmdb", "exchange_nsp", "exchange_ds_rfr"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=80), st.binary(max_size=20))
+def test_no_garbage_around_a_foreign_logon_lets_it_through(before: bytes, after: bytes) -> None:
+    """Whatever stands around it: found, or refused as unreadable; relayed only where it is another ROP's data."""
+    call = rpc(session(), ALICE, rops(tail=before + logon(BOB_DN).pack() + after))
+    with contextlib.suppress(RpcFault):
+        if authorize(call) is None:
+            buffer = RopBuffer.unpack_request(rops(tail=before + logon(BOB_DN).pack() + after))
+            assert not any(rop.rop_id == RopId.Logon for rop in buffer.rops)
+            assert RopId.Logon not in buffer.tail
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([10, 11]))
+def test_any_stub_gives_an_answer_a_fault_or_a_decode_error(stub: bytes, opnum: int) -> None:
+    call = Call(EMSMDB, opnum, HANDLE.uuid.bytes_le + stub, session(), ALICE)
+    with contextlib.suppress(DecodeError, RpcFault):
+        answer = authorize(call)
+        assert answer is None or isinstance(answer, RpcMessage)
+
+
+def test_the_test_handle_is_no_null_handle() -> None:
+    assert uuid.UUID(int=0) != HANDLE.uuid

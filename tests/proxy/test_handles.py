@@ -1,0 +1,65 @@
+"""Where context handles stand, held against the codecs that know."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from openchange_py.proxy.handles import handle_given, handle_taken, makes_handle, takes_handle
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import ContextHandle
+from tests.proxy.emsmdb_calls import HANDLE, connected, rpc_answer
+from tests.proxy.recordings import recorded_calls
+
+RECORDINGS = [
+    "calls-session-tcp-seal-2010.jsonl",
+    "calls-profile-tcp-seal-2010.jsonl",
+    "calls-notify-tcp-seal-2010.jsonl",
+    "calls-folders-tcp-connect-2000.jsonl",
+]
+
+
+def test_emsmdb() -> None:
+    assert handle_given("exchange_emsmdb", 10, connected()) == HANDLE
+    assert handle_given("exchange_emsmdb", 11, rpc_answer()) == HANDLE
+    assert handle_taken("exchange_emsmdb", 10, b"") is None
+    assert makes_handle("exchange_emsmdb", 14)
+    assert not makes_handle("exchange_emsmdb", 1)
+
+
+@pytest.mark.parametrize("server_guid", [b"", uuid.UUID(int=5).bytes_le])
+def test_nspi_bind_has_its_handle_behind_the_server_guid(server_guid: bytes) -> None:
+    pointer = (0x20000 if server_guid else 0).to_bytes(4, "little")
+    handle = bytes(4) + HANDLE.uuid.bytes_le
+    assert handle_given("exchange_nsp", 0, pointer + server_guid + handle + bytes(4)) == HANDLE
+
+
+def test_calls_without_handles() -> None:
+    assert not takes_handle("exchange_ds_rfr", 0)
+    assert handle_taken("exchange_ds_rfr", 0, b"") is None
+    assert handle_given("exchange_emsmdb", 6, bytes(4)) is None
+    assert handle_given("exchange_nsp", 3, bytes(40)) is None
+
+
+@pytest.mark.parametrize("stub", [b"", bytes(19)])
+def test_short_stubs(stub: bytes) -> None:
+    with pytest.raises(DecodeError):
+        handle_taken("exchange_emsmdb", 11, stub)
+    with pytest.raises(DecodeError):
+        handle_given("exchange_nsp", 0, stub)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_recorded_calls_use_the_handles_that_were_given(name: str) -> None:
+    """The offsets are right where every handle that real clients send is one that the server gave before."""
+    given: set[ContextHandle] = set()
+    used = 0
+    for call in recorded_calls(name):
+        taken = handle_taken(call.interface.name, call.opnum, call.stub)
+        if taken is not None:
+            assert taken in given
+            used += 1
+        if call.reply and (handle := handle_given(call.interface.name, call.opnum, call.reply)) is not None:
+            given.add(handle)
+    assert used

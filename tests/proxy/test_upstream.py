@@ -1,0 +1,149 @@
+"""Upstream connections with NTLM over real sockets, and the relay on top of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from openchange_py.config.routes import Credentials
+from openchange_py.proxy import upstream
+from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.relay import Relay
+from openchange_py.proxy.upstream import TcpConnector, find_port
+from openchange_py.rpc.binding import Binding
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.transports.tcp import ConnectionLost, TcpServer
+from openchange_py.wire.ndr import RpcInterface
+from openchange_py.wire.oxabref import RFR
+from openchange_py.wire.oxcrpc import EMSMDB
+from tests.auth.ntlm_parties import PASSWORD, authenticator
+from tests.proxy.emsmdb_calls import connect, connected, rops, rpc, rpc_answer
+from tests.proxy.parties import ALICE, ALICE_DN, people, status_of
+
+CREDENTIALS = Credentials("alice", "EXAMPLE", PASSWORD)
+
+
+class Exchange:
+    """The upstream's call handler: answers, and remembers who called in which session."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.ended: list[Session] = []
+
+    def interfaces(self) -> list[RpcInterface]:
+        return [EMSMDB, RFR]
+
+    async def handle(self, call: Call) -> bytes:
+        self.calls.append(call)
+        if call.interface is RFR:
+            raise RpcFault(0x00001234)
+        return connected() if call.opnum == 10 else rpc_answer(rops())
+
+    async def unbind(self, session: Session) -> None:
+        self.ended.append(session)
+
+
+async def no_mapper(host: str, interface: RpcInterface) -> int:
+    raise AssertionError("the binding has a port")
+
+
+def with_exchange(work: Callable[[Exchange, int], Awaitable[None]]) -> None:
+    """Run `work` beside a listening server."""
+
+    async def run() -> None:
+        exchange = Exchange()
+        server = TcpServer(exchange, authenticator())
+        _, port = await server.start("127.0.0.1")
+        try:
+            await work(exchange, port)
+        finally:
+            await server.stop()
+
+    asyncio.run(run())
+
+
+def connector(port: int, flags: str = "", credentials: Credentials = CREDENTIALS, **options: Any) -> TcpConnector:
+    return TcpConnector(Binding.parse(f"ncacn_ip_tcp:127.0.0.1[{port}{flags}]"), credentials, no_mapper, **options)
+
+
+@pytest.mark.parametrize(("flags", "level"), [("", "PRIVACY"), (",sign", "INTEGRITY"), (",connect", "CONNECT")])
+def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str, level: str) -> None:
+    async def work(exchange: Exchange, port: int) -> None:
+        client = await connector(port, flags)(EMSMDB, 0)
+        assert await client.call(11, b"stub") == rpc_answer(rops())
+        await client.close()
+        [call] = exchange.calls
+        assert (call.stub, call.caller.account, call.caller.level.name) == (b"stub", "alice", level)
+
+    with_exchange(work)
+
+
+def test_a_session_is_one_association_upstream_and_ends_with_it() -> None:
+    async def work(exchange: Exchange, port: int) -> None:
+        relay, session = Relay(connector(port), Authorizer(people())), Session("test", "client")
+        connecting = connect(session, ALICE, ALICE_DN)
+        await relay.call(connecting)
+        assert connecting.reply == connected()
+        await relay.call(rpc(session, ALICE, rops()))
+        with pytest.raises(RpcFault) as caught:
+            await relay.call(Call(RFR, 0, bytes(16), session, ALICE))
+        assert status_of(caught) == 0x00001234
+        assert len({call.session.number for call in exchange.calls}) == 1
+        await relay.end_session(session)
+        async with asyncio.timeout(10):
+            while not exchange.ended:  # noqa: ASYNC110  the server tells nobody
+                await asyncio.sleep(0)
+
+    with_exchange(work)
+
+
+def test_a_wrong_password_is_no_fault_of_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(exchange: Exchange, port: int) -> None:
+        relay = Relay(connector(port, "", Credentials("alice", "EXAMPLE", "wrong")), Authorizer(people()))
+        with pytest.raises(RpcFault) as caught:
+            await relay.call(connect(Session("test", "client"), ALICE, ALICE_DN))
+        assert status_of(caught) == FaultStatus.SERVER_UNAVAILABLE
+        assert exchange.calls == []
+
+    with_exchange(work)
+    assert "the upstream refuses the relay's account" in caplog.text
+
+
+def test_the_endpoint_mapper_is_asked_once_until_a_connection_fails() -> None:
+    async def work(exchange: Exchange, port: int) -> None:
+        asked: list[str] = []
+        ports = [port, 1]
+
+        async def mapper(host: str, interface: RpcInterface) -> int:
+            asked.append(f"{host} {interface.name}")
+            return ports[0]
+
+        connecting = TcpConnector(Binding.parse("ncacn_ip_tcp:127.0.0.1"), CREDENTIALS, mapper)
+        for _ in range(2):
+            await (await connecting(EMSMDB, 0)).close()
+        assert asked == ["127.0.0.1 exchange_emsmdb"]
+        await (await connecting(RFR, 0)).close()
+        ports.reverse()
+        connecting._ports[EMSMDB.name] = 1
+        with pytest.raises(ConnectionLost):
+            await connecting(EMSMDB, 0)
+        ports.reverse()
+        await (await connecting(EMSMDB, 0)).close()
+        assert asked.count("127.0.0.1 exchange_emsmdb") == 2
+
+    with_exchange(work)
+
+
+def test_the_endpoint_mapper_is_found_at_its_well_known_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    async def ept_map(host: str, port: int, interface: RpcInterface) -> int:
+        asked.extend((host, port, interface))
+        return 1025
+
+    monkeypatch.setattr(upstream, "ept_map", ept_map)
+    assert asyncio.run(find_port("exchange", EMSMDB)) == 1025
+    assert asked == ["exchange", 135, EMSMDB]
