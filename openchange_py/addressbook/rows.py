@@ -41,6 +41,9 @@ class AttributeMap(dict[str, list[AttributeValue]]):
         name = self._names.setdefault(name.casefold(), name)
         if isinstance(values, str | bytes):
             raise DirectoryError(f"{name}: a list of values is needed")
+        for value in values or ():
+            if isinstance(value, str) and not _storable(value):
+                raise DirectoryError(f"{name}: {value!r} is no text")
         if values:
             self[name] = list(values)
         else:
@@ -54,6 +57,11 @@ class AttributeMap(dict[str, list[AttributeValue]]):
     def text(self, name: str) -> str | None:
         """The first text value that is not empty."""
         return next((value for value in self.texts(name) if value), None)
+
+
+def _storable(text: str) -> bool:
+    """No zero and no lone surrogate, which databases can't hold and strings on the wire neither."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 @dataclasses.dataclass(slots=True)

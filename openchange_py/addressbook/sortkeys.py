@@ -15,8 +15,11 @@ _WORD = re.compile(r"[^\s,;]+")
 
 
 def fold(text: str) -> str:
-    """For names that are compared as a whole: accounts, addresses, distinguished names."""
-    return text.casefold()
+    """For names that are compared as a whole: accounts, addresses, distinguished names.
+
+    What a database can't hold (a zero, a lone surrogate; clients may send both) becomes what no name has.
+    """
+    return text.casefold().replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def sort_key(text: str) -> bytes:
@@ -29,11 +32,6 @@ def sort_key(text: str) -> bytes:
 def behind(key: bytes) -> bytes:
     """The least key behind all that begin with `key`."""
     return key + b"\xff"
-
-
-def words(text: str) -> list[str]:
-    """The text's words: what stands between spaces, commas and semicolons."""
-    return _WORD.findall(text)
 
 
 def tails(text: str) -> list[str]:

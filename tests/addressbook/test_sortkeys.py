@@ -1,0 +1,47 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openchange_py.addressbook.sortkeys import behind, fold, sort_key, tails
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ÄBBY", "abby"),
+        ("Straße", "STRASSE"),
+        ("カナ", "かな"),
+        ("\uff21\uff22\uff23", "abc"),
+        ("é", "e\u0301"),
+        (" x ", "x"),
+    ],
+)
+def test_names_that_compare_equal(one: str, other: str) -> None:
+    # [MS-OXNSPI] 2.2.1.6: NORM_IGNORECASE, IGNORENONSPACE, IGNOREKANATYPE, IGNOREWIDTH
+    assert sort_key(one) == sort_key(other)
+
+
+def test_the_order() -> None:
+    names = ["Zoe", "äther", "Adam", "adam b", "Ætna", "bob", ""]
+    assert sorted(names, key=sort_key) == ["", "Adam", "adam b", "äther", "bob", "Zoe", "Ætna"]
+
+
+@given(st.text(), st.text())
+def test_what_begins_with_a_name_lies_between_its_key_and_the_one_behind(start: str, rest: str) -> None:
+    key = sort_key(start)
+    longer = key + sort_key(rest)
+    assert key <= longer < behind(key)
+    assert 0xFF not in key
+
+
+@given(st.text())
+def test_folding_gives_what_a_database_can_hold(text: str) -> None:
+    folded = fold(text)
+    assert "\0" not in folded
+    folded.encode()
+
+
+def test_tails() -> None:
+    assert tails("Berg, Anna  Maria") == ["Berg, Anna  Maria", "Anna  Maria", "Maria"]
+    assert tails("Anna Maria Berg") == ["Anna Maria Berg", "Maria Berg", "Berg"]
+    assert tails(" ") == []

@@ -1,0 +1,325 @@
+"""What every `Directory` promises. A backend's class gives the `directory` fixture: one that was never provisioned."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openchange_py.addressbook.accounts import exchange_attributes
+from openchange_py.addressbook.base import (
+    GLOBAL_ADDRESS_LIST,
+    AttributeValue,
+    Directory,
+    DirectoryError,
+    DisplayType,
+    Entry,
+    EntryExists,
+    MinimalEntryId,
+    NoSuchEntry,
+    Organization,
+)
+from openchange_py.addressbook.embedded import EmbeddedDirectory
+from openchange_py.addressbook.migrate import upgrade
+
+ORGANIZATION = Organization("First Organization", "Exchange Administrative Group")
+
+
+def create(directory: Directory, account: str, display_name: str, **more: list[AttributeValue]) -> Entry:
+    attributes = exchange_attributes(ORGANIZATION, "SRV", account, f"{account}@example.test", display_name)
+    return directory.create_entry(account, attributes | more)
+
+
+def names(entries: list[Entry]) -> list[str]:
+    return [entry.display_name for entry in entries]
+
+
+class DirectoryContract:
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Iterator[Directory]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def provisioned(self, directory: Directory) -> Directory:
+        directory.provision(ORGANIZATION, "SRV")
+        return directory
+
+    @pytest.fixture
+    def people(self, provisioned: Directory) -> Directory:
+        everyone = {"carl": "Carl Berg", "anna": "anna Adams", "aebby": "Äbby Ott", "bob": "Bob Zorn"}
+        for account, name in everyone.items():
+            create(provisioned, account, name)
+        return provisioned
+
+    # Provisioning.
+
+    def test_the_organization_is_there_after_provisioning(self, directory: Directory) -> None:
+        with pytest.raises(NoSuchEntry):
+            directory.organization()
+        assert directory.provision(ORGANIZATION, "SRV") is True
+        assert directory.organization() == ORGANIZATION
+
+    def test_provisioning_again_changes_nothing(self, provisioned: Directory) -> None:
+        before = provisioned.containers(), list(provisioned.entries())
+        assert provisioned.provision(ORGANIZATION, "SRV") is False
+        assert (provisioned.containers(), list(provisioned.entries())) == before
+
+    def test_another_server_of_the_organization_is_added(self, provisioned: Directory) -> None:
+        assert provisioned.provision(ORGANIZATION, "OTHER") is True
+        assert provisioned.by_legacy_dn(ORGANIZATION.server_dn("SRV"))
+        assert provisioned.by_legacy_dn(ORGANIZATION.server_dn("OTHER"))
+
+    def test_another_organization_is_refused(self, provisioned: Directory) -> None:
+        with pytest.raises(DirectoryError, match="First Organization"):
+            provisioned.provision(Organization("Second", "Group"), "SRV")
+        assert provisioned.organization() == ORGANIZATION
+
+    def test_the_global_address_list_has_id_0_and_comes_first(self, provisioned: Directory) -> None:
+        containers = provisioned.containers()
+        assert containers[0].mid == GLOBAL_ADDRESS_LIST == 0
+        assert [c.name for c in containers] == ["Global Address List", "All Users", "All Groups", "All Contacts"]
+        assert len({c.guid for c in containers}) == 4
+        assert all(c.mid >= 0x10 for c in containers[1:])
+
+    # Entries.
+
+    def test_a_new_entry_is_what_was_asked_for(self, provisioned: Directory) -> None:
+        entry = create(provisioned, "alice", "Alice Liddell", title=["Reader"], thumbnailPhoto=[b"\xff\x00"])
+        assert (entry.account, entry.display_name) == ("alice", "Alice Liddell")
+        assert entry.display_type == DisplayType.MAILUSER
+        assert entry.legacy_exchange_dn == ORGANIZATION.recipient_dn("alice")
+        assert entry.first("title") == "Reader"
+        assert entry.attributes["thumbnailPhoto"] == [b"\xff\x00"]
+        assert isinstance(entry.mailbox_guid, uuid.UUID)
+        assert entry.mid >= 0x10
+
+    def test_an_entry_is_found_by_all_its_names_without_case(self, provisioned: Directory) -> None:
+        addresses: list[AttributeValue] = ["SMTP:alice@example.test", "smtp:al@example.test"]
+        entry = create(provisioned, "alice", "Alice", proxyAddresses=addresses)
+        assert provisioned.by_guid(entry.guid) == entry
+        assert provisioned.by_account("ALICE") == entry
+        assert provisioned.by_legacy_dn(entry.legacy_exchange_dn.upper()) == entry
+        for address in ("alice@example.test", "AL@EXAMPLE.TEST", "SMTP:al@example.test", "smtp:ALICE@example.test"):
+            assert provisioned.by_address(address) == entry
+        assert provisioned.by_mid([entry.mid]) == {entry.mid: entry}
+
+    def test_what_is_not_there_is_none(self, provisioned: Directory) -> None:
+        assert provisioned.by_guid(uuid.uuid4()) is None
+        assert provisioned.by_account("nobody") is None
+        assert provisioned.by_account("") is None
+        assert provisioned.by_legacy_dn("/o=Elsewhere") is None
+        assert provisioned.by_legacy_dn("") is None
+        assert provisioned.by_address("nobody@example.test") is None
+        assert provisioned.by_mid([MinimalEntryId(0), MinimalEntryId(4711), MinimalEntryId(0xFFFFFFFF)]) == {}
+        assert provisioned.account("nobody") is None
+
+    @pytest.mark.parametrize("name", ["\ud800", "a\0b", "'; --", "%", "x" * 100_000, "@", "a@\udfff"])
+    def test_a_hostile_name_is_just_not_there(self, provisioned: Directory, name: str) -> None:
+        assert provisioned.by_account(name) is None
+        assert provisioned.by_legacy_dn(name) is None
+        assert provisioned.by_address(name) is None
+        assert provisioned.account(name) is None
+
+    @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000, ""])
+    def test_a_name_that_cannot_be_kept_is_refused(self, provisioned: Directory, name: str) -> None:
+        with pytest.raises(DirectoryError):
+            provisioned.create_entry("", {"displayName": [name]})
+
+    def test_a_name_is_taken_once(self, provisioned: Directory) -> None:
+        alice = create(provisioned, "alice", "Alice")
+        attributes = exchange_attributes(ORGANIZATION, "SRV", "bob", "bob@example.test", "Bob")
+        for account, clash in (
+            ("ALICE", {"legacyExchangeDN": [ORGANIZATION.recipient_dn("x")]}),
+            ("bob", {"legacyExchangeDN": [alice.legacy_exchange_dn.upper()]}),
+            ("bob", {"proxyAddresses": ["smtp:Alice@example.test"]}),
+            ("bob", {"mail": ["alice@EXAMPLE.test"]}),
+        ):
+            with pytest.raises(EntryExists):
+                provisioned.create_entry(account, attributes | clash)
+        assert provisioned.by_account("bob") is None
+        assert provisioned.create_entry("bob", attributes).display_name == "Bob"
+
+    def test_modify_replaces_and_removes(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        changed = people.modify(anna, {"title": ["Boss"], "MAIL": None, "displayName": ["Zoe Adams"]})
+        assert (changed.first("title"), changed.first("mail"), changed.display_name) == ("Boss", None, "Zoe Adams")
+        assert (changed.guid, changed.mid) == (anna.guid, anna.mid)
+        assert people.by_guid(anna.guid) == changed
+        assert people.by_address("anna@example.test") == changed  # proxyAddresses still has it
+        assert names(people.page(GLOBAL_ADDRESS_LIST, 0, 9))[-1] == "Zoe Adams"
+        assert names(people.resolve("zoe", GLOBAL_ADDRESS_LIST, 9)) == ["Zoe Adams"]
+        assert people.resolve("=anna Adams", GLOBAL_ADDRESS_LIST, 9) == []
+
+    def test_modify_keeps_names_unique_and_changes_nothing_else_when_it_fails(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        with pytest.raises(EntryExists):
+            people.modify(anna, {"proxyAddresses": ["SMTP:bob@example.test"], "title": ["Boss"]})
+        assert people.by_guid(anna.guid) == anna
+
+    def test_delete(self, people: Directory) -> None:
+        bob = people.by_account("bob")
+        assert bob
+        people.delete(bob)
+        assert people.by_account("bob") is None
+        assert people.by_mid([bob.mid]) == {}
+        assert people.by_address("bob@example.test") is None
+        assert people.count(GLOBAL_ADDRESS_LIST) == 3
+        assert people.resolve("bob", GLOBAL_ADDRESS_LIST, 9) == []
+        for change in (lambda: people.delete(bob), lambda: people.modify(bob, {"title": ["x"]})):
+            with pytest.raises(NoSuchEntry):
+                change()
+
+    def test_an_id_is_never_given_twice(self, people: Directory) -> None:
+        bob = people.by_account("bob")
+        assert bob
+        people.delete(bob)
+        assert create(people, "bob", "Bob Zorn").mid > bob.mid
+
+    def test_entries_are_all_of_them(self, people: Directory) -> None:
+        create(people, "ghost", "Ghost", msExchHideFromAddressLists=["TRUE"])
+        accounts = {entry.account for entry in people.entries() if entry.account}
+        assert accounts == {"carl", "anna", "aebby", "bob", "ghost"}
+
+    # Address lists.
+
+    def test_a_list_is_in_display_name_order_whatever_the_case_and_the_accents(self, people: Directory) -> None:
+        expected = ["Äbby Ott", "anna Adams", "Bob Zorn", "Carl Berg"]
+        assert names(people.page(GLOBAL_ADDRESS_LIST, 0, 10)) == expected
+        assert names(people.page(GLOBAL_ADDRESS_LIST, 1, 2)) == expected[1:3]
+        assert people.page(GLOBAL_ADDRESS_LIST, 4, 10) == []
+        assert people.count(GLOBAL_ADDRESS_LIST) == 4
+
+    def test_position_and_page_agree(self, people: Directory) -> None:
+        for row, entry in enumerate(people.page(GLOBAL_ADDRESS_LIST, 0, 10)):
+            assert people.position(GLOBAL_ADDRESS_LIST, entry) == row
+
+    @pytest.mark.parametrize(
+        ("sought", "row"), [("", 0), ("a", 0), ("anna", 1), ("ANNA ADAMS", 1), ("annb", 2), ("bob z", 2), ("z", 4)]
+    )
+    def test_seek_finds_the_first_row_at_or_behind_a_name(self, people: Directory, sought: str, row: int) -> None:
+        assert people.seek(GLOBAL_ADDRESS_LIST, sought) == row
+
+    def test_a_hidden_entry_is_in_no_list_but_there(self, people: Directory) -> None:
+        ghost = create(people, "ghost", "Ghost", msExchHideFromAddressLists=["TRUE"])
+        assert people.count(GLOBAL_ADDRESS_LIST) == 4
+        assert people.position(GLOBAL_ADDRESS_LIST, ghost) is None
+        assert people.resolve("ghost", GLOBAL_ADDRESS_LIST, 9) == []
+        assert people.by_account("ghost") == ghost
+        people.modify(ghost, {"msExchHideFromAddressLists": None})
+        assert people.count(GLOBAL_ADDRESS_LIST) == 5
+
+    def test_an_account_without_exchange_attributes_is_in_no_list(self, people: Directory) -> None:
+        plain = people.create_entry("plain", {"displayName": ["Plain"]})
+        assert plain.legacy_exchange_dn == ""
+        assert plain.mailbox_guid is None
+        assert people.count(GLOBAL_ADDRESS_LIST) == 4
+
+    def test_each_list_has_its_kind(self, people: Directory) -> None:
+        dn = ORGANIZATION.recipient_dn
+        people.create_entry(
+            "staff", {"displayName": ["Staff"], "legacyExchangeDN": [dn("staff")]}, display_type=DisplayType.DISTLIST
+        )
+        people.create_entry(
+            "",
+            {"displayName": ["Dora"], "legacyExchangeDN": [dn("dora")], "objectClass": ["contact"]},
+            display_type=DisplayType.REMOTE_MAILUSER,
+        )
+        counts = {container.name: people.count(container.mid) for container in people.containers()}
+        assert counts == {"Global Address List": 6, "All Users": 4, "All Groups": 1, "All Contacts": 1}
+        by_name = {container.name: container.mid for container in people.containers()}
+        assert names(people.resolve("d", by_name["All Contacts"], 5)) == ["Dora"]
+        assert people.resolve("d", by_name["All Groups"], 5) == []
+
+    def test_a_list_that_is_not_there(self, people: Directory) -> None:
+        nowhere = MinimalEntryId(4711)
+        for ask in (
+            lambda: people.count(nowhere),
+            lambda: people.page(nowhere, 0, 1),
+            lambda: people.seek(nowhere, "a"),
+            lambda: people.resolve("a", nowhere, 1),
+        ):
+            with pytest.raises(NoSuchEntry):
+                ask()
+
+    # Name resolution.
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("anna", ["anna Adams"]),
+            ("ANNA AD", ["anna Adams"]),
+            ("adams", ["anna Adams"]),
+            ("adams, anna", ["anna Adams"]),
+            ("an ad", ["anna Adams"]),
+            ("abby", ["Äbby Ott"]),
+            ("a", ["Äbby Ott", "anna Adams"]),
+            ("carl@example.test", ["Carl Berg"]),
+            ("SMTP:carl@example.test", ["Carl Berg"]),
+            ("carl@", ["Carl Berg"]),
+            (ORGANIZATION.recipient_dn("bob"), ["Bob Zorn"]),
+            ("=bob", ["Bob Zorn"]),
+            ("=bo", []),
+            ("nobody", []),
+            ("b%", []),
+            ("b_b", []),
+            ("*", []),
+            ("", []),
+            ("   ", []),
+            ("a" * 100_000, []),
+            ("\ud800", []),
+        ],
+    )
+    def test_a_name_resolves(self, people: Directory, name: str, expected: list[str]) -> None:
+        assert names(people.resolve(name, GLOBAL_ADDRESS_LIST, 10)) == expected
+
+    def test_a_whole_name_is_not_ambiguous_because_others_begin_with_it(self, provisioned: Directory) -> None:
+        for account in ("user1", "user10", "user11"):
+            create(provisioned, account, f"The {account}")
+        assert names(provisioned.resolve("user1", GLOBAL_ADDRESS_LIST, 10)) == ["The user1"]
+        assert len(provisioned.resolve("user", GLOBAL_ADDRESS_LIST, 10)) == 3
+        assert len(provisioned.resolve("user", GLOBAL_ADDRESS_LIST, 2)) == 2
+
+    # Accounts.
+
+    def test_an_account_logs_on_with_the_hash_of_its_password(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        assert people.account("anna").nt_hash is None
+        people.set_password(anna, "Password")
+        for name in ("anna", "ANNA", "anna@example.test"):
+            account = people.account(name)
+            assert account
+            # [MS-NLMP] 4.2.1: NTOWFv1 of "Password"
+            assert account.nt_hash == bytes.fromhex("a4f49c406510bdcab6824ee7c30fd852")
+            assert (account.name, account.enabled) == ("anna", True)
+        people.set_enabled(anna, False)
+        assert people.account("anna").enabled is False
+
+    def test_a_password_is_not_printed(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        people.set_password(anna, "Password")
+        account = people.account("anna")
+        assert "a4f49c" not in repr(account)
+        assert "xa4" not in repr(account)
+        assert "nt_hash" not in repr(people.by_account("anna"))
+
+    def test_a_deleted_account_s_password_does_not_come_back(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        people.set_password(anna, "Password")
+        people.delete(anna)
+        create(people, "anna", "anna Adams")
+        assert people.account("anna").nt_hash is None
+
+
+class TestEmbeddedDirectory(DirectoryContract):
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Iterator[Directory]:
+        url = f"sqlite:///{tmp_path}/directory.db"
+        upgrade(url)
+        directory = EmbeddedDirectory(url)
+        yield directory
+        directory.close()
