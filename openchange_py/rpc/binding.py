@@ -42,6 +42,7 @@ _TRANSPORTS = {
     "ncalrpc": "local RPC is not available, use ncacn_ip_tcp",
     "ncadg_ip_udp": "connectionless RPC is not available, use ncacn_ip_tcp",
 }
+_PORT = re.compile(r"\d{1,9}", re.ASCII)
 _SHAPE = re.compile(
     r"(?:(?P<object>[^@\[]+)@)?(?P<transport>\w+):(?P<host>\[[^\]]*\]|[^\[]*)(?:\[(?P<options>[^\]]*)\])?"
 )
@@ -135,7 +136,7 @@ def _parse_options(text: str) -> _Parts:
         name, equals, value = item.partition("=")
         if equals:
             _take_option(parts, name.strip().casefold(), value.strip())
-        elif item.isdigit() and position == 0:
+        elif _PORT.fullmatch(item) and position == 0:
             parts.port = _parse_port(item)
         elif item:
             _take_flag(parts, item.casefold())
@@ -164,7 +165,7 @@ def _take_flag(parts: _Parts, flag: str) -> None:
 
 
 def _parse_port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not _PORT.fullmatch(text) or not 0 < int(text) < 65536:
         raise BindingError(f"{text!r} is no TCP port")
     return int(text)
 

@@ -52,6 +52,8 @@ def test_binding_strings(text: str, binding: Binding) -> None:
         ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ntlm, print, seal"),
         ("ncacn_ip_tcp:host[print,1024]", "unknown flag '1024'"),
         ("ncacn_ip_tcp:host[70000]", "'70000' is no TCP port"),
+        ("ncacn_ip_tcp:host[²]", "unknown flag '²'"),
+        ("ncacn_ip_tcp:host[endpoint=²]", "'²' is no TCP port"),
         ("ncacn_ip_tcp:host[colour=red]", "unknown option 'colour'"),
         ("nonsense@ncacn_ip_tcp:host", "'nonsense' is no object UUID"),
     ],
