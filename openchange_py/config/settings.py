@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +28,9 @@ from openchange_py.config.parser import (
 from openchange_py.config.substitution import substitute
 
 T = TypeVar("T")
+
+#: The password in a URL such as postgresql://user:password@host/database.
+_URL_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
 
 DEFAULT_PATH = Path("/etc/openchange-py/smb.conf")
 
@@ -145,12 +149,14 @@ class Settings:
             return "yes" if value else "no"
         if isinstance(value, enum.Enum):
             return value.name.lower()
-        return "" if value is None else str(value)
+        return "" if value is None else _URL_PASSWORD.sub(r"\1:(hidden)@", str(value))
 
     def _warn_of_readable_secrets(self) -> None:
         for option in self.options.values():
             raw = self._raw.get(option.key)
-            if raw is not None and option.secret and raw.value and world_readable(raw.place.file):
+            if raw is None or not raw.value or not (option.secret or _URL_PASSWORD.search(raw.value)):
+                continue
+            if world_readable(raw.place.file):
                 self.warnings.append(problem(raw.place, option.name, "every user of this machine can read this file"))
 
 

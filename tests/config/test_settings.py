@@ -135,3 +135,14 @@ def test_values_are_typed(tmp_path: Path) -> None:
     level: AuthLevel = settings[declared.MINIMUM_AUTH_LEVEL]
     timeout: float = settings[declared.IDLE_TIMEOUT]
     assert (level, timeout) == (AuthLevel.CONNECT, 120.0)
+
+
+def test_the_password_in_a_url_is_a_secret_too(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "ocpy:database = postgresql://ocpy:topsecret@db.example.test/mail")
+    settings.path.chmod(0o644)
+    settings.check()
+    assert settings[declared.DATABASE] == "postgresql://ocpy:topsecret@db.example.test/mail"
+    shown = {item.option.name: item.value for item in settings.effective()}
+    assert shown["ocpy:database"] == "postgresql://ocpy:(hidden)@db.example.test/mail"
+    assert "ocpy:database: every user of this machine" in settings.warnings[0]
+    assert "topsecret" not in settings.warnings[0]
