@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity, SecurityContext, SecurityError
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, AuthType, Identity, SecurityContext, SecurityError
 from openchange_py.wire.auth_trailer import AUTH_PAD_ALIGNMENT, SEC_TRAILER_SIZE, SecTrailer
 from openchange_py.wire.pdu import Fault, Request, Response
 
@@ -20,6 +20,10 @@ LEVELS: Final = {
 
 CallPdu = Request | Response | Fault
 
+#: NTLM signs every buffer that it is given, read-only ones included: Windows, Samba and impacket sign the header
+#: whether header signing was negotiated or not, which only Kerberos observes. SPNEGO carries nothing but NTLM yet.
+_ALWAYS_SIGN_HEADERS: Final = (AuthType.NTLMSSP, AuthType.SPNEGO)
+
 
 class Protection:
     """A security context as a connection uses it: its level, its id, and what every PDU needs for it."""
@@ -33,6 +37,7 @@ class Protection:
         self.auth_level = auth_level
         self.level = LEVELS[auth_level]
         self.context_id = context_id
+        #: What was negotiated; `covers_header` is what is done.
         self.header_signing = header_signing
         self._caller: Identity | None = None
 
@@ -40,6 +45,11 @@ class Protection:
     def protects(self) -> bool:
         """Every PDU has a signature."""
         return self.level >= AuthLevel.PACKET
+
+    @property
+    def covers_header(self) -> bool:
+        """Signatures are over header, body and sec_trailer; else over the body with its padding."""
+        return self.header_signing or self.auth_type in _ALWAYS_SIGN_HEADERS
 
     @property
     def caller(self) -> Identity:
@@ -78,8 +88,8 @@ class Protection:
         after = len(raw) - size - SEC_TRAILER_SIZE
         head, tail = raw[:body], raw[after : after + SEC_TRAILER_SIZE]
         if self.level < AuthLevel.PRIVACY:
-            signature = self.context.sign(raw[: len(raw) - size] if self.header_signing else padded)
-        elif self.header_signing:
+            signature = self.context.sign(raw[: len(raw) - size] if self.covers_header else padded)
+        elif self.covers_header:
             padded, signature = self.context.seal(head, padded, tail)
         else:
             padded, signature = self.context.seal(b"", padded, b"")
@@ -105,9 +115,9 @@ class Protection:
         signature = trailer.auth_value
         signed = len(raw) - len(signature)
         if self.level < AuthLevel.PRIVACY:
-            self.context.verify(raw[:signed] if self.header_signing else pdu.stub, signature)
+            self.context.verify(raw[:signed] if self.covers_header else pdu.stub, signature)
             return pdu.stub
-        if not self.header_signing:
+        if not self.covers_header:
             return self.context.unseal(b"", pdu.stub, b"", signature)
         before, after = raw[: pdu.stub_offset], raw[signed - SEC_TRAILER_SIZE : signed]
         return self.context.unseal(before, pdu.stub, after, signature)

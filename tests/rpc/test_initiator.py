@@ -56,7 +56,7 @@ def test_the_third_leg_of_ntlm_is_auth3_and_header_signing_is_offered() -> None:
     assert pair.client.assoc_group == ack.assoc_group_id
 
 
-def test_without_header_signing_the_body_alone_is_signed() -> None:
+def test_header_signing_need_not_be_offered() -> None:
     for level in (AuthLevel.INTEGRITY, AuthLevel.PRIVACY):
         pair = Pair(level)
         assert pair.client.protection is not None

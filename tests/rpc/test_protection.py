@@ -13,7 +13,9 @@ from tests.auth.ntlm_parties import acceptor
 from tests.rpc.parties import ntlm
 
 
-def ends(level: AuthLevel, *, header_signing: bool) -> tuple[Protection, Protection]:
+def ends(
+    level: AuthLevel, *, header_signing: bool, auth_type: AuthType = AuthType.NTLMSSP
+) -> tuple[Protection, Protection]:
     client, server = ntlm(level), acceptor()
     assert client is not None
     token = client.step(b"")
@@ -21,15 +23,18 @@ def ends(level: AuthLevel, *, header_signing: bool) -> tuple[Protection, Protect
         token = server.step(token)
         token = client.step(token) if token else b""
     return tuple(  # type: ignore[return-value]
-        Protection(context, AuthType.NTLMSSP, level, 9, header_signing=header_signing) for context in (client, server)
+        Protection(context, auth_type, level, 9, header_signing=header_signing) for context in (client, server)
     )
 
 
+@pytest.mark.parametrize("auth_type", [AuthType.NTLMSSP, AuthType.KERBEROS])
 @pytest.mark.parametrize("header_signing", [True, False])
 @pytest.mark.parametrize("level", [AuthLevel.PACKET, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
 @pytest.mark.parametrize("size", [0, 1, 16, 1000])
-def test_what_one_end_protects_the_other_reads(level: AuthLevel, size: int, header_signing: bool) -> None:
-    client, server = ends(level, header_signing=header_signing)
+def test_what_one_end_protects_the_other_reads(
+    level: AuthLevel, size: int, header_signing: bool, auth_type: AuthType
+) -> None:
+    client, server = ends(level, header_signing=header_signing, auth_type=auth_type)
     pdu = Request(call_id=1, context_id=0, opnum=3, stub=bytes(range(250)) * 4)
     pdu = dataclasses.replace(pdu, stub=pdu.stub[:size])
     raw = client.protect(pdu)
@@ -41,18 +46,26 @@ def test_what_one_end_protects_the_other_reads(level: AuthLevel, size: int, head
     assert server.unprotect(raw, decoded) == pdu.stub
 
 
-def test_header_signing_covers_the_header() -> None:
-    for header_signing, noticed in ((True, True), (False, False)):
-        client, server = ends(AuthLevel.INTEGRITY, header_signing=header_signing)
-        raw = bytearray(client.protect(Request(call_id=1, context_id=0, opnum=3, stub=b"stub")))
-        raw[22] = 4
-        pdu = decode_pdu(bytes(raw))
-        assert isinstance(pdu, Request)
-        if noticed:
-            with pytest.raises(SecurityError):
-                server.unprotect(bytes(raw), pdu)
-        else:
-            assert server.unprotect(bytes(raw), pdu) == b"stub"
+@pytest.mark.parametrize(
+    ("auth_type", "header_signing", "noticed"),
+    [
+        (AuthType.NTLMSSP, True, True),
+        (AuthType.NTLMSSP, False, True),  # NTLM signs the header always
+        (AuthType.KERBEROS, True, True),
+        (AuthType.KERBEROS, False, False),
+    ],
+)
+def test_a_changed_header_is_noticed(auth_type: AuthType, header_signing: bool, noticed: bool) -> None:
+    client, server = ends(AuthLevel.INTEGRITY, header_signing=header_signing, auth_type=auth_type)
+    raw = bytearray(client.protect(Request(call_id=1, context_id=0, opnum=3, stub=b"stub")))
+    raw[22] = 4
+    pdu = decode_pdu(bytes(raw))
+    assert isinstance(pdu, Request)
+    if noticed:
+        with pytest.raises(SecurityError):
+            server.unprotect(bytes(raw), pdu)
+    else:
+        assert server.unprotect(bytes(raw), pdu) == b"stub"
 
 
 def test_a_replayed_pdu_is_refused() -> None:

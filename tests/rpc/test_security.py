@@ -1,23 +1,45 @@
-"""Identities, as they are logged and compared."""
+"""Who calls, and that the mechanisms keep the contract of a security context."""
 
 from __future__ import annotations
 
-from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity
+import inspect
+
+import pytest
+
+from openchange_py.auth.ntlm import NtlmAcceptor, NtlmInitiator
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, AuthType, Identity, SecurityContext
+from tests.auth.ntlm_parties import acceptor
+from tests.rpc.parties import ntlm
 
 
-def test_identities_name_themselves_for_the_log() -> None:
+def test_identity_reads_as_windows_writes_it() -> None:
+    assert str(ANONYMOUS) == "anonymous"
+    assert ANONYMOUS.is_anonymous
     assert str(Identity("alice", "EXAMPLE")) == "EXAMPLE\\alice"
     assert str(Identity("alice")) == "alice"
-    assert str(ANONYMOUS) == "anonymous"
 
 
-def test_nobody_is_anonymous_by_having_a_domain() -> None:
-    assert ANONYMOUS.is_anonymous
-    assert Identity("", "EXAMPLE").is_anonymous
-    assert not Identity("alice").is_anonymous
-    assert ANONYMOUS.level == AuthLevel.NONE
+def test_levels_are_ordered_by_their_protection() -> None:
+    levels = (AuthLevel.NONE, AuthLevel.CONNECT, AuthLevel.PACKET, AuthLevel.INTEGRITY, AuthLevel.PRIVACY)
+    assert list(levels) == sorted(levels)
+    assert AuthType.NTLMSSP == 10
 
 
-def test_levels_are_ordered_by_protection() -> None:
-    levels = [AuthLevel.NONE, AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY]
-    assert levels == sorted(levels)
+@pytest.mark.parametrize("kind", [NtlmAcceptor, NtlmInitiator])
+def test_ntlm_has_every_method_of_a_security_context(kind: type) -> None:
+    for name, declared in inspect.getmembers(SecurityContext, inspect.isfunction):
+        if not name.startswith("_"):
+            wanted = list(inspect.signature(declared).parameters)
+            assert list(inspect.signature(getattr(kind, name)).parameters) == wanted, name
+
+
+def test_an_acceptor_knows_the_peer_only_when_complete() -> None:
+    client, server = ntlm(AuthLevel.PRIVACY), acceptor()
+    assert client is not None
+    challenge = server.step(client.step(b""))
+    assert not server.complete
+    assert server.identity is None
+    assert server.step(client.step(challenge)) == b""
+    assert server.complete
+    assert server.identity == Identity("alice", "EXAMPLE")
+    assert client.identity is None
