@@ -1,0 +1,51 @@
+"""The accounts of the benchmarks' nodes, in an embedded directory that all their processes open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openchange_py.addressbook import migrate
+from openchange_py.addressbook.base import Directory, Organization
+from openchange_py.addressbook.source import open_directory
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator, ServerNames
+from openchange_py.rpc.security import AuthLevel, SecurityContext
+
+DOMAIN = "EXAMPLE"
+USER = "alice"
+RELAY = "relay"
+PASSWORD = "Secret-1"
+ORGANIZATION = Organization("Example", "First")
+USER_DN = ORGANIZATION.recipient_dn(USER)
+
+
+def directory_url(place: Path) -> str:
+    """The directory's database."""
+    return f"sqlite:///{place}/directory.db"
+
+
+def make_directory(place: Path) -> Directory:
+    """A new directory with the client's and the relay's account."""
+    migrate.upgrade(directory_url(place))
+    directory = open_directory(directory_url(place))
+    directory.provision(ORGANIZATION, "EXCHANGE")
+    for account in (USER, RELAY):
+        attributes = {
+            "displayName": [account.title()],
+            "mail": [f"{account}@example.test"],
+            "legacyExchangeDN": [ORGANIZATION.recipient_dn(account)],
+        }
+        directory.set_password(directory.create_entry(account, attributes), PASSWORD)
+    return directory
+
+
+def authenticator(directory: Directory, name: str = "EXCHANGE") -> LocalAuthenticator:
+    """Who checks the accounts' passwords."""
+    return LocalAuthenticator(directory, ServerNames(name, f"{name.lower()}.example.test", DOMAIN))
+
+
+def client_context(level: AuthLevel) -> SecurityContext | None:
+    """The user's side of a logon; None at level NONE."""
+    if level == AuthLevel.NONE:
+        return None
+    return NtlmInitiator(NtlmCredential.from_password(USER, DOMAIN, PASSWORD), level=level)

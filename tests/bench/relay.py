@@ -1,0 +1,232 @@
+"""The relay against a plain TCP relay and against no relay: latency, calls/s, CPU time per call.
+
+Client, relay and upstream are processes of their own. The client is `RpcClient` in this process, the relay is
+`ocpy serve` with EMSMDB relayed, the upstream a real RPC server whose handler answers as much as it was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from openchange_py.cli.processes import ServeProcess
+from openchange_py.rpc.security import AuthLevel
+from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.wire.oxcrpc import EMSMDB
+from tests.bench.parts import calls, people, processes
+from tests.bench.parts.report import Report, Table, median_ratio, quantile
+
+LEVELS = (AuthLevel.CONNECT, AuthLevel.PRIVACY)
+SIZES = {"100 B": 100, "4 KiB": 4096, "32 KiB": 32768}
+DIRECT, FORWARDER, SOCAT, HAPROXY, OURS, DUMMY = "no relay", "forwarder", "socat", "haproxy", "ocpy", "ocpy+dummy"
+#: Clients at a time, for calls/s.
+CLIENTS = 8
+
+_CONF = """\
+[global]
+    netbios name = HYBRID
+    workgroup = {domain}
+    interfaces = 127.0.0.1
+    bind interfaces only = yes
+    log level = 0
+    dcerpc_mapiproxy:server = false
+    dcerpc_mapiproxy:interfaces = exchange_emsmdb
+    dcerpc_mapiproxy:binding = ncacn_ip_tcp:127.0.0.1[{port},{level}]
+    dcerpc_mapiproxy:username = {user}
+    dcerpc_mapiproxy:password = {password}
+    dcerpc_mapiproxy:modules = {modules}
+    ocpy:data directory = {folder}
+    ocpy:directory = {directory}
+    ocpy:endpoint mapper port = 0
+    ocpy:minimum auth level = connect
+"""
+
+
+@dataclasses.dataclass
+class Way:
+    """One way to the upstream, and what was measured on it."""
+
+    name: str
+    port: int
+    pid: int | None = None
+    clients: list[RpcClient] = dataclasses.field(default_factory=list)
+    stubs: list[bytes] = dataclasses.field(default_factory=list)
+    latencies: list[int] = dataclasses.field(default_factory=list)
+    alone: list[float] = dataclasses.field(default_factory=list)
+    together: list[float] = dataclasses.field(default_factory=list)
+    cpu: float = 0.0
+
+    async def connect(self, level: AuthLevel, count: int) -> None:
+        """Open the connections, each with a session of its own."""
+        for _ in range(count):
+            client = await RpcClient.connect(
+                "127.0.0.1", self.port, EMSMDB, context=people.client_context(level), level=level
+            )
+            self.clients.append(client)
+
+    async def prepare(self, size: int) -> None:
+        """Sessions, and the stubs to send in them."""
+        self.stubs = [calls.rpc_request(await calls.connect(client, people.USER_DN), size) for client in self.clients]
+        self.latencies, self.alone, self.together, self.cpu = [], [], [], 0.0
+
+    async def measure_alone(self, count: int) -> None:
+        """One client, one call after the other."""
+        call, stub, latencies = self.clients[0].call, self.stubs[0], self.latencies
+        before, start = self._cpu(), time.perf_counter_ns()
+        for _ in range(count):
+            begin = time.perf_counter_ns()
+            answer = await call(calls.EC_DO_RPC_EXT2, stub)
+            latencies.append(time.perf_counter_ns() - begin)
+        self.alone.append((time.perf_counter_ns() - start) / count / 1000)
+        self.cpu += self._cpu() - before
+        assert len(answer) == len(stub)
+
+    async def measure_together(self, count: int) -> None:
+        """All clients at once."""
+
+        async def calling(client: RpcClient, stub: bytes) -> None:
+            for _ in range(count):
+                await client.call(calls.EC_DO_RPC_EXT2, stub)
+
+        pairs = zip(self.clients, self.stubs, strict=True)
+        start = time.perf_counter_ns()
+        await asyncio.gather(*(calling(client, stub) for client, stub in pairs))
+        self.together.append((time.perf_counter_ns() - start) / count / len(self.clients) / 1000)
+
+    async def close(self) -> None:
+        for client in self.clients:
+            await client.close()
+        self.clients.clear()
+
+    def _cpu(self) -> float:
+        return 0.0 if self.pid is None else processes.cpu_seconds(self.pid)
+
+    @property
+    def cpu_per_call(self) -> float | None:
+        """µs of the relay process; None where there is none, or one process per connection."""
+        return None if self.pid is None else self.cpu / len(self.latencies) * 1e6
+
+
+def run(quick: bool) -> Report:
+    """All ways in turn, round by round."""
+    report = Report(
+        "relay",
+        notes=[
+            "client, relay and upstream in processes of their own; every figure from the same rounds, ways in turn",
+            "µs: median and 99th percentile of a call, one client; added: to the median, against no relay",
+            f"calls/s: one client, and {CLIENTS} at once; vs: ratio of calls/s, median over the rounds",
+            "CPU: µs of the relay's process per call, system calls included",
+        ],
+    )
+    with contextlib.ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpy-bench-")))
+        people.make_directory(place).close()
+        ways = stack.enter_context(_ways(place))
+        for level in LEVELS:
+            _main(_measure_level(report, ways[level], level, quick=quick))
+    return report
+
+
+def _main(coroutine: Coroutine[Any, Any, None]) -> None:
+    from openchange_py.cli.serve import run as run_on_uvloop
+
+    run_on_uvloop(coroutine)
+
+
+@contextlib.contextmanager
+def _ways(place: Path) -> Iterator[dict[AuthLevel, list[Way]]]:
+    """Everything that has to run, and the ways to the upstream at each level."""
+    with contextlib.ExitStack() as stack:
+        upstream = processes.said_port(stack.enter_context(processes.python("upstream", str(place))))
+        forwarder = stack.enter_context(processes.python("forwarder", str(upstream)))
+        plain = [(DIRECT, upstream, None), (FORWARDER, processes.said_port(forwarder), forwarder.pid)]
+        if (found := stack.enter_context(processes.socat(upstream))) is not None:
+            plain.append((SOCAT, found[0], None))
+        if (found := stack.enter_context(processes.haproxy(upstream, place))) is not None:
+            plain.append((HAPROXY, *found))
+        wanted = [(level, modules) for level in LEVELS for modules in ("", "dummy")]
+        nodes = [ServeProcess(_node(place, upstream, level, modules)) for level, modules in wanted]
+        for node in nodes:
+            stack.callback(node.stop)
+        with ThreadPoolExecutor() as starting:
+            list(starting.map(ServeProcess.__enter__, nodes))
+        ways = {level: [Way(*found) for found in plain] for level in LEVELS}
+        for (level, modules), node in zip(wanted, nodes, strict=True):
+            ways[level].append(Way(DUMMY if modules else OURS, node.ready["rpc"]["port"], node.ready["pid"]))
+        yield ways
+
+
+def _node(place: Path, upstream: int, level: AuthLevel, modules: str) -> Path:
+    """A folder with the configuration of a relay."""
+    folder = place / f"{level.name.lower()}-{modules or 'none'}"
+    folder.mkdir()
+    text = _CONF.format(
+        domain=people.DOMAIN,
+        port=upstream,
+        level={AuthLevel.CONNECT: "connect", AuthLevel.PRIVACY: "seal"}[level],
+        user=people.RELAY,
+        password=people.PASSWORD,
+        modules=modules,
+        folder=folder,
+        directory=people.directory_url(place),
+    )
+    (folder / "smb.conf").write_text(text)
+    (folder / "smb.conf").chmod(0o600)
+    return folder
+
+
+async def _measure_level(report: Report, ways: list[Way], level: AuthLevel, *, quick: bool) -> None:
+    for way in ways:
+        await way.connect(level, 2 if quick else CLIENTS)
+    for name, size in SIZES.items():
+        table = report.table(
+            f"{level.name.lower()}, stubs of {name} both ways",
+            *("way", "p50 µs", "p99 µs", "added", "calls/s", "vs none", "vs fwd"),
+            *(f"{CLIENTS}: calls/s", "vs none", "vs fwd", "CPU µs"),
+        )
+        await _measure(ways, size, quick=quick)
+        _fill(table, ways)
+    for way in ways:
+        await way.close()
+
+
+async def _measure(ways: list[Way], size: int, *, quick: bool) -> None:
+    rounds, alone, together = (2, 3, 2) if quick else (15, 150, 40)
+    for way in ways:
+        await way.prepare(size)
+    for way in ways:
+        await way.measure_together(together)
+        await way.measure_alone(alone)
+        way.latencies, way.alone, way.together, way.cpu = [], [], [], 0.0
+    for number in range(rounds):
+        first = number % len(ways)
+        for way in (*ways[first:], *ways[:first]):
+            await way.measure_alone(alone)
+        for way in (*ways[first:], *ways[:first]):
+            await way.measure_together(together)
+
+
+def _fill(table: Table, ways: list[Way]) -> None:
+    none, forwarder = ways[0], ways[1]
+    base = statistics.median(none.latencies) / 1000
+    for way in ways:
+        p50, p99 = statistics.median(way.latencies) / 1000, quantile(way.latencies, 0.99) / 1000
+        table.add(
+            *(way.name, p50, p99, p50 - base),
+            *(int(1e6 / statistics.median(way.alone)), *_ratios(none.alone, forwarder.alone, way.alone)),
+            *(int(1e6 / statistics.median(way.together)), *_ratios(none.together, forwarder.together, way.together)),
+            way.cpu_per_call,
+        )
+
+
+def _ratios(none: list[float], forwarder: list[float], times: list[float]) -> tuple[float, float]:
+    """Calls/s, against no relay and against the forwarder: the ratio of their times the other way round."""
+    return median_ratio(none, times), median_ratio(forwarder, times)
