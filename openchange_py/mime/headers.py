@@ -117,7 +117,7 @@ def addresses(message: Part, name: str) -> list[Address]:
 def parse_addresses(value: str) -> list[Address]:
     """The mailboxes of one field. What is no address, but says something, is kept as a name without one."""
     pairs = _pairs(value)
-    if any(address.startswith("@") for _, address in pairs):
+    if _misread(value, pairs):
         # Not by the rules, an old UUCP path for instance: one by one, so that the others are read.
         pairs = [pair for one in value.split(",") for pair in _pairs_or_text(one.strip())]
     parsed = [Address(decode_text(name), clean_text(repair_bytes(address))) for name, address in pairs]
@@ -133,9 +133,14 @@ def _pairs(value: str) -> list[tuple[str, str]]:
 
 def _pairs_or_text(value: str) -> list[tuple[str, str]]:
     pairs = _pairs(value)
-    if any(address.startswith("@") for _, address in pairs):
-        return [(value, "" if " " in value else value)]
+    if _misread(value, pairs):
+        return [(value, "")] if " " in value else [("", value)]
     return pairs
+
+
+def _misread(value: str, pairs: list[tuple[str, str]]) -> bool:
+    """Whether Python's parser left something out; versions of it differ in what they give then."""
+    return "@" in value and any(address.startswith("@") or not (name or address) for name, address in pairs)
 
 
 def parse_time(value: str | None) -> int | None:

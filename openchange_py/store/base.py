@@ -176,6 +176,11 @@ class Mailbox(Protocol):
     def save_message(self, folder_id: FolderId, draft: MessageDraft, *, associated: bool = False) -> MessageId:
         """Save a new message with all its parts in one transaction."""
 
+    def save_messages(
+        self, folder_id: FolderId, drafts: Sequence[MessageDraft], *, associated: bool = False
+    ) -> list[MessageId]:
+        """Save several messages in one transaction: all of them, or none."""
+
 
 class Store(Protocol):
     """All mailboxes of one database."""

@@ -219,10 +219,8 @@ def _unpack(
     index = reader.fields(_index_layout(count))
     base = reader.pos
     result: PropertyMap = {}
-    for number in range(count):
+    for number in range(count) if wanted is None else _places(index[:count], wanted):
         tag = index[number]
-        if wanted is not None and tag not in wanted:
-            continue
         start = index[count + number - 1] & ~_REFERENCE if number else 0
         end = index[count + number]
         value = Reader(reader.data, base + start, base + (end & ~_REFERENCE))
@@ -230,6 +228,11 @@ def _unpack(
             content(ContentReference(value.u64(), value.u64())) if end & _REFERENCE else _unpack_value(tag, value)
         )
     return result
+
+
+def _places(tags: tuple[int, ...], wanted: Collection[int]) -> list[int]:
+    """Where the wanted tags stand. They are few, and a tuple is searched faster than it is walked through."""
+    return [tags.index(tag) for tag in wanted if tag in tags]
 
 
 def _unpack_value(tag: int, value: Reader) -> Any:
