@@ -121,6 +121,7 @@ class ServerConnection(asyncio.Protocol):
                 self._enqueue(event)
             elif isinstance(event, AuthTokenReceived):
                 self._stepping = True
+                self._read(False)  # or a client fills our memory while its token is being checked
                 spawn(self._step(event), f"authentication of {self.peer}")
             elif isinstance(event, Opened):
                 self._last = asyncio.get_running_loop().time()
@@ -159,6 +160,7 @@ class ServerConnection(asyncio.Protocol):
             outcome = SecurityError(repr(error))
         self._stepping = False
         if not self._lost:
+            self._read(True)
             self._take(self._acceptor.auth_result(outcome))
         if self._draining and not self._working:
             self._close()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import threading
 
 import pytest
 
 from openchange_py.rpc.call import FaultStatus
+from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext
 from openchange_py.transports.tcp import TcpLimits
+from openchange_py.wire.auth_trailer import SecTrailer
 from openchange_py.wire.ndr import NDR20
-from openchange_py.wire.pdu import Bind, Fault, Orphaned, PresentationContextElement, Request, Response
+from openchange_py.wire.pdu import Bind, Fault, Orphaned, PresentationContextElement, Request, Response, decode_pdu
+from tests.auth.ntlm_parties import authenticator
 from tests.rpc.echo import ECHO, GROW, REVERSE, WAIT
-from tests.rpc.parties import pdus
+from tests.rpc.parties import ntlm, pdus
 from tests.transports.serving import LOOPS, client, run, serving
 
 BIND = Bind(call_id=1, contexts=(PresentationContextElement(0, ECHO.syntax, (NDR20,)),)).pack()
@@ -156,5 +160,42 @@ def test_a_call_over_the_limit_is_denied() -> None:
             assert isinstance(fault, Fault)
             assert fault.status == FaultStatus.ACCESS_DENIED
             writer.close()
+
+    run(main)
+
+
+def test_a_client_that_floods_while_its_token_is_checked_fills_no_memory() -> None:
+    async def main() -> None:
+        checking, go_on = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        class SlowAuthenticator:
+            def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+                context = authenticator().acceptor(auth_type, peer)
+                assert context is not None
+                step = context.step
+
+                def slow(token: bytes) -> bytes:
+                    loop.call_soon_threadsafe(checking.set)
+                    go_on.wait(20)
+                    return step(token)
+
+                context.step = slow  # type: ignore[method-assign]
+                return context
+
+        async with serving() as (server, _, port):
+            server.authenticator = SlowAuthenticator()
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            context = ntlm(AuthLevel.CONNECT)
+            assert context is not None
+            trailer = SecTrailer(AuthType.NTLMSSP, AuthLevel.CONNECT, 1, context.step(b""))
+            writer.write(Bind(call_id=1, contexts=decode_pdu(BIND).contexts, auth=trailer).pack())  # type: ignore
+            await checking.wait()
+            for _ in range(200):
+                writer.write(request(2, stub=bytes(5000)) * 20)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(writer.drain(), 0.2)
+            go_on.set()
+            writer.transport.abort()
 
     run(main)
