@@ -217,17 +217,21 @@ def _unpack(
         raise DecodeError(f"properties of unknown format {version}", 0)
     count = reader.count(reader.u32(), 8)
     index = reader.fields(_index_layout(count))
-    base = reader.pos
+    data, base, size = reader.data, reader.pos, reader.remaining
     result: PropertyMap = {}
     for number in range(count) if wanted is None else _places(index[:count], wanted):
-        tag = index[number]
+        tag, end = index[number], index[count + number]
         start = index[count + number - 1] & ~_REFERENCE if number else 0
-        end = index[count + number]
-        value = Reader(reader.data, base + start, base + (end & ~_REFERENCE))
-        result[PropertyTag(tag)] = (
-            content(ContentReference(value.u64(), value.u64())) if end & _REFERENCE else _unpack_value(tag, value)
-        )
+        if not start <= end & ~_REFERENCE <= size:
+            raise DecodeError(f"value {start}..{end & ~_REFERENCE} of {size} bytes", base)
+        raw = data[base + start : base + (end & ~_REFERENCE)]
+        result[PropertyTag(tag)] = content(_reference(raw)) if end & _REFERENCE else _unpack_value(tag, raw)
     return result
+
+
+def _reference(raw: bytes) -> ContentReference:
+    reader = Reader(raw)
+    return ContentReference(reader.u64(), reader.u64())
 
 
 def _places(tags: tuple[int, ...], wanted: Collection[int]) -> list[int]:
@@ -235,8 +239,8 @@ def _places(tags: tuple[int, ...], wanted: Collection[int]) -> list[int]:
     return [tags.index(tag) for tag in wanted if tag in tags]
 
 
-def _unpack_value(tag: int, value: Reader) -> Any:
+def _unpack_value(tag: int, raw: bytes) -> Any:
     codec = _CODECS.get(tag & 0xFFFF)
     if codec is None:
         raise DecodeError(f"property 0x{tag:08X} of a type that is not kept")
-    return codec[1](value.rest())
+    return codec[1](raw)
