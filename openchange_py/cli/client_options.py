@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
@@ -116,7 +116,7 @@ def group_options(function: F) -> F:
         click.get_current_context().meta[_KEY] = given
         return function(*args, **kwargs)
 
-    return _decorated(command)  # type: ignore[return-value]  # click's decorators change the signature
+    return cast("F", _decorated(command))
 
 
 def connection_options(function: F) -> F:
@@ -132,7 +132,7 @@ def connection_options(function: F) -> F:
         merged = {name: before.get(name) if value is None else value for name, value in given.items()}
         return function(ConnectionOptions(**merged), *args, **kwargs)
 
-    return _decorated(command)  # type: ignore[return-value]  # click's decorators change the signature
+    return cast("F", _decorated(command))
 
 
 def _decorated(command: Any) -> Any:
@@ -173,9 +173,9 @@ def printable_error(error: Exception) -> str:
         return f"the connection was lost: {error}"
     text = printable(str(error))
     if isinstance(error, LogonRefused):
-        return f"{text} (--user, --password-file, --level)"
+        return f"{text}; check --user, --password-file and --level"
     if isinstance(error, Unreachable):
-        return f"{text} (--server, --port, --endpoints)"
+        return f"{text}; check --server and --port, or --endpoints"
     if isinstance(error, NoSuchName):
         return f"{text}: `ocpy client list` shows whom it knows"
     return text

@@ -115,14 +115,16 @@ def show_fields(fields: Sequence[tuple[str, str]]) -> None:
         click.echo(f"{name + ':':<{longest}} {printable(value)}")
 
 
+#: Elements that begin and end a line.
+_BLOCKS: Final = frozenset(
+    """address article blockquote br div dl dt dd fieldset footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre
+    section table tr ul""".split()  # noqa: SIM905  nineteen quoted words would be no easier to read
+)
+_HIDDEN: Final = frozenset(("script", "style", "head", "title"))
+
+
 class _TextOfHtml(html.parser.HTMLParser):
     """Collects what a browser would show, roughly."""
-
-    _BLOCKS: Final = frozenset(
-        "address article blockquote br div dl dt dd fieldset footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p "
-        "pre section table tr ul".split()
-    )
-    _HIDDEN: Final = frozenset(("script", "style", "head", "title"))
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -130,8 +132,8 @@ class _TextOfHtml(html.parser.HTMLParser):
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in self._HIDDEN
-        if tag in self._BLOCKS:
+        self._hidden += tag in _HIDDEN
+        if tag in _BLOCKS:
             self._pieces.append("\n")
         if tag == "li":
             self._pieces.append("- ")
@@ -139,9 +141,9 @@ class _TextOfHtml(html.parser.HTMLParser):
             self._pieces.append("\t")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self._HIDDEN and self._hidden:
+        if tag in _HIDDEN and self._hidden:
             self._hidden -= 1
-        if tag in self._BLOCKS:
+        if tag in _BLOCKS:
             self._pieces.append("\n")
 
     def handle_data(self, data: str) -> None:

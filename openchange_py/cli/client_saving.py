@@ -10,7 +10,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self, cast
 
 import click
 
@@ -31,7 +31,9 @@ _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGN
 def safe_file_name(name: str, fallback: str) -> str:
     """A file name made of an attachment's: no folders, no control characters, not hidden, not too long."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    visible = "".join(char for char in last if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+    visible = "".join(
+        char for char in last if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    )
     cleaned = _NOT_IN_NAMES.sub("_", visible).strip().lstrip(".").rstrip(". ")
     if not cleaned:
         return fallback
@@ -86,7 +88,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".ocpy-", delete=False) as file:
         temporary = Path(file.name)
         try:
-            yield file.file
+            yield cast("BinaryIO", file)
             file.flush()
             temporary.chmod(0o644)
             temporary.replace(path)
@@ -103,6 +105,12 @@ class ProgressBar:
         self._started = time.monotonic()
         self._shown = False
         self._wanted = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.finish()
 
     def __call__(self, done: int, total: int) -> None:
         """`done` of `total` bytes are there."""

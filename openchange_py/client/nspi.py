@@ -63,6 +63,8 @@ _MID_END_OF_TABLE: Final = 2
 #: relop ==, [MS-OXCDATA] 2.12.5.1.
 _EQUAL: Final = 4
 _PAGE: Final = 100
+#: Address lists in address lists; a depth beyond it is no depth.
+_DEEPEST: Final = 64
 #: Larger than any address list; a server that never ends one is stopped here.
 _MAXIMUM_ROWS: Final = 5_000_000
 
@@ -230,7 +232,8 @@ def _address_list(properties: PropertyMap) -> AddressList:
     """A container without a name is the Global Address List."""
     name: Any = properties.get(p.PidTagDisplayName) or ""
     container_id = properties.get(p.PidTagAddressBookContainerId, 0)
-    return AddressList(container_id & 0xFFFFFFFF, name or "Global Address List", properties.get(p.PidTagDepth, 0))
+    depth = min(max(properties.get(p.PidTagDepth, 0), 0), _DEEPEST)
+    return AddressList(container_id & 0xFFFFFFFF, name or "Global Address List", depth)
 
 
 def _is_exactly(properties: PropertyMap, name: str) -> bool:

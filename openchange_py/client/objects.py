@@ -40,6 +40,8 @@ from openchange_py.wire.rop.oxctabl import (
 _CHUNK: Final = 0x38000
 #: Rows that one RopQueryRows asks for; the server gives as many as fit.
 _ROWS: Final = 500
+#: More than any table has; a server that never ends one is stopped here.
+_MAXIMUM_ROWS: Final = 5_000_000
 #: A value that is taken whole, such as a body, has at most this many bytes.
 MAXIMUM_VALUE: Final = 64 << 20
 
@@ -155,7 +157,7 @@ class RemoteTable(RemoteObject):
 
     async def rows(self, view: TableView) -> AsyncIterator[PropertyMap]:
         """The wanted rows in order, as many at a time as fit the server's answers."""
-        left = view.limit if view.limit is not None else 1 << 31
+        left = view.limit if view.limit is not None else _MAXIMUM_ROWS
         prepare = self._prepared(view)
         while left > 0:
             count = min(left, _ROWS)
