@@ -21,10 +21,10 @@ BUSY_TIMEOUT = 60
 class DirectoryDatabase:
     """One database that holds a directory. Safe from several threads; each process opens its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = False) -> None:
         self.url = parse_url(url)
         try:
-            self.engine = create_directory_engine(self.url)
+            self.engine = create_directory_engine(self.url, create=create)
         except (SQLAlchemyError, ImportError) as error:
             raise DirectoryError(f"directory {self}: {error}") from error
 
@@ -72,13 +72,16 @@ def parse_url(url: str) -> URL:
         raise DirectoryError(f"not a directory URL: {url!r} (sqlite:////path/to/file, postgresql://...)") from error
 
 
-def create_directory_engine(url: URL) -> Engine:
-    """The engine. SQLite's file is made with mode 0600 where it is not there yet; WAL and journal follow its mode."""
+def create_directory_engine(url: URL, *, create: bool) -> Engine:
+    """The engine. `create` makes SQLite's file, with mode 0600, where it is not there; WAL and journal have its mode."""
     if url.get_backend_name() != "sqlite":
         return create_engine(url, hide_parameters=True, pool_pre_ping=True)
     if not url.database or url.database == ":memory:":
         raise DirectoryError("directory sqlite: needs a file, several processes share it")
-    _create_file(Path(url.database))
+    if create:
+        _create_file(Path(url.database))
+    elif not Path(url.database).exists():
+        raise DirectoryError(f"there is no directory {url.database}: run `ocpy provision`")
     engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _set_up_connection)
     event.listen(engine, "begin", _begin)

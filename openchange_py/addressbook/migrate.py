@@ -37,7 +37,7 @@ def upgrade(url: str) -> bool:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DirectoryError(f"directory {parsed.database}: {error.strerror}") from error
-    database = DirectoryDatabase(url)
+    database = DirectoryDatabase(url, create=True)
     try:
         with database.writing() as connection:
             if connection.dialect.name == "postgresql":

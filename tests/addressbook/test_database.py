@@ -12,7 +12,7 @@ from openchange_py.addressbook.database import DirectoryDatabase, parse_url
 def test_the_file_and_what_stands_beside_it_are_the_owner_s_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        database = DirectoryDatabase(f"sqlite:///{tmp_path}/d.db")
+        database = DirectoryDatabase(f"sqlite:///{tmp_path}/d.db", create=True)
         with database.writing() as connection:
             connection.execute(text("CREATE TABLE t (x)"))
         files = list(tmp_path.iterdir())
@@ -24,7 +24,7 @@ def test_the_file_and_what_stands_beside_it_are_the_owner_s_alone(tmp_path: Path
 
 
 def test_an_exception_undoes_the_transaction_its_tables_too(tmp_path: Path) -> None:
-    database = DirectoryDatabase(f"sqlite:///{tmp_path}/d.db")
+    database = DirectoryDatabase(f"sqlite:///{tmp_path}/d.db", create=True)
 
     def fail() -> None:
         with database.writing() as connection:
@@ -39,7 +39,7 @@ def test_an_exception_undoes_the_transaction_its_tables_too(tmp_path: Path) -> N
 
 
 def test_a_reader_sees_one_state_while_another_writes(tmp_path: Path) -> None:
-    database = DirectoryDatabase(f"sqlite:///{tmp_path}/d.db")
+    database = DirectoryDatabase(f"sqlite:///{tmp_path}/d.db", create=True)
     with database.writing() as connection:
         connection.execute(text("CREATE TABLE t (x)"))
     with database.reading() as reader:
@@ -65,7 +65,7 @@ def test_what_is_no_url_is_refused() -> None:
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"missing/d\.db"):
-        DirectoryDatabase(f"sqlite:///{tmp_path}/missing/d.db")
+        DirectoryDatabase(f"sqlite:///{tmp_path}/missing/d.db", create=True)
 
 
 def test_a_password_in_a_url_is_not_shown() -> None:

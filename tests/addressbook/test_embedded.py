@@ -95,6 +95,9 @@ def test_threads_read_while_one_writes(directory: EmbeddedDirectory) -> None:
 
 
 def test_a_database_that_was_not_provisioned_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryError, match="ocpy provision"):
+        EmbeddedDirectory(f"sqlite:///{tmp_path}/missing.db")
+    (tmp_path / "empty.db").touch()
     directory = EmbeddedDirectory(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(DirectoryError, match="ocpy provision"):
         directory.organization()

@@ -43,7 +43,7 @@ def test_a_database_may_hold_mailboxes_as_well(tmp_path: Path) -> None:
 
 def test_an_upgrade_that_fails_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path}/directory.db"
-    database = DirectoryDatabase(url)
+    database = DirectoryDatabase(url, create=True)
     with database.writing() as connection:
         connection.exec_driver_sql("CREATE TABLE directory_token (x)")  # in the way of the last table
     with pytest.raises(DirectoryError):

@@ -1,0 +1,28 @@
+"""`ocpy access`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from openchange_py.addressbook.base import may_open_mailbox
+from tests.cli.commands import Installation
+
+
+def test_grant_and_revoke_decide_who_may_open_the_mailbox(tmp_path: Path) -> None:
+    installation = Installation.make(tmp_path).provisioned("alice", "bob")
+    assert not may_open_mailbox(installation.entry("bob"), installation.entry("alice"))
+    installation.ok("access", "alice", "--grant", "bob")
+    assert may_open_mailbox(installation.entry("bob"), installation.entry("alice"))
+    assert not may_open_mailbox(installation.entry("alice"), installation.entry("bob"))
+    shown = json.loads(installation.ok("access", "alice", "--json"))
+    assert [holder["account"] for holder in shown["full_access"]] == ["bob"]
+    installation.ok("access", "alice", "--revoke", "bob")
+    assert not may_open_mailbox(installation.entry("bob"), installation.entry("alice"))
+    assert "Nobody but alice" in installation.ok("access", "alice")
+
+
+def test_an_unknown_account_changes_nothing(tmp_path: Path) -> None:
+    installation = Installation.make(tmp_path).provisioned("alice", "bob")
+    assert "no account carol" in installation.fails("access", "alice", "--grant", "bob", "--grant", "carol")
+    assert "Nobody" in installation.ok("access", "alice")
