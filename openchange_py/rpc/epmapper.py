@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import itertools
 import uuid
 from collections.abc import Callable
 from typing import Any, Final
@@ -33,7 +34,7 @@ from openchange_py.wire.epm import (
     Tower,
     VersionOption,
 )
-from openchange_py.wire.ndr import NDR20, NULL_HANDLE, ContextHandle, RpcInterface, RpcMessage, SyntaxId
+from openchange_py.wire.ndr import FIRST_REFERENT, NDR20, NULL_HANDLE, ContextHandle, RpcInterface, RpcMessage, SyntaxId
 
 _NIL: Final = uuid.UUID(int=0)
 _TCP: Final = (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
@@ -93,7 +94,10 @@ class EpmapperServer:
         handler = _HANDLERS.get(type(call.request))
         if handler is None:
             raise RpcFault(FaultStatus.OP_RANGE_ERROR, call.name)
-        call.response = handler(self, call.session, call.request)
+        response = handler(self, call.session, call.request)
+        # Towers are full pointers (C706 14.3.10): an id of the request again would mean that very tower.
+        response.referents = _fresh_referents(call.request.referents)
+        call.response = response
 
     def end_session(self, session: Session) -> None:
         """Its look-ups end with the session's handles."""
@@ -137,6 +141,15 @@ _HANDLERS: Final[dict[type[RpcMessage], Callable[[EpmapperServer, Session, Any],
     EptLookupRequest: EpmapperServer._lookup,
     EptLookupHandleFreeRequest: EpmapperServer._lookup_handle_free,
 }
+
+
+def _fresh_referents(used: tuple[int, ...]) -> tuple[int, ...]:
+    """Enough referent ids for a page of towers, counted on from the request's; Wireshark takes lower ones for old."""
+    first = max(used, default=FIRST_REFERENT) + 4
+    if first + 4 * _PAGE > 0xFFFFFFFF:
+        first = 1
+    free = (number for number in itertools.count(first, 4) if number not in used)
+    return tuple(itertools.islice(free, _PAGE))
 
 
 def _serves(endpoint: Endpoint, tower: Tower) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Final
 
 from openchange_py.rpc.call import RpcFault
@@ -25,7 +26,7 @@ async def ept_map(host: str, port: int, interface: RpcInterface | SyntaxId, *, c
     address in its answer can be one that is not reached from here.
     """
     syntax = interface.syntax if isinstance(interface, RpcInterface) else interface
-    request = EptMapRequest(None, Tower.tcp(syntax, 0), NULL_HANDLE, 4)
+    request = EptMapRequest(uuid.UUID(int=0), Tower.tcp(syntax, 0), NULL_HANDLE, 1)
     client = await RpcClient.connect(
         host, port, EPMAPPER, connect_timeout=connect_timeout, call_timeout=connect_timeout
     )

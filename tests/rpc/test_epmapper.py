@@ -62,6 +62,15 @@ def test_map_gives_the_configured_address_for_an_older_minor_version() -> None:
     assert answer.towers == [Tower.tcp(EMSMDB.syntax, 6001, "192.0.2.1")]
 
 
+def test_full_pointers_of_the_answer_are_not_those_of_the_request() -> None:
+    request = EptMapRequest(uuid.UUID(int=0), Tower.tcp(ECHO.syntax, 0), NULL_HANDLE, 1)
+    for referents in ((1, 2), (0x20000, 0x20004), (3, 1), (1, 0xFFFFFFFF)):
+        request.referents = referents
+        answer = ask(3, request)
+        assert len(answer.referents) == 1
+        assert not set(answer.referents) & set(referents)
+
+
 @pytest.mark.parametrize(
     "tower",
     [
