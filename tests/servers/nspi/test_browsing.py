@@ -1,0 +1,181 @@
+from typing import Any
+
+import pytest
+
+from openchange_py.addressbook.embedded import EmbeddedDirectory
+from openchange_py.servers.nspi import browsing
+from openchange_py.servers.nspi.rows import DEFAULT_COLUMNS
+from openchange_py.wire import proptags as p
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.properties import PropertyType
+from openchange_py.wire.oxnspi import (
+    NspiCompareMIdsRequest,
+    NspiQueryRowsRequest,
+    NspiResortRestrictionRequest,
+    NspiSeekEntriesRequest,
+    NspiUpdateStatRequest,
+)
+from openchange_py.wire.oxnspi_types import STAT, PropertyValue_r
+from tests.servers.nspi.conftest import Client, mid
+
+NAMES = ["Alice Liddell", "Bob Zorn", "Carl Ωmega", "Staff", "Zoe Contact"]
+DISPLAY_NAME = [p.PidTagDisplayName]
+
+
+def column(response: Any) -> list[Any]:
+    return [row.values[0].value for row in response.rows]
+
+
+def test_a_table_is_read_from_its_beginning_page_by_page(client: Client) -> None:
+    stat, seen = STAT(), []
+    while stat.current_rec != 2:  # MID_END_OF_TABLE
+        response = client.ask(NspiQueryRowsRequest, 0, stat, 0, None, 2, DISPLAY_NAME)
+        assert response.return_value == 0
+        seen += column(response)
+        stat = response.stat
+        assert (stat.num_pos, stat.total_recs, stat.delta) == (len(seen), 5, 0)
+    assert seen == NAMES
+    response = client.ask(NspiQueryRowsRequest, 0, stat, 0, None, 2, DISPLAY_NAME)
+    assert (response.rows, response.stat.current_rec, response.return_value) == ([], 2, 0)
+
+
+def test_rows_without_columns_have_the_default_ones(client: Client) -> None:
+    row = client.ask(NspiQueryRowsRequest, 0, STAT(), 0, None, 1, None).rows[0]
+    assert [value.prop_tag for value in row.values] == [
+        tag if tag.id not in (0xFFFD, 0x3A18, 0x3A19) else tag.with_type(PropertyType.ErrorCode)
+        for tag in DEFAULT_COLUMNS
+    ]
+    assert [value.value for value in row.values[1:5]] == [6, 0, b"Alice Liddell", b"123"]
+
+
+def test_an_explicit_table_gives_its_rows_in_its_order_and_errors_for_nothing(
+    client: Client, directory: EmbeddedDirectory
+) -> None:
+    table = [mid(directory, "carl"), 4711, mid(directory, "alice"), mid(directory, "dora")]
+    stat = STAT(current_rec=17, total_recs=1)
+    response = client.ask(NspiQueryRowsRequest, 0, stat, len(table), table, 10, DISPLAY_NAME)
+    assert column(response) == ["Carl Ωmega", ErrorCode.NotFound, "Alice Liddell", "Dora Hidden"]
+    assert response.rows[1].values[0].prop_tag == 0x3001000A
+    assert response.stat == stat  # as in calls-profile-tcp-connect-2007
+    assert len(client.ask(NspiQueryRowsRequest, 0, stat, len(table), table, 2, DISPLAY_NAME).rows) == 2
+    assert client.ask(NspiQueryRowsRequest, 0, stat, 0, [], 2, DISPLAY_NAME).rows == []
+
+
+def test_no_rows_asked_for_is_an_invalid_parameter(client: Client) -> None:
+    # libmapi's --userlist asks so at the end of the table.
+    response = client.ask(NspiQueryRowsRequest, 0, STAT(current_rec=0xFFFFFFFF), 0, None, 0, None)
+    assert (response.rows, response.return_value) == (None, ErrorCode.InvalidParameter)
+
+
+@pytest.mark.parametrize(
+    ("stat", "error"),
+    [
+        (STAT(container_id=4711), ErrorCode.InvalidBookmark),
+        (STAT(current_rec=4711), ErrorCode.NotFound),
+    ],
+)
+def test_a_table_or_a_place_that_is_not_there(client: Client, stat: STAT, error: ErrorCode) -> None:
+    response = client.ask(NspiQueryRowsRequest, 0, stat, 0, None, 5, DISPLAY_NAME)
+    assert (response.rows, response.return_value, response.stat) == (None, error, stat)
+    assert client.ask(NspiUpdateStatRequest, 0, stat, None).return_value == error
+
+
+def test_8_bit_strings_need_a_code_page(client: Client) -> None:
+    tags = [p.PidTagDisplayName.with_type(PropertyType.String8)]
+    answer = client.ask(NspiQueryRowsRequest, 0, STAT(code_page=0x4B0), 0, None, 5, tags)
+    assert (answer.rows, answer.return_value) == (None, ErrorCode.InvalidCodepage)
+    assert client.ask(NspiQueryRowsRequest, 0, STAT(code_page=0x4B0), 0, None, 5, DISPLAY_NAME).return_value == 0
+
+
+def test_more_values_than_an_answer_may_have(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "MAXIMUM_VALUES", 3)
+    answer = client.ask(NspiQueryRowsRequest, 0, STAT(), 4, [16, 17, 18, 19], 9, DISPLAY_NAME)
+    assert answer.return_value == ErrorCode.TableTooBig
+    assert column(client.ask(NspiQueryRowsRequest, 0, STAT(), 0, None, 9, DISPLAY_NAME)) == NAMES[:4]
+
+
+@pytest.mark.parametrize(
+    ("stat", "position", "delta"),
+    [
+        (STAT(), 0, 0),
+        (STAT(delta=2), 2, 2),
+        (STAT(delta=-7), 0, 0),
+        (STAT(delta=99), 5, 5),
+        (STAT(current_rec=2), 5, 0),
+        (STAT(current_rec=2, delta=-1), 4, -1),
+        (STAT(current_rec=1, num_pos=50, total_recs=100), 2, 0),
+        (STAT(current_rec=1, num_pos=500, total_recs=100), 5, 0),
+        (STAT(current_rec=1, num_pos=5, total_recs=0), 0, 0),
+        (STAT(current_rec=1, num_pos=50, total_recs=100, delta=-1), 1, -1),
+    ],
+)
+def test_positions(client: Client, directory: EmbeddedDirectory, stat: STAT, position: int, delta: int) -> None:
+    response = client.ask(NspiUpdateStatRequest, 0, stat, 0)
+    mids = [int(entry.mid) for entry in directory.page(directory.containers()[0].mid, 0, 9)] + [2]
+    assert response.return_value == 0
+    assert (response.stat.num_pos, response.stat.total_recs, response.stat.delta) == (position, 5, 0)
+    assert response.stat.current_rec == mids[position]
+    assert response.delta == delta
+    assert client.ask(NspiUpdateStatRequest, 0, stat, None).delta is None
+
+
+def test_an_object_is_a_position_in_the_lists_that_it_is_in(client: Client, directory: EmbeddedDirectory) -> None:
+    groups = next(int(c.mid) for c in directory.containers() if c.name == "All Groups")
+    stat = STAT(current_rec=mid(directory, "staff"))
+    assert client.ask(NspiUpdateStatRequest, 0, stat, None).stat.num_pos == 3
+    stat.container_id = groups
+    assert client.ask(NspiUpdateStatRequest, 0, stat, None).stat.num_pos == 0
+    stat.current_rec = mid(directory, "alice")
+    assert client.ask(NspiUpdateStatRequest, 0, stat, None).return_value == ErrorCode.NotFound
+
+
+@pytest.mark.parametrize("kind", [p.PidTagDisplayName, p.PidTagDisplayName.with_type(PropertyType.String8)])
+def test_seeking_a_name(client: Client, kind: int) -> None:
+    name = "car" if kind & 0xFFFF == PropertyType.String else b"car"
+    response = client.ask(NspiSeekEntriesRequest, 0, STAT(), PropertyValue_r(kind, name), None, DISPLAY_NAME)
+    assert column(response) == NAMES[2:]
+    assert (response.stat.num_pos, response.stat.total_recs) == (2, 5)
+    response = client.ask(NspiSeekEntriesRequest, 0, STAT(), PropertyValue_r(kind, name), None, None)
+    assert (response.rows, response.return_value) == (None, 0)
+
+
+def test_seeking_in_an_explicit_table(client: Client, directory: EmbeddedDirectory) -> None:
+    table = [mid(directory, name) for name in ("alice", "bob", "staff")]
+    target = PropertyValue_r(p.PidTagDisplayName, "B")
+    response = client.ask(NspiSeekEntriesRequest, 0, STAT(), target, table, DISPLAY_NAME)
+    assert column(response) == ["Bob Zorn", "Staff"]
+    assert (response.stat.current_rec, response.stat.num_pos, response.stat.total_recs) == (table[1], 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("stat", "target", "error"),
+    [
+        (STAT(), PropertyValue_r(p.PidTagDisplayName, "zz"), ErrorCode.NotFound),
+        (STAT(), PropertyValue_r(p.PidTagTitle, "a"), ErrorCode.GeneralFailure),
+        (STAT(sort_type=1000), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.GeneralFailure),
+        (STAT(container_id=9), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.InvalidBookmark),
+        (STAT(code_page=0x4B0), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.InvalidCodepage),
+    ],
+)
+def test_seeking_what_is_not_there(client: Client, stat: STAT, target: PropertyValue_r, error: ErrorCode) -> None:
+    response = client.ask(NspiSeekEntriesRequest, 0, stat, target, None, DISPLAY_NAME)
+    assert (response.return_value, response.rows, response.stat) == (error, None, stat)
+
+
+def test_resorting(client: Client, directory: EmbeddedDirectory) -> None:
+    alice, bob, carl = (mid(directory, name) for name in ("alice", "bob", "carl"))
+    response = client.ask(NspiResortRestrictionRequest, 0, STAT(current_rec=bob), [carl, 4711, bob, alice], None)
+    assert response.out_mids == [alice, bob, carl]
+    assert (response.stat.current_rec, response.stat.num_pos, response.stat.total_recs) == (bob, 1, 3)
+    response = client.ask(NspiResortRestrictionRequest, 0, STAT(current_rec=4711), [bob], None)
+    assert (response.stat.current_rec, response.stat.num_pos) == (0, 0)
+    response = client.ask(NspiResortRestrictionRequest, 0, STAT(sort_type=9), [bob], None)
+    assert (response.out_mids, response.return_value) == (None, ErrorCode.GeneralFailure)
+
+
+def test_comparing(client: Client, directory: EmbeddedDirectory) -> None:
+    alice, bob = mid(directory, "alice"), mid(directory, "bob")
+    results = [client.ask(NspiCompareMIdsRequest, 0, STAT(), *pair).result for pair in ((alice, bob), (bob, alice))]
+    assert results == [-1, 1]
+    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 0, alice).result == 0
+    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 4711, alice).return_value == ErrorCode.NotFound
