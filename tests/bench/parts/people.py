@@ -46,6 +46,13 @@ def authenticator(directory: Directory, name: str = "EXCHANGE") -> LocalAuthenti
 
 def client_context(level: AuthLevel) -> SecurityContext | None:
     """The user's side of a logon; None at level NONE."""
-    if level == AuthLevel.NONE:
-        return None
-    return NtlmInitiator(NtlmCredential.from_password(USER, DOMAIN, PASSWORD), level=level)
+    return None if level == AuthLevel.NONE else _context(USER, level)
+
+
+def relay_context(level: AuthLevel) -> SecurityContext:
+    """The relay's side of its logon at the upstream."""
+    return _context(RELAY, level)
+
+
+def _context(account: str, level: AuthLevel) -> SecurityContext:
+    return NtlmInitiator(NtlmCredential.from_password(account, DOMAIN, PASSWORD), level=level)
