@@ -101,8 +101,10 @@ class Node:
             ]
         )
         mapper = InlineHandler([epmapper])
+        # Anybody may ask where the interfaces are, as with Windows; tools such as rpcmap log on as nobody for it.
+        strangers = LocalAuthenticator(directory, names, allow_anonymous=True)
         self.endpoint_mapper = await self._listen(
-            addresses, declared.ENDPOINT_MAPPER_PORT, lambda: TcpServer(mapper, authenticator, limits=granted)
+            addresses, declared.ENDPOINT_MAPPER_PORT, lambda: TcpServer(mapper, strangers, limits=granted)
         )
 
     def _servers(self, directory: Directory) -> dict[str, LocalServer]:

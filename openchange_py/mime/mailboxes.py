@@ -46,10 +46,22 @@ def _file(path: Path, *, is_read: bool = False) -> MailSource:
 
 
 def _folder(path: Path) -> Iterator[MailSource]:
-    files = sorted(child for child in path.iterdir() if child.suffix.lower() == ".eml" and child.is_file())
-    if not files:
+    """Its .eml files. Other files are named as refused: nothing is passed over in silence."""
+    files = sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
+    if not any(map(_is_eml, files)):
         raise ImportRefused(f"{path} is no maildir, and there are no .eml files in it")
-    return (_file(child) for child in files)
+    return (_file(child) if _is_eml(child) else _other_file(child) for child in files)
+
+
+def _is_eml(path: Path) -> bool:
+    return path.suffix.lower() == ".eml"
+
+
+def _other_file(path: Path) -> MailSource:
+    def read() -> bytes:
+        raise ImportRefused("its name does not end in .eml; import it by its own name if it is mail")
+
+    return MailSource(str(path), read)
 
 
 def _maildir(path: Path) -> Iterator[MailSource]:

@@ -16,6 +16,9 @@ from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 
 _U16, _U32, _U64, _I16, _I32 = (struct.Struct("<" + c) for c in "HIQhi")
 
+#: [MS-RPCE] 2.2.2.13: a verification trailer begins at a multiple of 4.
+_TRAILER_ALIGNMENT = 4
+
 #: Where generated referent ids start, as Windows and Samba have it.
 FIRST_REFERENT = 0x00020000
 
@@ -195,10 +198,12 @@ NULL_HANDLE = ContextHandle(0, uuid.UUID(int=0))
 class RpcMessage:
     """A call's request or response: its parameters, in stub order."""
 
-    __slots__ = ("referents",)
+    __slots__ = ("padding", "referents")
 
     #: The referent ids that the decoded stub used, in wire order; empty for a message made here.
     referents: tuple[int, ...]
+    #: Up to three bytes that stood behind the parameters: a verification trailer is aligned, and cut off elsewhere.
+    padding: bytes
 
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
@@ -214,6 +219,7 @@ class RpcMessage:
         """Read a whole stub, of which nothing may be left."""
         reader = NdrReader(stub)
         message = cls.read(reader)
+        message.padding = reader.take(-reader.pos % _TRAILER_ALIGNMENT) if reader.remaining else b""
         reader.expect_end()
         message.referents = tuple(reader.referents)
         return message
@@ -222,6 +228,7 @@ class RpcMessage:
         """The stub."""
         writer = NdrWriter(getattr(self, "referents", ()))
         self.write(writer)
+        writer += getattr(self, "padding", b"")
         return bytes(writer)
 
 

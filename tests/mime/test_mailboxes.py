@@ -73,8 +73,17 @@ def test_a_maildir(tmp_path: Path) -> None:
 def test_a_folder_of_eml_files(tmp_path: Path) -> None:
     (tmp_path / "b.eml").write_bytes(b"Subject: b\n\n")
     (tmp_path / "a.EML").write_bytes(b"Subject: a\n\n")
-    (tmp_path / "notes.txt").write_bytes(b"x")
     assert [raw for raw, _ in messages(tmp_path)] == [b"Subject: a\n\n", b"Subject: b\n\n"]
+
+
+def test_other_files_of_a_folder_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"Subject: a\n\n")
+    (tmp_path / "notes.txt").write_bytes(b"x")
+    mail, other = read_mail(tmp_path)
+    assert mail.read() == b"Subject: a\n\n"
+    assert other.name == str(tmp_path / "notes.txt")
+    with pytest.raises(ImportRefused, match=r"\.eml"):
+        other.read()
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
