@@ -1,4 +1,4 @@
-"""Server object handles: [MS-OXCROPS] 3.2.5.2. Each belongs to one session and means nothing to another."""
+"""Server object handles: [MS-OXCROPS] 3.2.5.1. Each belongs to one session and means nothing to another."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class HandleTable:
         self._objects[handle] = value
         return handle
 
-    def find(self, handle: int, kind: type[K]) -> K:
-        """The object of a handle; `NullObject` where there is none, `NotSupported` where it's of another kind."""
+    def find(self, handle: int, kind: type[K] | tuple[type[K], ...], wrong: ErrorCode = ErrorCode.NotSupported) -> K:
+        """The object of a handle; `NullObject` where there is none, `wrong` where it's of another kind."""
         value = self._objects.get(handle)
         if value is None:
             raise MapiError(ErrorCode.NullObject, f"no object has handle 0x{handle:08x}")
         if not isinstance(value, kind):
-            raise MapiError(ErrorCode.NotSupported, f"a {type(value).__name__} can't do this")
+            raise MapiError(wrong, f"a {type(value).__name__} can't do this")
         return value
 
     def release(self, handle: int) -> None:
@@ -52,6 +52,13 @@ class HandleTable:
         value = self._objects.pop(handle, None)
         if value is not None and value.logon is value:
             self._objects = {h: o for h, o in self._objects.items() if o.logon is not value}
+
+    def replace_logon(self, logon_id: int, new: ServerObject) -> None:
+        """Close the other logon of that LogonId, where there is one: [MS-OXCROPS] 2.2.3.1.1."""
+        for handle, value in list(self._objects.items()):
+            logon = value.logon
+            if logon is value and logon is not new and logon.logon_id == logon_id:
+                self.release(handle)
 
     def clear(self) -> None:
         """Close everything."""

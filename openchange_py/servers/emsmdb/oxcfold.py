@@ -1,16 +1,18 @@
 """[MS-OXCFOLD]: opening folders and their tables.
 
-Not done yet: everything that changes folders or their contents, search folders, soft-deleted objects.
+Not done yet: everything that changes folders or their contents, search folders, conversations. As nothing is
+deleted yet, nothing is soft-deleted: OpenSoftDeleted opens what there is, tables of soft-deleted objects are empty.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from openchange_py.servers.emsmdb.objects.base import ServerObject
 from openchange_py.servers.emsmdb.objects.folder import FolderObject
+from openchange_py.servers.emsmdb.objects.logon import Logon
 from openchange_py.servers.emsmdb.objects.table import ContentsTable, HierarchyTable
 from openchange_py.servers.emsmdb.registry import RopCall, handles
+from openchange_py.store.base import Folder
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.ids import PRIVATE_REPLICA_ID, FolderId, split_id
 from openchange_py.wire.rop.oxcfold import (
@@ -22,23 +24,19 @@ from openchange_py.wire.rop.oxcfold import (
     RopOpenFolderResponse,
 )
 
-#: OpenSoftDeleted, [MS-OXCFOLD] 2.2.1.1.1.
-_OPEN_SOFT_DELETED: Final = 0x04
-
 #: TableFlags: [MS-OXCFOLD] 2.2.1.13.1 and 2.2.1.14.1.
 _ASSOCIATED: Final = 0x02
 _DEPTH: Final = 0x04
 _SOFT_DELETES: Final = 0x20
+_CONVERSATION_MEMBERS: Final = 0x80
 _HIERARCHY_FLAGS: Final = 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80
-_CONTENTS_FLAGS: Final = 0x02 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80
+_CONTENTS_FLAGS: Final = 0x02 | 0x08 | 0x10 | 0x20 | 0x40 | _CONVERSATION_MEMBERS
 
 
 @handles(RopOpenFolderRequest)
 def open_folder(call: RopCall, request: RopOpenFolderRequest) -> RopOpenFolderResponse:
     """RopOpenFolder: [MS-OXCFOLD] 3.2.5.1."""
-    logon = call.object(request, ServerObject).mailbox_logon
-    if request.open_mode_flags & _OPEN_SOFT_DELETED:
-        raise MapiError(ErrorCode.NotFound, "no folder is soft-deleted here")
+    logon = call.object(request, (Logon, FolderObject)).mailbox_logon
     if split_id(request.folder_id)[0] != PRIVATE_REPLICA_ID:
         raise MapiError(ErrorCode.NotFound, f"folder 0x{request.folder_id:016x} is of no replica of this mailbox")
     folder = logon.mailbox.folder(FolderId(request.folder_id))
@@ -51,12 +49,15 @@ def get_hierarchy_table(call: RopCall, request: RopGetHierarchyTableRequest) -> 
     """RopGetHierarchyTable: [MS-OXCFOLD] 3.2.5.13."""
     folder = call.object(request, FolderObject)
     if request.table_flags & ~_HIERARCHY_FLAGS:
-        raise MapiError(ErrorCode.InvalidParameter, f"TableFlags 0x{request.table_flags:02x}")
-    if request.table_flags & _SOFT_DELETES:
-        raise MapiError(ErrorCode.NotSupported, "there are no soft-deleted folders")
-    table = HierarchyTable(folder.mailbox_logon, folder.folder_id, deep=bool(request.table_flags & _DEPTH))
+        raise MapiError(ErrorCode.NotSupported, f"TableFlags 0x{request.table_flags:02x}")
+    table = HierarchyTable(folder.mailbox_logon, folder.folder_id, _subfolders(folder, request.table_flags))
     call.open(request.output_handle_index, table)
     return RopGetHierarchyTableResponse(request.output_handle_index, ErrorCode.Success, table.row_count)
+
+
+def _subfolders(folder: FolderObject, flags: int) -> list[Folder]:
+    subfolders = folder.mailbox_logon.mailbox.subfolders(folder.folder_id, deep=bool(flags & _DEPTH))
+    return [] if flags & _SOFT_DELETES else subfolders
 
 
 @handles(RopGetContentsTableRequest)
@@ -65,8 +66,13 @@ def get_contents_table(call: RopCall, request: RopGetContentsTableRequest) -> Ro
     folder = call.object(request, FolderObject)
     if request.table_flags & ~_CONTENTS_FLAGS:
         raise MapiError(ErrorCode.InvalidParameter, f"TableFlags 0x{request.table_flags:02x}")
-    if request.table_flags & _SOFT_DELETES:
-        raise MapiError(ErrorCode.NotSupported, "there are no soft-deleted messages")
-    table = ContentsTable(folder.mailbox_logon, folder.folder_id, associated=bool(request.table_flags & _ASSOCIATED))
+    if request.table_flags & _CONVERSATION_MEMBERS:
+        raise MapiError(ErrorCode.NotSupported, "tables of conversations")
+    table = ContentsTable(
+        folder.mailbox_logon,
+        folder.folder_id,
+        associated=bool(request.table_flags & _ASSOCIATED),
+        soft_deleted=bool(request.table_flags & _SOFT_DELETES),
+    )
     call.open(request.output_handle_index, table)
     return RopGetContentsTableResponse(request.output_handle_index, ErrorCode.Success, table.row_count)

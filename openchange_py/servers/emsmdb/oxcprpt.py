@@ -1,16 +1,18 @@
 """[MS-OXCPRPT]: reading properties and streams.
 
-Not done yet: everything that writes, copies or deletes; named properties (their ids are not mapped).
+Not done yet: everything that writes, copies or deletes; named properties (their ids are not mapped); bodies in
+other formats than they were saved in ([MS-OXCMSG] 2.2.1.56).
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from openchange_py.servers.emsmdb.codepages import narrow
 from openchange_py.servers.emsmdb.objects.base import PropertyObject
 from openchange_py.servers.emsmdb.objects.stream import BytesContent, StreamObject
 from openchange_py.servers.emsmdb.registry import RopCall, handles
-from openchange_py.servers.emsmdb.values import TOO_LARGE, ValueReader, is_content, value_size
+from openchange_py.servers.emsmdb.values import TOO_LARGE, ValueReader, as_stored, is_content, value_size, whole
 from openchange_py.store.base import Content
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import (
@@ -48,11 +50,8 @@ _OVERHEAD: Final = 8
 
 _READ_HEADER: Final = 8
 _LARGEST_READ: Final = 0xFFFF
-_LARGEST_STREAM: Final = 0x7FFFFFFF
-#: MaximumByteCount above this is an error of the client: [MS-OXCPRPT] 2.2.15.1.
-_LARGEST_COUNT: Final = 0x80000000
-
-_STREAM_TYPES: Final = (PropertyType.Binary, PropertyType.String, PropertyType.String8, PropertyType.Object)
+#: [MS-OXCPRPT] 3.2.5.18.
+_LARGEST_STREAM: Final = 1 << 31
 
 
 @handles(RopGetPropertiesSpecificRequest)
@@ -61,17 +60,17 @@ def get_properties_specific(
 ) -> RopGetPropertiesSpecificResponse:
     """RopGetPropertiesSpecific: [MS-OXCPRPT] 3.2.5.1."""
     tags = request.property_tags
-    properties = call.object(request, PropertyObject).properties(tags)
-    reader = _value_reader(call, request.property_size_limit, request.want_unicode)
-    values = _fitting(reader.row(properties, tags), call.space)
+    opened = call.object(request, PropertyObject)
+    reader = _value_reader(call, opened, request.property_size_limit, request.want_unicode)
+    values = _fitting(reader.row(opened.properties(tags), tags), call.space)
     row = PropertyRow.of(values)
     return RopGetPropertiesSpecificResponse(request.input_handle_index, ErrorCode.Success, row, tags)
 
 
-def _value_reader(call: RopCall, size_limit: int, want_unicode: int) -> ValueReader:
+def _value_reader(call: RopCall, opened: PropertyObject, size_limit: int, want_unicode: int) -> ValueReader:
     room = max(call.space - _HEADER, 1)
     limit = min(size_limit, room) if size_limit else room
-    return ValueReader(call.session.codec, unicode=bool(want_unicode), limit=limit)
+    return ValueReader(opened.codec, unicode=bool(want_unicode), limit=limit)
 
 
 def _fitting(values: list[PropertyValue], space: int) -> list[PropertyValue]:
@@ -95,8 +94,9 @@ def _too_large(value: PropertyValue) -> PropertyValue:
 @handles(RopGetPropertiesAllRequest)
 def get_properties_all(call: RopCall, request: RopGetPropertiesAllRequest) -> RopGetPropertiesAllResponse:
     """RopGetPropertiesAll: [MS-OXCPRPT] 3.2.5.2."""
-    properties = call.object(request, PropertyObject).properties()
-    reader = _value_reader(call, request.property_size_limit, request.want_unicode)
+    opened = call.object(request, PropertyObject)
+    properties = opened.properties()
+    reader = _value_reader(call, opened, request.property_size_limit, request.want_unicode)
     tags = [tag.with_type(reader.shown_type(tag.type)) for tag in sorted(properties)]
     values = _fitting(reader.row(properties, tags), call.space)
     tagged = [_tagged(tag, value) for tag, value in zip(tags, values, strict=True)]
@@ -119,14 +119,18 @@ def get_properties_list(call: RopCall, request: RopGetPropertiesListRequest) -> 
 
 @handles(RopOpenStreamRequest)
 def open_stream(call: RopCall, request: RopOpenStreamRequest) -> RopOpenStreamResponse:
-    """RopOpenStream: [MS-OXCPRPT] 3.2.5.12. Streams are read-only here: BestAccess gets that, ReadWrite is denied."""
+    """RopOpenStream: [MS-OXCPRPT] 3.2.5.11. Streams are read-only here: BestAccess gets that, ReadWrite is denied."""
     opened = call.object(request, PropertyObject)
     tag = PropertyTag(request.property_tag)
-    if tag.type not in _STREAM_TYPES:
-        raise MapiError(ErrorCode.NotSupported, f"{tag!r} can't be a stream")
-    if request.open_mode_flags not in (OpenModeFlags.ReadOnly, OpenModeFlags.BestAccess):
+    if tag.type not in opened.stream_types:
+        raise MapiError(ErrorCode.NotSupported, f"{tag!r} of a {type(opened).__name__} can't be a stream")
+    if request.open_mode_flags > OpenModeFlags.BestAccess:
+        raise MapiError(ErrorCode.InvalidParameter, f"OpenModeFlags {request.open_mode_flags}")
+    if request.open_mode_flags == OpenModeFlags.Create:
         raise MapiError(ErrorCode.AccessDenied, "streams can't be written yet")
-    content = _content(opened.properties([tag]), tag, call.session.codec)
+    content = _content(opened.properties([tag]), tag, opened.codec)
+    if request.open_mode_flags == OpenModeFlags.ReadWrite:
+        raise MapiError(ErrorCode.AccessDenied, "streams can't be written yet")
     if content.size > _LARGEST_STREAM:
         raise MapiError(ErrorCode.StreamSizeError, f"{content.size} bytes")
     call.open(request.output_handle_index, StreamObject(opened.mailbox_logon, content))
@@ -135,25 +139,23 @@ def open_stream(call: RopCall, request: RopOpenStreamRequest) -> RopOpenStreamRe
 
 def _content(properties: PropertyMap, tag: PropertyTag, codec: str) -> Content:
     """A property's value as its stream's bytes; a text has no terminating zero there."""
-    narrow = tag.type == PropertyType.String8
-    value: Any = properties.get(tag.with_type(PropertyType.String) if narrow else tag)
+    stored = as_stored(tag)
+    value: Any = properties.get(stored)
     if value is None:
         raise MapiError(ErrorCode.NotFound, f"{tag!r}")
-    if is_content(value) and not narrow:
-        return value  # type: ignore[no-any-return]
     if is_content(value):
-        value = value.read(0, value.size).decode("utf-16-le", "replace")
+        if stored == tag:
+            return value  # type: ignore[no-any-return]
+        value = whole(value, stored.type)
     if isinstance(value, str):
-        value = value.encode(codec, "replace") if narrow else value.encode("utf-16-le", "surrogatepass")
+        value = value.encode("utf-16-le", "surrogatepass") if stored == tag else narrow(value, codec)
     return BytesContent(value)
 
 
 @handles(RopReadStreamRequest)
 def read_stream(call: RopCall, request: RopReadStreamRequest) -> RopReadStreamResponse:
-    """RopReadStream: [MS-OXCPRPT] 3.2.5.13. As much as was asked for and fits."""
+    """RopReadStream: [MS-OXCPRPT] 3.2.5.12. As much as was asked for and fits."""
     stream = call.object(request, StreamObject)
-    if request.count > _LARGEST_COUNT:
-        raise MapiError(ErrorCode.InvalidParameter, f"{request.count} bytes")
     room = min(call.space - _READ_HEADER, _LARGEST_READ)
     if room <= 0 < request.count:
         raise MapiError(ErrorCode.BufferTooSmall, "not one byte fits")
@@ -162,13 +164,13 @@ def read_stream(call: RopCall, request: RopReadStreamRequest) -> RopReadStreamRe
 
 @handles(RopSeekStreamRequest)
 def seek_stream(call: RopCall, request: RopSeekStreamRequest) -> RopSeekStreamResponse:
-    """RopSeekStream: [MS-OXCPRPT] 3.2.5.17."""
+    """RopSeekStream: [MS-OXCPRPT] 3.2.5.18."""
     position = call.object(request, StreamObject).seek(request.origin, request.offset)
     return RopSeekStreamResponse(request.input_handle_index, ErrorCode.Success, position)
 
 
 @handles(RopGetStreamSizeRequest)
 def get_stream_size(call: RopCall, request: RopGetStreamSizeRequest) -> RopGetStreamSizeResponse:
-    """RopGetStreamSize: [MS-OXCPRPT] 3.2.5.15."""
+    """RopGetStreamSize: [MS-OXCPRPT] 3.2.5.16."""
     stream = call.object(request, StreamObject)
     return RopGetStreamSizeResponse(request.input_handle_index, ErrorCode.Success, stream.content.size)

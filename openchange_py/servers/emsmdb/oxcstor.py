@@ -1,7 +1,8 @@
 """[MS-OXCSTOR]: logging on to a mailbox, and what a client asks of the store.
 
-Not done yet: public folders (their RopLogon answers LoginFailure), RopSetReceiveFolder, RopGetReceiveFolderTable,
-RopGetStoreState, RopGetOwningServers, RopPublicFolderIsGhosted, per-user information.
+Not done yet: public folders (their RopLogon answers LogonFailed), redirection to another server (WrongServer),
+RopSetReceiveFolder, RopGetReceiveFolderTable, RopGetStoreState, RopGetOwningServers, RopPublicFolderIsGhosted,
+per-user information, replica ids of other replicas than the mailbox's own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 from typing import Final
 
 from openchange_py.addressbook.base import Entry, may_open_mailbox
+from openchange_py.servers.emsmdb.codepages import is_known
 from openchange_py.servers.emsmdb.objects.base import ServerObject
 from openchange_py.servers.emsmdb.objects.logon import Logon
 from openchange_py.servers.emsmdb.registry import RopCall, handles
@@ -42,20 +44,25 @@ _LONGEST_CLASS: Final = 255
 
 @handles(RopLogonRequest)
 def logon(call: RopCall, request: RopLogonRequest) -> RopLogonPrivateResponse:
-    """RopLogon: [MS-OXCSTOR] 3.2.5.1."""
+    """RopLogon: [MS-OXCSTOR] 3.2.5.1. A logon that is active under the same LogonId ends."""
+    session = call.session
     if not request.logon_flags & LogonFlags.Private or request.open_flags & OpenFlags.Public:
-        raise MapiError(ErrorCode.LoginFailure, "there are no public folders here")
-    owner = _mailbox_owner(call.session, request.essdn)
-    mailbox = _open_mailbox(call.session, owner)
-    call.open(request.output_handle_index, Logon(mailbox, request.logon_id, call.session.caller, owner))
-    logger.info("%s logged on to the mailbox of %s", call.session.caller.account, owner.legacy_exchange_dn)
+        raise MapiError(ErrorCode.LogonFailed, "there are no public folders here")
+    owner = _mailbox_owner(session, request.essdn)
+    if not is_known(session.settings.code_page):
+        raise MapiError(ErrorCode.UnknownCodePage, f"code page {session.settings.code_page}")
+    mailbox = _open_mailbox(session, owner)
     special = mailbox.special_folders()
+    opened = Logon(mailbox, request.logon_id, session.caller, owner, session.settings)
+    call.open(request.output_handle_index, opened)
+    session.objects.replace_logon(request.logon_id, opened)
+    logger.info("%s logged on to the mailbox of %s", session.caller.account, owner.legacy_exchange_dn)
     return RopLogonPrivateResponse(
         request.output_handle_index,
         ErrorCode.Success,
         request.logon_flags & (LogonFlags.Private | LogonFlags.Undercover | LogonFlags.Ghosted),
         [special.get(SpecialFolder(place), FolderId(0)) for place in range(SPECIAL_FOLDERS)],
-        ResponseFlags.Reserved | ResponseFlags.OwnerRight | ResponseFlags.SendAsRight,
+        _rights(session, owner),
         mailbox.guid,
         PRIVATE_REPLICA_ID,
         mailbox.replica_guid,
@@ -63,6 +70,12 @@ def logon(call: RopCall, request: RopLogonRequest) -> RopLogonPrivateResponse:
         0,
         0,
     )
+
+
+def _rights(session: EmsmdbSession, owner: Entry) -> int:
+    """Who was given full access has an owner's permissions, but may not send as the owner."""
+    owned = ResponseFlags.SendAsRight if session.caller.guid == owner.guid else 0
+    return ResponseFlags.Reserved | ResponseFlags.OwnerRight | owned
 
 
 def _mailbox_owner(session: EmsmdbSession, essdn: bytes) -> Entry:
@@ -75,7 +88,10 @@ def _mailbox_owner(session: EmsmdbSession, essdn: bytes) -> Entry:
 
 
 def _open_mailbox(session: EmsmdbSession, owner: Entry) -> Mailbox:
-    """The mailbox, if the authenticated account may open it; what it may is read anew at every logon."""
+    """The mailbox, if the authenticated account may open it; what it may is read anew at every logon.
+
+    [MS-OXCDATA] 2.4.1 has LoginPermission for who may not, as Exchange answers; [MS-OXCSTOR] 3.2.5.1.3 AccessDenied.
+    """
     caller = session.directory.by_guid(session.caller.guid)
     if caller is None or not may_open_mailbox(caller, owner):
         logger.warning(
@@ -113,7 +129,7 @@ def long_term_id_from_id(call: RopCall, request: RopLongTermIdFromIdRequest) -> 
     """RopLongTermIdFromId: [MS-OXCSTOR] 3.2.5.8. The object need not exist."""
     mailbox = call.object(request, ServerObject).mailbox_logon.mailbox
     replica, counter = split_id(request.object_id)
-    if replica != PRIVATE_REPLICA_ID or counter == 0:
+    if replica != PRIVATE_REPLICA_ID:
         raise MapiError(ErrorCode.NotFound, f"no replica has id {replica}")
     return RopLongTermIdFromIdResponse(
         request.input_handle_index, ErrorCode.Success, LongTermId.of(mailbox.replica_guid, counter)
@@ -122,11 +138,15 @@ def long_term_id_from_id(call: RopCall, request: RopLongTermIdFromIdRequest) -> 
 
 @handles(RopIdFromLongTermIdRequest)
 def id_from_long_term_id(call: RopCall, request: RopIdFromLongTermIdRequest) -> RopIdFromLongTermIdResponse:
-    """RopIdFromLongTermId: [MS-OXCSTOR] 3.2.5.9."""
+    """RopIdFromLongTermId: [MS-OXCSTOR] 3.2.5.9. No GlobalCounter gives no id, and no error."""
     mailbox = call.object(request, ServerObject).mailbox_logon.mailbox
     wanted = request.long_term_id
-    if wanted.database_guid != mailbox.replica_guid or wanted.counter == 0:
-        raise MapiError(ErrorCode.NotFound, f"no replica has GUID {wanted.database_guid}")
+    if not wanted.database_guid.int:
+        raise MapiError(ErrorCode.InvalidParameter, "no replica GUID")
+    if not wanted.counter:
+        return RopIdFromLongTermIdResponse(request.input_handle_index, ErrorCode.Success, 0)
+    if wanted.database_guid != mailbox.replica_guid:
+        raise MapiError(ErrorCode.ParameterOverflow, f"no replica id is left for {wanted.database_guid}")
     return RopIdFromLongTermIdResponse(
         request.input_handle_index, ErrorCode.Success, make_id(PRIVATE_REPLICA_ID, wanted.counter)
     )

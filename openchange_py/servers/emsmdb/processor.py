@@ -1,7 +1,9 @@
 """Executing a ROP buffer: [MS-OXCROPS] 3.2.5.
 
-ROPs run in order; one that fails does not stop the others. A buffer that cannot be decoded as a whole is refused
-before its first ROP runs (ecRpcFormat).
+ROPs run in order; one that fails does not stop the others, but for what `_ENDING` names. A buffer that cannot be
+decoded as a whole is refused before its first ROP runs (ecRpcFormat).
+
+Not done yet: RopBackoff, RopPending, RopNotify.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.rop.base import (
     RESPONSES,
-    Rop,
     RopBufferTooSmallResponse,
     RopFailure,
     RopReleaseRequest,
@@ -39,6 +40,15 @@ for _document in DOCUMENTS:
 #: What a ROP output buffer may hold, handle table included: [MS-OXCRPC] 3.1.4.2.1.2.
 MAXIMUM_OUTPUT: Final = 0x8000
 
+#: Failures behind which the rest of the buffer is not processed: [MS-OXCTABL] 3.2.5.9 and 3.2.5.10.
+_ENDING: Final = frozenset(
+    {
+        (RopId.SeekRow, ErrorCode.NotSupported),
+        (RopId.SeekRowBookmark, ErrorCode.NotSupported),
+        (RopId.SeekRowBookmark, ErrorCode.InvalidBookmark),
+    }
+)
+
 _HANDLE_SIZE: Final = 4
 #: RopBufferTooSmall's RopId and SizeNeeded.
 _TOO_SMALL_HEADER: Final = 3
@@ -57,12 +67,11 @@ def decode_request(payload: bytes) -> RopBuffer:
     return buffer
 
 
-def execute(session: EmsmdbSession, payload: bytes, maximum: int) -> bytes:
+def execute(session: EmsmdbSession, request: RopBuffer, maximum: int) -> bytes:
     """Run the ROPs of an input buffer and give the output buffer, of at most `maximum` bytes.
 
-    Raises `MapiError`: `RpcFormat` for a bad buffer, `BufferTooSmall` where not even RopBufferTooSmall fits.
+    Raises `MapiError`: `BufferTooSmall` where not even RopBufferTooSmall fits.
     """
-    request = decode_request(payload)
     return _Execution(session, request, min(maximum, MAXIMUM_OUTPUT)).run()
 
 
@@ -86,29 +95,29 @@ class _Execution:
         for index, rop in enumerate(self._rops):
             assert isinstance(rop, RopRequest)
             left -= len(requests[index])
-            space = self._maximum - self._used - (_TOO_SMALL_HEADER + left if left else 0)
-            response = self._run(rop, space)
-            if response is None:
+            if isinstance(rop, RopReleaseRequest):
+                RopCall(self._session, self._handles, 0).close(rop.input_handle_index)
                 continue
-            packed = response.pack()
+            space = self._maximum - self._used - (_TOO_SMALL_HEADER + left if left else 0)
+            call = RopCall(self._session, self._handles, space)
+            code, packed = self._run(call, rop)
             if len(packed) > space:
-                self._too_small(rop, len(packed), b"".join(requests[index:]))
+                call.undo()
+                self._too_small(len(packed), b"".join(requests[index:]))
                 break
             self._used += len(packed)
             self._responses.append(packed)
+            if (rop.rop_id, code) in _ENDING:
+                break
         return self._buffer()
 
-    def _run(self, rop: RopRequest, space: int) -> Rop | None:
-        """One ROP's response; None for RopRelease, which has none."""
-        call = RopCall(self._session, self._handles, space)
-        if isinstance(rop, RopReleaseRequest):
-            call.close(rop.input_handle_index)
-            return None
+    def _run(self, call: RopCall, rop: RopRequest) -> tuple[int, bytes]:
+        """One ROP's ReturnValue and response."""
         handler = HANDLERS.get(rop.rop_id)
         try:
             if handler is None:
                 raise MapiError(ErrorCode.NotImplemented)
-            return handler(call, rop)
+            return ErrorCode.Success, handler(call, rop).pack()
         except MapiError as error:
             code, reason = error.code, error.reason
         except NoSuchObject as error:
@@ -120,16 +129,14 @@ class _Execution:
             logger.exception("%s failed", RopId(rop.rop_id).name)
             code, reason = ErrorCode.GeneralFailure, "unexpected"
         logger.debug("%s: 0x%08x %s", RopId(rop.rop_id).name, code, reason)
-        return failure(rop, code)
+        call.undo()
+        return code, failure(rop, code).pack()
 
-    def _too_small(self, rop: RopRequest, size: int, rest: bytes) -> None:
-        """End with RopBufferTooSmall ([MS-OXCROPS] 2.2.15.1 and 3.2.4.3), and undo what the response would have told.
+    def _too_small(self, size: int, rest: bytes) -> None:
+        """End with RopBufferTooSmall: [MS-OXCROPS] 2.2.15.1 and 3.2.4.3.
 
         Where the first response does not fit the largest buffer there is, nothing helps: `BufferTooSmall`.
         """
-        opened = getattr(rop, "output_handle_index", None)
-        if opened is not None:
-            RopCall(self._session, self._handles, 0).close(opened)
         needed = self._used + size
         answer = RopBufferTooSmallResponse(min(needed, 0xFFFF), rest).pack()
         hopeless = not self._responses and needed > MAXIMUM_OUTPUT

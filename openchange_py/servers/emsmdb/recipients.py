@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from openchange_py.servers.emsmdb.values import ValueReader
+from openchange_py.servers.emsmdb.rows import RowMaker
 from openchange_py.store.base import Recipient
 from openchange_py.wire import proptags as p
 from openchange_py.wire.buffer import Writer
@@ -25,6 +25,8 @@ COLUMNS: Final[tuple[PropertyTag, ...]] = (
     p.PidTagSearchKey,
     p.PidTagRecipientDisplayName,
 )
+
+_CELLS: Final = RowMaker(COLUMNS, "utf-8")
 
 #: MAPI_MAILUSER, [MS-OXCPRPT] 2.2.1.7.
 _MAIL_USER: Final = 6
@@ -52,7 +54,7 @@ def recipient_row(recipient: Recipient) -> RecipientRow:
         p.PidTagRecipientDisplayName: name,
         **properties,
     }
-    row.properties = PropertyRow.of(ValueReader("utf-8", shorten=True).row(shown, COLUMNS))
+    row.properties = PropertyRow.of(_CELLS.cells(shown))
     return row
 
 

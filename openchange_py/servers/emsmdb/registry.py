@@ -15,6 +15,9 @@ from openchange_py.wire.rop.base import RopRequest, RopResponse
 K = TypeVar("K", bound=ServerObject)
 Q = TypeVar("Q", bound=RopRequest)
 
+#: What most documents answer for an object of a kind that the ROP is not for; [MS-OXCMSG] says NullObject.
+_WRONG: Final = ErrorCode.NotSupported
+
 
 @dataclasses.dataclass(slots=True)
 class RopCall:
@@ -23,6 +26,8 @@ class RopCall:
     session: EmsmdbSession
     handles: list[int]
     space: int
+    #: Where in the handle table it put an object that it opened.
+    opened: int | None = None
 
     def handle_at(self, index: int) -> int:
         """The handle at an index of the table; `NullObject` outside of it."""
@@ -30,14 +35,20 @@ class RopCall:
             raise MapiError(ErrorCode.NullObject, f"handle index {index} in a table of {len(self.handles)}")
         return self.handles[index]
 
-    def object(self, request: RopRequest, kind: type[K]) -> K:
-        """The object that the request acts on."""
-        return self.session.objects.find(self.handle_at(request.input_handle_index), kind)
+    def object(self, request: RopRequest, kind: type[K] | tuple[type[K], ...], *, wrong: ErrorCode = _WRONG) -> K:
+        """The object that the request acts on; `wrong` where it is of another kind."""
+        return self.session.objects.find(self.handle_at(request.input_handle_index), kind, wrong)
 
     def open(self, index: int, value: ServerObject) -> None:
         """Give a new object a handle, and put that into the table at `index`."""
         self.handle_at(index)
         self.handles[index] = self.session.objects.add(value)
+        self.opened = index
+
+    def undo(self) -> None:
+        """Release what the ROP opened: the client will not hear of it."""
+        if self.opened is not None:
+            self.close(self.opened)
 
     def close(self, index: int) -> None:
         """Release the object at an index, where there is one; the table then says so."""
@@ -46,19 +57,19 @@ class RopCall:
             self.handles[index] = NO_HANDLE
 
 
-Handler = Callable[[RopCall, Any], RopResponse | None]
+Handler = Callable[[RopCall, Any], RopResponse]
 
 HANDLERS: Final[dict[int, Handler]] = {}
 
 
 def handles(
     kind: type[Q],
-) -> Callable[[Callable[[RopCall, Q], RopResponse | None]], Callable[[RopCall, Q], RopResponse | None]]:
+) -> Callable[[Callable[[RopCall, Q], RopResponse]], Callable[[RopCall, Q], RopResponse]]:
     """Register the function as the handler of that request's ROP. It raises `MapiError` to fail."""
 
     def register(
-        handler: Callable[[RopCall, Q], RopResponse | None],
-    ) -> Callable[[RopCall, Q], RopResponse | None]:
+        handler: Callable[[RopCall, Q], RopResponse],
+    ) -> Callable[[RopCall, Q], RopResponse]:
         if kind.rop_id in HANDLERS:
             raise TypeError(f"{kind.__name__} has a handler already")
         HANDLERS[kind.rop_id] = handler

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from openchange_py.addressbook.base import Directory, Entry, may_open_mailbox
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
-from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, execute
-from openchange_py.servers.emsmdb.session import EmsmdbSession
+from openchange_py.servers.emsmdb.codepages import codec_of, narrow
+from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, decode_request, execute
+from openchange_py.servers.emsmdb.session import ClientSettings, EmsmdbSession
+from openchange_py.servers.emsmdb.values import terminated
 from openchange_py.store.base import Store
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import NULL_HANDLE
@@ -94,14 +96,8 @@ class EmsmdbServer:
         if sum(isinstance(value, EmsmdbSession) for value in call.session.handles.values()) >= _MAXIMUM_SESSIONS:
             call.response = EcDoConnectExResponse.failed(ErrorCode.TooManySessions)
             return
-        session = EmsmdbSession(
-            self._directory,
-            self._store,
-            caller,
-            user,
-            code_page=request.cpid,
-            client_version=request.client_version,
-        )
+        settings = ClientSettings(request.cpid, request.lcid_string, request.lcid_sort)
+        session = EmsmdbSession(self._directory, self._store, caller, user, settings)
         handle = call.session.add_handle(session)
         prefix, _, _ = user.legacy_exchange_dn.rpartition("/cn=")
         logger.info("%s: %s connected as %s", call.session, call.caller, user.legacy_exchange_dn)
@@ -112,7 +108,7 @@ class EmsmdbServer:
             _RETRY_DELAY,
             0,
             f"{prefix}/cn=".encode("ascii", "replace"),
-            user.display_name.encode(session.codec, "replace"),
+            narrow(terminated(user.display_name), codec_of(request.cpid)),
             SERVER_VERSION,
             request.client_version,
             int(time.time()) & 0xFFFFFFFF,
@@ -151,17 +147,21 @@ class EmsmdbServer:
         call.response = EcDoRpcExt2Response(request.cxh, 0, rgb_out, b"", spent, ErrorCode.Success)
 
     def _execute(self, session: EmsmdbSession, request: EcDoRpcExt2Request) -> bytes:
-        """Every payload of a chain is executed and answered by one of its own, while there is room."""
+        """Every payload of a chain is executed and answered by one of its own, while there is room.
+
+        Nothing is executed where one of them is wrong.
+        """
         try:
             payloads = [buffer.payload for buffer in extended_buffers(request.rgb_in)]
         except DecodeError as error:
             raise MapiError(ErrorCode.RpcFormat, str(error)) from error
+        buffers = [decode_request(payload) for payload in payloads]
         compress = self._compress and not request.flags & RpcFlags.NoCompression
         xor = not request.flags & RpcFlags.NoXorMagic
         room, parts = request.out_size, []
-        for index, payload in enumerate(payloads):
-            answer = execute(session, payload, min(room - HEADER_SIZE, MAXIMUM_OUTPUT))
-            last = index == len(payloads) - 1
+        for index, buffer in enumerate(buffers):
+            answer = execute(session, buffer, min(room - HEADER_SIZE, MAXIMUM_OUTPUT))
+            last = index == len(buffers) - 1
             parts.append(pack_payload(answer, compress=compress, xor=xor, last=last))
             room -= len(parts[-1])
         return b"".join(parts)

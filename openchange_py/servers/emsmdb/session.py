@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
+import dataclasses
 
 from openchange_py.addressbook.base import Directory, Entry
+from openchange_py.servers.emsmdb.codepages import FALLBACK
 from openchange_py.servers.emsmdb.handles import HandleTable
 from openchange_py.store.base import Store
 
-#: Code pages whose Python codec has another name than `cpN`.
-_CODECS = {1200: "utf-16-le", 20127: "ascii", 20261: "latin-1", 28591: "latin-1", 65000: "utf-7", 65001: "utf-8"}
 
-_FALLBACK = "cp1252"
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a client told of itself in EcDoConnectEx: [MS-OXCRPC] 3.1.4.1."""
 
-
-def codec_of(code_page: int) -> str:
-    """The Python codec of a Windows code page; Western European where there is none."""
-    name = _CODECS.get(code_page, f"cp{code_page}")
-    try:
-        codecs.lookup(name)
-    except LookupError:
-        return _FALLBACK
-    return name
+    code_page: int = FALLBACK
+    locale: int = 0x0409
+    sort_locale: int = 0x0409
 
 
 class EmsmdbSession:
     """One session context: who is connected, as whom, and the objects that are open."""
 
     def __init__(
-        self,
-        directory: Directory,
-        store: Store,
-        caller: Entry,
-        user: Entry,
-        *,
-        code_page: int,
-        client_version: tuple[int, int, int] = (0, 0, 0),
+        self, directory: Directory, store: Store, caller: Entry, user: Entry, settings: ClientSettings | None = None
     ) -> None:
         self.directory = directory
         self.store = store
@@ -43,8 +31,7 @@ class EmsmdbSession:
         self.caller = caller
         #: The user whose DN the client presented: the same, or one whose mailbox `caller` has full access to.
         self.user = user
-        self.codec = codec_of(code_page)
-        self.client_version = client_version
+        self.settings = settings or ClientSettings()
         self.objects = HandleTable()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""From an object's properties to the values a client asked for: [MS-OXCPRPT] 3.2.5.1-3, [MS-OXCTABL] 3.2.5.5.
+"""From an object's properties to the values a client asked for: [MS-OXCPRPT] 3.2.5.1-3.
 
 The store has texts as `str` and large values as `Content`; a client may want a text in its code page, a value under
-a tag without type, and never more than its buffer holds.
+a tag without type, and never more than its buffer holds. For the rows of tables see `rows`.
 """
 
 from __future__ import annotations
@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from openchange_py.servers.emsmdb.codepages import narrow
 from openchange_py.store.base import Content
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag, PropertyType, PropertyValue
 from openchange_py.wire.oxcdata.rows import NOT_FOUND, PropertyError
 from openchange_py.wire.oxcdata.values import TypedPropertyValue
 
-#: What a table's row may show of a text (characters) or of bytes: [MS-OXCTABL] 3.2.5.5 allows 255 and 510.
-TABLE_TEXT: Final = 255
-TABLE_BYTES: Final = 510
-
 #: NotEnoughMemory: the client opens the value as a stream.
 TOO_LARGE: Final = PropertyError(ErrorCode.OutOfMemory)
 
-_OF_UNICODE: Final = {
+_OF_UNICODE: Final[dict[int, PropertyType]] = {
     PropertyType.String8: PropertyType.String,
     PropertyType.MultipleString8: PropertyType.MultipleString,
 }
-_TO_8_BIT: Final = {unicode: narrow for narrow, unicode in _OF_UNICODE.items()}
+_TO_8_BIT: Final[dict[int, int]] = {int(wide): int(narrow_) for narrow_, wide in _OF_UNICODE.items()}
 
 
 def is_content(value: object) -> bool:
@@ -34,63 +31,77 @@ def is_content(value: object) -> bool:
     return hasattr(value, "read") and hasattr(value, "size")
 
 
-def narrow(value: Any, codec: str) -> Any:
-    """A text, or a list of texts, in a code page."""
-    if isinstance(value, list):
-        return [text.encode(codec, "replace") for text in value]
-    return value.encode(codec, "replace")
+def as_stored(tag: PropertyTag) -> PropertyTag:
+    """The tag that the store has the property under: it keeps texts as Unicode."""
+    wide = _OF_UNICODE.get(tag.type)
+    return tag if wide is None else tag.with_type(wide)
+
+
+def terminated(text: str) -> str:
+    """The text up to a zero character, which would end it on the wire."""
+    return text.partition("\0")[0] if "\0" in text else text
 
 
 def value_size(value: PropertyValue) -> int:
     """About how many bytes the value takes on the wire."""
+    if isinstance(value, TypedPropertyValue):
+        return 2 + value_size(value.value)
     if isinstance(value, str):
         return 2 * len(value) + 2
     if isinstance(value, bytes):
         return len(value) + 2
     if isinstance(value, list):
         return 4 + sum(map(value_size, value))
-    return 8
-
-
-def by_id(properties: PropertyMap) -> dict[int, PropertyTag]:
-    """The tag that each property id stands under."""
-    return {tag.id: tag for tag in properties}
+    return 16
 
 
 class ValueReader:
     """Reads wanted properties from property maps, in the client's form.
 
-    `limit` is the most bytes that one value may have (0: no limit); a larger one reads as an error, and the client
-    opens it as a stream. With `shorten`, for tables, it is cut to what a row shows instead.
+    `limit` is the most bytes that one value may have; a larger one reads as an error, and the client opens it as a
+    stream. `unicode` is for texts under tags without type.
     """
 
-    def __init__(self, codec: str, *, unicode: bool = True, limit: int = 0, shorten: bool = False) -> None:
+    def __init__(self, codec: str, *, unicode: bool = True, limit: int) -> None:
         self._codec = codec
         self._unicode = unicode
         self._limit = limit
-        self._shorten = shorten
 
     def row(self, properties: PropertyMap, tags: Iterable[PropertyTag]) -> list[PropertyValue]:
         """A value, `PropertyError` or (for a tag without type) `TypedPropertyValue` per tag, in order."""
-        return [self.value(properties, tag) for tag in tags]
+        by_id: dict[int, PropertyTag] = {}
+        values = []
+        for tag in tags:
+            if tag.type != PropertyType.Unspecified:
+                values.append(self.value(properties, tag))
+                continue
+            by_id = by_id or {known.id: known for known in properties}
+            values.append(self._untyped(properties, by_id.get(tag.id)))
+        return values
 
     def value(self, properties: PropertyMap, tag: PropertyTag) -> PropertyValue:
         """One value in the client's form."""
-        kind = tag & 0xFFFF
-        if kind == PropertyType.Unspecified:
-            return self._untyped(properties, tag)
-        stored = _OF_UNICODE.get(kind)  # type: ignore[call-overload]  # an int serves as the key
-        value = properties.get(tag if stored is None else tag.with_type(stored))
+        stored = as_stored(tag)
+        value = properties.get(stored)
         if value is None:
             return NOT_FOUND
-        value = self._sized(value, kind if stored is None else stored)
-        if stored is None or value is TOO_LARGE:
+        if is_content(value):
+            value = TOO_LARGE if value.size > self._limit else whole(value, stored.type)
+        if isinstance(value, PropertyError):
             return value
-        return narrow(value, self._codec)
+        if stored.type in _TO_8_BIT:
+            value = self._text(value, narrowed=stored != tag)
+        return TOO_LARGE if value_size(value) > self._limit else value
 
-    def _untyped(self, properties: PropertyMap, tag: PropertyTag) -> PropertyValue:
-        """The value with the type that it has; texts as the client wants them ([MS-OXCPRPT] 2.2.2.1)."""
-        found = by_id(properties).get(tag.id)
+    def _text(self, value: Any, *, narrowed: bool) -> PropertyValue:
+        """A text, or a list of texts, as the wire can have it."""
+        if isinstance(value, list):
+            return [self._text(text, narrowed=narrowed) for text in value]
+        text = terminated(value)
+        return narrow(text, self._codec) if narrowed else text
+
+    def _untyped(self, properties: PropertyMap, found: PropertyTag | None) -> TypedPropertyValue:
+        """The value with the type that it has; texts as the client wants them ([MS-OXCPRPT] 3.2.5.1)."""
         if found is None:
             return TypedPropertyValue(PropertyType.ErrorCode, NOT_FOUND)
         kind = self.shown_type(found.type)
@@ -101,33 +112,10 @@ class ValueReader:
 
     def shown_type(self, kind: int) -> int:
         """String as String8 where the client doesn't take Unicode."""
-        return kind if self._unicode else int(_TO_8_BIT.get(kind, kind))  # type: ignore[call-overload]
-
-    def _sized(self, value: PropertyValue, kind: int) -> PropertyValue:
-        if is_content(value):
-            return self._of_content(value, kind)
-        if self._shorten:
-            return _shortened(value)
-        if self._limit and value_size(value) > self._limit:
-            return TOO_LARGE
-        return value
-
-    def _of_content(self, content: Content, kind: int) -> PropertyValue:
-        if not self._shorten:
-            return TOO_LARGE if not self._limit or content.size > self._limit else _whole(content, kind)
-        if kind == PropertyType.String:
-            return content.read(0, 2 * TABLE_TEXT).decode("utf-16-le", "replace")
-        return content.read(0, TABLE_BYTES) if kind == PropertyType.Binary else TOO_LARGE
+        return kind if self._unicode else _TO_8_BIT.get(kind, kind)
 
 
-def _whole(content: Content, kind: int) -> PropertyValue:
+def whole(content: Content, kind: int) -> PropertyValue:
+    """All of a large value."""
     raw = content.read(0, content.size)
     return raw.decode("utf-16-le", "surrogatepass") if kind == PropertyType.String else raw
-
-
-def _shortened(value: PropertyValue) -> PropertyValue:
-    if isinstance(value, str):
-        return value if len(value) <= TABLE_TEXT else value[:TABLE_TEXT]
-    if isinstance(value, bytes):
-        return value if len(value) <= TABLE_BYTES else value[:TABLE_BYTES]
-    return value

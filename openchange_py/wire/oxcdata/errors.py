@@ -79,12 +79,13 @@ class ErrorCode(enum.IntEnum):
     NotSynchronized = 0x80040805
     NamedPropertyQuota = 0x80040900
     NotImplemented = 0x80040FFF
-    LoginFailure = 0x000003EB
     UnknownUser = 0x000003EB
+    UnknownCodePage = 0x000003EF
     LoginPermission = 0x000003F2
     AccessDeniedRpc = 0x00000005
     RpcFormat = 0x000004B6
     NullObject = 0x000004B9
+    ParameterOverflow = 0x00000450
     WrongServer = 0x00000478
     BufferTooSmall = 0x0000047D
     ServerPaused = 0x0000047F

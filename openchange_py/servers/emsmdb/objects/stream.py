@@ -1,4 +1,4 @@
-"""The stream object: [MS-OXCPRPT] 1.3 and 3.2.5.12 ff."""
+"""The stream object: [MS-OXCPRPT] 1.3 and 3.2.5.11 ff."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 #: RopSeekStream's Origin: [MS-OXCPRPT] 2.2.21.1.
 _FROM_BEGINNING, _FROM_CURRENT, _FROM_END = range(3)
 
-_LARGEST_POSITION = 0x7FFFFFFF
+#: [MS-OXCPRPT] 3.2.5.18.
+_LARGEST_POSITION = 1 << 31
 
 
 class BytesContent:
@@ -30,7 +31,10 @@ class BytesContent:
 
 
 class StreamObject(ServerObject):
-    """A property's value, read as a stream. The position may stand behind the end, as [MS-OXCPRPT] allows."""
+    """A property's value, read as a stream.
+
+    The position may stand behind the end; a stream that can be written would be extended up to it.
+    """
 
     __slots__ = ("content", "position")
 
@@ -46,10 +50,10 @@ class StreamObject(ServerObject):
         return data
 
     def seek(self, origin: int, offset: int) -> int:
-        """Move; `StreamSeekError` out of range ([MS-OXCPRPT] 3.2.5.17)."""
+        """Move; `StreamSeekError` out of range, `StorageInvalidParameter` for an origin that is none (3.2.5.18)."""
         base = {_FROM_BEGINNING: 0, _FROM_CURRENT: self.position, _FROM_END: self.content.size}.get(origin)
         if base is None:
-            raise MapiError(ErrorCode.InvalidParameter, f"no such origin: {origin}")
+            raise MapiError(ErrorCode.StorageInvalidParameter, f"no such origin: {origin}")
         position = base + offset
         if not 0 <= position <= _LARGEST_POSITION:
             raise MapiError(ErrorCode.StreamSeekError, f"position {position}")
