@@ -202,4 +202,4 @@ class LocalAuthenticator:
         if auth_type not in (AuthType.NTLMSSP, AuthType.SPNEGO):
             return None
         ntlm = NtlmAcceptor(self._verifier, self._names, peer, allow_anonymous=self._allow_anonymous)
-        return ntlm if auth_type == AuthType.NTLMSSP else SpnegoAcceptor(ntlm)
+        return ntlm if auth_type == AuthType.NTLMSSP else SpnegoAcceptor([ntlm])

@@ -35,6 +35,7 @@ from openchange_py.wire.ntlm import (
     av_flags,
     av_value,
 )
+from openchange_py.wire.spnego import NTLMSSP_OID
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +135,10 @@ class NtlmContext(abc.ABC):
     """What acceptor and initiator share: session security once the exchange is complete."""
 
     auth_type = AuthType.NTLMSSP
+    #: NTLM signs every buffer that it is given, read-only ones included: Windows, Samba and impacket do it so.
+    always_signs_headers = True
+    #: What it is called inside SPNEGO.
+    mech_types: tuple[str, ...] = (NTLMSSP_OID,)
 
     def __init__(self) -> None:
         self.complete = False

@@ -1,18 +1,39 @@
-"""NTLM inside SPNEGO, both sides: RFC 4178, [MS-SPNG].
+"""SPNEGO around NTLM or Kerberos, both sides: RFC 4178, [MS-SPNG].
 
 A token that is bare NTLM, where a client left the wrapping away, is answered bare, as Windows does it.
-Not done: Kerberos, which is passed over in what a client offers; a `reject` token to the client.
+Not done: bare Kerberos in place of SPNEGO; a `reject` token to the client; an initiator with more than one mechanism.
 """
 
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
+from typing import Protocol
 
-from openchange_py.auth.ntlm import NtlmAcceptor, NtlmContext, NtlmInitiator
-from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityError
+from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityContext, SecurityError
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ntlm import SIGNATURE
 from openchange_py.wire.spnego import NTLMSSP_OID, NegState, NegTokenInit, NegTokenResp, pack_mech_types
+
+
+class Mechanism(SecurityContext, Protocol):
+    """A security context that SPNEGO can carry."""
+
+    #: Its object identifiers, the preferred one first.
+    mech_types: tuple[str, ...]
+
+    @property
+    def can_sign_mech_list(self) -> bool:
+        """Whether there are keys for a mechListMIC."""
+        ...
+
+    def sign_mech_list(self, mech_types: bytes) -> bytes:
+        """The mechListMIC."""
+        ...
+
+    def verify_mech_list(self, mech_types: bytes, signature: bytes) -> None:
+        """Check the peer's mechListMIC; raises `SecurityError`."""
+        ...
 
 
 class SpnegoContext(abc.ABC):
@@ -20,12 +41,13 @@ class SpnegoContext(abc.ABC):
 
     auth_type = AuthType.SPNEGO
 
-    def __init__(self, inner: NtlmContext) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
+        self._inner: Mechanism | None = None
         self._mech_types = b""
         self._started = False
         self._over = False
         self.complete = False
+        self.always_signs_headers = False
         self.identity: Identity | None = None
 
     def step(self, token: bytes) -> bytes:
@@ -41,8 +63,10 @@ class SpnegoContext(abc.ABC):
         return answer
 
     def _finish(self) -> None:
+        inner = self._chosen
         self.complete = True
-        self.identity = self._inner.identity
+        self.identity = inner.identity
+        self.always_signs_headers = inner.always_signs_headers
 
     @abc.abstractmethod
     def _start(self, token: bytes) -> bytes:
@@ -54,7 +78,7 @@ class SpnegoContext(abc.ABC):
 
     def signature_size(self, level: AuthLevel) -> int:
         """See `SecurityContext.signature_size`."""
-        return self._inner.signature_size(level)
+        return self._chosen.signature_size(level)
 
     def sign(self, message: bytes) -> bytes:
         """See `SecurityContext.sign`."""
@@ -72,80 +96,103 @@ class SpnegoContext(abc.ABC):
         """See `SecurityContext.unseal`."""
         return self._completed().unseal(before, sealed, after, signature)
 
-    def _completed(self) -> NtlmContext:
+    @property
+    def _chosen(self) -> Mechanism:
+        if self._inner is None:
+            raise SecurityError("no mechanism was chosen yet")
+        return self._inner
+
+    def _completed(self) -> Mechanism:
         if not self.complete:
             raise SecurityError("the SPNEGO exchange is not complete")
-        return self._inner
+        return self._chosen
 
 
 class SpnegoAcceptor(SpnegoContext):
-    """The server's side, around an NTLM acceptor."""
+    """The server's side, around one acceptor per mechanism; the client's order decides which is used."""
 
-    def __init__(self, inner: NtlmAcceptor) -> None:
-        super().__init__(inner)
+    def __init__(self, mechanisms: Sequence[Mechanism]) -> None:
+        super().__init__()
+        self._offered = {mech_type: mechanism for mechanism in mechanisms for mech_type in mechanism.mech_types}
         self._bare = False
         self._mic_required = False
 
     def _start(self, token: bytes) -> bytes:
         if token.startswith(SIGNATURE):
-            self._bare = True
-            return self._inner.step(token)
+            return self._start_bare(token)
         offer = NegTokenInit.unpack(token)
         self._mech_types = offer.mech_type_list
-        if NTLMSSP_OID not in offer.mech_types:
-            raise SecurityError(f"the client offers no NTLM, only {', '.join(offer.mech_types)[:200]}")
-        if offer.mech_types[0] != NTLMSSP_OID:
+        chosen = next((mech_type for mech_type in offer.mech_types if mech_type in self._offered), None)
+        if chosen is None:
+            raise SecurityError(f"the client offers no mechanism of ours, only {', '.join(offer.mech_types)[:200]}")
+        self._inner = inner = self._offered[chosen]
+        if offer.mech_types[0] != chosen:
             # RFC 4178 5: the token, if any, is of another mechanism, and a MIC must prove that nobody edited the list.
             self._mic_required = True
-            return NegTokenResp(NegState.REQUEST_MIC, NTLMSSP_OID).pack()
-        challenge = None if offer.mech_token is None else self._inner.step(offer.mech_token)
-        return NegTokenResp(NegState.ACCEPT_INCOMPLETE, NTLMSSP_OID, challenge).pack()
+            return NegTokenResp(NegState.REQUEST_MIC, chosen).pack()
+        if offer.mech_token is None:
+            return NegTokenResp(NegState.ACCEPT_INCOMPLETE, chosen).pack()
+        answer = inner.step(offer.mech_token)
+        if not inner.complete:
+            return NegTokenResp(NegState.ACCEPT_INCOMPLETE, chosen, answer).pack()
+        # RFC 4178 5: the mechanism that the client likes best, complete with its first token, needs no MIC.
+        self._finish()
+        return NegTokenResp(NegState.ACCEPT_COMPLETED, chosen, answer or None).pack()
+
+    def _start_bare(self, token: bytes) -> bytes:
+        if NTLMSSP_OID not in self._offered:
+            raise SecurityError("NTLM is not offered")
+        self._bare = True
+        self._inner = self._offered[NTLMSSP_OID]
+        return self._inner.step(token)
 
     def _continue(self, token: bytes) -> bytes:
+        inner = self._chosen
         if self._bare:
-            answer = self._inner.step(token)
+            answer = inner.step(token)
             self._finish()
             return answer
         response = NegTokenResp.unpack(token)
-        answer = self._inner.step(response.response_token or b"")
-        if not self._inner.complete:
+        answer = inner.step(response.response_token or b"")
+        if not inner.complete:
             return NegTokenResp(NegState.ACCEPT_INCOMPLETE, response_token=answer).pack()
-        own_mic = self._exchange_mics(response.mech_list_mic)
+        own_mic = self._exchange_mics(inner, response.mech_list_mic)
         self._finish()
-        return NegTokenResp(NegState.ACCEPT_COMPLETED, mech_list_mic=own_mic).pack()
+        return NegTokenResp(NegState.ACCEPT_COMPLETED, response_token=answer or None, mech_list_mic=own_mic).pack()
 
-    def _exchange_mics(self, mic: bytes | None) -> bytes | None:
+    def _exchange_mics(self, inner: Mechanism, mic: bytes | None) -> bytes | None:
         if mic is None:
             if self._mic_required:
                 raise SecurityError("the client did not protect its list of mechanisms")
             return None
-        self._inner.verify_mech_list(self._mech_types, mic)
-        return self._inner.sign_mech_list(self._mech_types)
+        inner.verify_mech_list(self._mech_types, mic)
+        return inner.sign_mech_list(self._mech_types)
 
 
 class SpnegoInitiator(SpnegoContext):
-    """The client's side, around an NTLM initiator: NTLM is all it offers."""
+    """The client's side, around one initiator, which is all it offers."""
 
-    def __init__(self, inner: NtlmInitiator) -> None:
-        super().__init__(inner)
-        self._mech_types = pack_mech_types([NTLMSSP_OID])
+    def __init__(self, inner: Mechanism) -> None:
+        super().__init__()
+        self._inner = inner
+        self._mech_types = pack_mech_types(inner.mech_types)
 
     def _start(self, token: bytes) -> bytes:
-        return NegTokenInit(self._mech_types, self._inner.step(token)).pack()
+        return NegTokenInit(self._mech_types, self._chosen.step(token)).pack()
 
     def _continue(self, token: bytes) -> bytes:
-        response = NegTokenResp.unpack(token)
+        inner, response = self._chosen, NegTokenResp.unpack(token)
         if response.neg_state is NegState.REJECT:
             raise SecurityError("the server rejected the logon")
-        if response.supported_mech not in (None, NTLMSSP_OID):
+        if response.supported_mech not in (None, *inner.mech_types):
             raise SecurityError(f"the server chose {response.supported_mech}, which was not offered")
-        if not self._inner.complete:
-            answer = self._inner.step(response.response_token or b"")
-            own_mic = self._inner.sign_mech_list(self._mech_types) if self._inner.can_sign_mech_list else None
+        if not inner.complete:
+            answer = inner.step(response.response_token or b"")
+            own_mic = inner.sign_mech_list(self._mech_types) if inner.can_sign_mech_list else None
             return NegTokenResp(response_token=answer, mech_list_mic=own_mic).pack()
         if response.neg_state is not NegState.ACCEPT_COMPLETED:
             raise SecurityError(f"the server wants another token: {response.neg_state!r}")
         if response.mech_list_mic is not None:
-            self._inner.verify_mech_list(self._mech_types, response.mech_list_mic)
+            inner.verify_mech_list(self._mech_types, response.mech_list_mic)
         self._finish()
         return b""

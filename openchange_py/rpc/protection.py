@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from openchange_py.rpc.security import ANONYMOUS, AuthLevel, AuthType, Identity, SecurityContext, SecurityError
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity, SecurityContext, SecurityError
 from openchange_py.wire.auth_trailer import AUTH_PAD_ALIGNMENT, SEC_TRAILER_SIZE, SecTrailer
 from openchange_py.wire.pdu import Fault, Request, Response
 
@@ -19,10 +19,6 @@ LEVELS: Final = {
 }
 
 CallPdu = Request | Response | Fault
-
-#: NTLM signs every buffer that it is given, read-only ones included: Windows, Samba and impacket sign the header
-#: whether header signing was negotiated or not, which only Kerberos observes. SPNEGO carries nothing but NTLM yet.
-_ALWAYS_SIGN_HEADERS: Final = (AuthType.NTLMSSP, AuthType.SPNEGO)
 
 
 class Protection:
@@ -49,7 +45,7 @@ class Protection:
     @property
     def covers_header(self) -> bool:
         """Signatures are over header, body and sec_trailer; else over the body with its padding."""
-        return self.header_signing or self.auth_type in _ALWAYS_SIGN_HEADERS
+        return self.header_signing or self.context.always_signs_headers
 
     @property
     def caller(self) -> Identity:

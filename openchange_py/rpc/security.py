@@ -69,6 +69,8 @@ class SecurityContext(Protocol):
     auth_type: AuthType
     #: No further token is needed from the peer, and messages can be protected.
     complete: bool
+    #: Signatures cover PDU headers whether header signing was negotiated or not; known once `complete`.
+    always_signs_headers: bool
     #: Who the peer is. An acceptor knows once `complete`; an initiator leaves it None.
     identity: Identity | None
 
