@@ -1,0 +1,8 @@
+"""All targets."""
+
+from __future__ import annotations
+
+from tests.fuzz import fuzz_auth, fuzz_files, fuzz_mapi, fuzz_rpc, fuzz_servers
+from tests.fuzz.target import TARGETS
+
+__all__ = ["TARGETS", "fuzz_auth", "fuzz_files", "fuzz_mapi", "fuzz_rpc", "fuzz_servers"]
