@@ -1,6 +1,7 @@
-"""Who may log in: accounts of a directory, checked here, with a brake on guessing.
+"""Who may log in: accounts of a directory, checked here or by a domain controller, with a brake on guessing.
 
-Not done: accounts whose NT hash the directory cannot tell (pass-through to a domain controller), Kerberos.
+Where an account's NT hash is known here it decides alone; for the others `netlogon.py` asks a domain controller, where
+there is one, and `kerberos.py` takes tickets. Not done: NT hashes from an LDAP directory's `sambaNTPassword`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth import ntlm_crypto
-from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, ServerNames
-from openchange_py.auth.spnego import SpnegoAcceptor
+from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, NtlmVerifier, ServerNames
+from openchange_py.auth.spnego import Mechanism, SpnegoAcceptor
 from openchange_py.rpc.security import AuthType, Identity, SecurityContext, SecurityError
 
 logger = logging.getLogger(__name__)
@@ -125,14 +126,21 @@ def account_name(user_name: str) -> str | None:
 
 
 class StoredHashVerifier:
-    """Checks NTLM proofs against the NT hashes of an `AccountSource`.
+    """Checks NTLM proofs against the NT hashes of an `AccountSource`; `pass_through` is asked for who has none there.
 
     Whatever the reason of a refusal, the client learns the same and the same work was done; the log tells more.
     """
 
-    def __init__(self, accounts: AccountSource, failures: FailureTracker, workgroup: str = "") -> None:
+    def __init__(
+        self,
+        accounts: AccountSource,
+        failures: FailureTracker,
+        workgroup: str = "",
+        pass_through: NtlmVerifier | None = None,
+    ) -> None:
         self._accounts = accounts
         self._failures = failures
+        self._pass_through = pass_through
         #: The domain of accounts whose directory names none.
         self._workgroup = workgroup
         self._decoy = os.urandom(16)
@@ -140,6 +148,8 @@ class StoredHashVerifier:
     def verify(self, login: NtlmLogin) -> tuple[Identity, bytes]:
         """See `NtlmVerifier.verify`."""
         account = self._look_up(login)
+        if self._pass_through is not None and (account is None or account.nt_hash is None):
+            return self._pass_through.verify(login)
         password_hash = account.nt_hash if account is not None and account.nt_hash is not None else self._decoy
         key = ntlm_crypto.ntowf_v2(password_hash, login.user_name, login.domain_name)
         proof = ntlm_crypto.nt_proof_str(key, login.server_challenge, login.client_challenge)
@@ -182,7 +192,11 @@ class StoredHashVerifier:
 
 
 class LocalAuthenticator:
-    """An `Authenticator` (see `rpc.security`) over accounts whose NT hashes are known here."""
+    """An `Authenticator` (see `rpc.security`): NTLM over accounts known here, bare or in SPNEGO, and Kerberos.
+
+    `pass_through` checks NTLM proofs of accounts whose NT hash is not known here; it shares `failures` then.
+    `kerberos` makes a Kerberos acceptor for a client at an address; without it Kerberos is not offered.
+    """
 
     def __init__(
         self,
@@ -191,15 +205,22 @@ class LocalAuthenticator:
         *,
         allow_anonymous: bool = False,
         failures: FailureTracker | None = None,
+        pass_through: NtlmVerifier | None = None,
+        kerberos: Callable[[str], Mechanism] | None = None,
     ) -> None:
         failures = failures if failures is not None else FailureTracker()
-        self._verifier = StoredHashVerifier(accounts, failures, names.workgroup)
+        self._verifier = StoredHashVerifier(accounts, failures, names.workgroup, pass_through)
         self._names = names
         self._allow_anonymous = allow_anonymous
+        self._kerberos = kerberos
 
     def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
-        """A fresh context for NTLMSSP, bare or inside SPNEGO; None for every other mechanism."""
+        """A fresh context for a mechanism, or for SPNEGO with all of them; None for what is not offered."""
+        if auth_type == AuthType.KERBEROS:
+            return self._kerberos(peer) if self._kerberos is not None else None
         if auth_type not in (AuthType.NTLMSSP, AuthType.SPNEGO):
             return None
         ntlm = NtlmAcceptor(self._verifier, self._names, peer, allow_anonymous=self._allow_anonymous)
-        return ntlm if auth_type == AuthType.NTLMSSP else SpnegoAcceptor([ntlm])
+        if auth_type == AuthType.NTLMSSP:
+            return ntlm
+        return SpnegoAcceptor([ntlm] if self._kerberos is None else [self._kerberos(peer), ntlm])

@@ -154,6 +154,8 @@ class NtlmContext(abc.ABC):
 
     def signature_size(self, level: AuthLevel) -> int:
         """16 bytes where PDUs are signed at all; CALL is carried as PACKET, and both as INTEGRITY."""
+        if level == AuthLevel.PRIVACY and self.complete and not self.flags & NegotiateFlags.SEAL:
+            raise SecurityError("sealing was not negotiated")
         return SIGNATURE_SIZE if level >= AuthLevel.CALL else 0
 
     def sign(self, message: bytes) -> bytes:

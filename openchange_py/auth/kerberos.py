@@ -1,0 +1,325 @@
+"""Kerberos as a security context, both sides: [MS-KILE], RFC 4121, by the machine's MIT or Heimdal library.
+
+The library is reached through the optional package `gssapi`; without it nothing here is offered. Messages are protected
+as [MS-RPCE] 2.2.2.11 and Windows lay them out: `GSS_C_DCE_STYLE`, everything that sealing adds in one header.
+Not done: delegation, channel bindings, principals of other realms (trusts), the groups of the PAC.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from openchange_py.addressbook.base import Account, DirectoryError, Entry
+from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityError
+from openchange_py.wire.spnego import KERBEROS_OID, MS_KERBEROS_OID
+
+try:
+    import gssapi
+    from gssapi import raw as gss
+except ImportError:  # the package is optional, and refuses to load without the system's library
+    gssapi = gss = None
+
+logger = logging.getLogger(__name__)
+
+#: A message out of its turn was removed, repeated or inserted: without both nobody would notice.
+_DEMANDED: Final = ("replay_detection", "out_of_sequence_detection")
+#: name@REALM without the escapes of RFC 1964 2.1.3, and no service/host.
+_USER_PRINCIPAL: Final = re.compile(r"([^@/\\\s]{1,256})@([^@/\\\s]{1,256})")
+
+
+class KerberosUnavailable(Exception):
+    """Kerberos cannot be offered or used here; the text says why and what to do."""
+
+
+def require_library() -> None:
+    """Raise `KerberosUnavailable` where the `gssapi` package is not installed."""
+    if gss is None:
+        raise KerberosUnavailable(
+            "the Python package gssapi is not installed: pip install 'openchange-py[kerberos]' "
+            "(it is compiled: Debian's libkrb5-dev, python3-dev and gcc are needed)"
+        )
+
+
+class Keytab:
+    """The server's long-term keys. Later changes of the file are seen. Raises `KerberosUnavailable`."""
+
+    def __init__(self, path: Path) -> None:
+        require_library()
+        self.path = path
+        try:
+            path.open("rb").close()  # or the library tells of a missing file nothing but "no credentials"
+            store = {b"keytab": b"FILE:" + str(path).encode()}
+            self.credential = gss.acquire_cred_from(store, mechs=[_mechanism()], usage="accept").creds
+        except (OSError, gss.GSSError) as error:
+            raise KerberosUnavailable(f"{path}: {error}") from error
+
+
+def _mechanism() -> Any:
+    return gssapi.OID.from_int_seq(KERBEROS_OID)
+
+
+class KerberosContext:
+    """What acceptor and initiator share: message protection once the exchange is complete."""
+
+    auth_type = AuthType.KERBEROS
+    #: Header signing is negotiated, [MS-RPCE] 3.3.1.5.2.2.
+    always_signs_headers = False
+    mech_types: tuple[str, ...] = (MS_KERBEROS_OID, KERBEROS_OID)
+
+    def __init__(self) -> None:
+        require_library()
+        self.complete = False
+        self.identity: Identity | None = None
+        self._context: Any = None
+        self._over = False
+        self._dce_style = False
+        self._sizes: dict[bool, int] = {}
+
+    def _established(self, flags: Any) -> None:
+        """The exchange is done: what was agreed on, `flags` of GSSAPI."""
+        self._dce_style = gssapi.RequirementFlag.dce_style in flags
+        self._detects = all(gssapi.RequirementFlag[name] in flags for name in _DEMANDED)
+        self.complete = True
+
+    def signature_size(self, level: AuthLevel) -> int:
+        """See `SecurityContext.signature_size`: it depends on the kind of key."""
+        if level < AuthLevel.CALL:
+            return 0
+        sealing = level >= AuthLevel.PRIVACY
+        if sealing not in self._sizes:
+            self._sizes[sealing] = self._seal_size() if sealing else self._sign_size()
+        return self._sizes[sealing]
+
+    def _sign_size(self) -> int:
+        iov = gss.IOV(b"", gss.IOVBufferType.mic_token, std_layout=False)
+        gss.get_mic_iov_length(self._protecting(), iov)
+        return _length(iov[1])
+
+    def _seal_size(self) -> int:
+        iov = gss.IOV(b"", gss.IOVBufferType.header, std_layout=False)
+        # A trial wrap_iov would use up a sequence number.
+        gss.wrap_iov_length(self._sealing(), iov)
+        return _length(iov[1])
+
+    def sign(self, message: bytes) -> bytes:
+        """See `SecurityContext.sign`."""
+        context = self._protecting()
+        try:
+            signature: bytes = gss.get_mic(context, message)
+        except gss.GSSError as error:
+            raise SecurityError(f"signing failed: {error}") from error
+        return signature
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        """See `SecurityContext.verify`."""
+        context = self._protecting()
+        try:
+            gss.verify_mic(context, message, signature)
+        except gss.GSSError as error:
+            raise SecurityError(f"wrong signature: {error}") from error
+
+    def seal(self, before: bytes, body: bytes, after: bytes) -> tuple[bytes, bytes]:
+        """See `SecurityContext.seal`."""
+        context = self._sealing()
+        iov = gss.IOV(*_layout(before, body, after), gss.IOVBufferType.header, std_layout=False)
+        try:
+            if not gss.wrap_iov(context, iov, confidential=True):
+                raise SecurityError("the Kerberos library did not encrypt")
+        except gss.GSSError as error:
+            raise SecurityError(f"sealing failed: {error}") from error
+        return iov[1].value, iov[3].value
+
+    def unseal(self, before: bytes, sealed: bytes, after: bytes, signature: bytes) -> bytes:
+        """See `SecurityContext.unseal`."""
+        context = self._sealing()
+        header = (gss.IOVBufferType.header, False, signature)
+        iov = gss.IOV(*_layout(before, sealed, after), header, std_layout=False)
+        try:
+            done = gss.unwrap_iov(context, iov)
+        except gss.GSSError as error:
+            raise SecurityError(f"unsealing failed: {error}") from error
+        if not done.encrypted:
+            raise SecurityError("the message was signed and not sealed")
+        body: bytes = iov[1].value
+        return body
+
+    @property
+    def can_sign_mech_list(self) -> bool:
+        """See `Mechanism.can_sign_mech_list`."""
+        return self.complete
+
+    def sign_mech_list(self, mech_types: bytes) -> bytes:
+        """See `Mechanism.sign_mech_list`."""
+        return self.sign(mech_types)
+
+    def verify_mech_list(self, mech_types: bytes, signature: bytes) -> None:
+        """See `Mechanism.verify_mech_list`."""
+        self.verify(mech_types, signature)
+
+    def _begin(self) -> None:
+        if self._over or self.complete:
+            raise SecurityError("the Kerberos exchange is over")
+
+    def _protecting(self) -> Any:
+        if not self.complete:
+            raise SecurityError("the Kerberos exchange is not complete")
+        if not self._detects:
+            raise SecurityError("replay and sequence detection were not negotiated")
+        return self._context
+
+    def _sealing(self) -> Any:
+        if not self._dce_style:
+            raise SecurityError("GSS_C_DCE_STYLE was not negotiated")
+        return self._protecting()
+
+
+def _layout(before: bytes, body: bytes, after: bytes) -> list[Any]:
+    kind = gss.IOVBufferType
+    return [(kind.sign_only, False, before), (kind.data, False, body), (kind.sign_only, False, after)]
+
+
+def _length(buffer: Any) -> int:
+    return len(buffer.value or b"")
+
+
+class PrincipalSource(Protocol):
+    """Where accounts come from; a `Directory` is one."""
+
+    def account(self, name: str) -> Account | None: ...
+    def by_account(self, account: str) -> Entry | None: ...
+
+
+class KerberosAcceptor(KerberosContext):
+    """The server's side: one or two tokens of the client, by `GSS_C_DCE_STYLE`.
+
+    Only users of `realm` who have an account are let in, by sAMAccountName or else by userPrincipalName: the same order
+    as the KDC's ([MS-KILE] 3.3.5.6.1). `workgroup` is the domain of accounts whose directory names none.
+    """
+
+    def __init__(self, keytab: Keytab, accounts: PrincipalSource, realm: str, workgroup: str, peer: str) -> None:
+        super().__init__()
+        self._keytab = keytab
+        self._accounts = accounts
+        self._realm = realm
+        self._workgroup = workgroup
+        self._peer = peer
+
+    def step(self, token: bytes) -> bytes:
+        """See `SecurityContext.step`. After an error the context is of no more use."""
+        self._begin()
+        self._over = True
+        try:
+            result = gss.accept_sec_context(token, self._keytab.credential, self._context)
+        except gss.GSSError as error:
+            raise SecurityError(f"Kerberos: {error}") from error
+        self._context = result.context
+        self._over = False
+        if not result.more_steps:
+            # Nobody is let in half: the account is known before the context can be used.
+            self._over = True
+            self.identity = self._identify(result.initiator_name)
+            self._established(result.flags)
+        return result.token or b""
+
+    def _identify(self, name: Any) -> Identity:
+        principal = gss.display_name(name, name_type=False).name.decode("utf-8", "replace")
+        refusal, account = self._look_up(principal)
+        if account is None:
+            logger.warning("%s: Kerberos logon of %.200r refused: %s", self._peer, principal, refusal)
+            raise SecurityError("logon refused")
+        logger.info("%s: Kerberos logon of %s as %s", self._peer, principal, account.name)
+        return Identity(account.name, account.domain or self._workgroup, AuthLevel.CONNECT)
+
+    def _look_up(self, principal: str) -> tuple[str, Account | None]:
+        """The principal's account, or why there is none."""
+        match = _USER_PRINCIPAL.fullmatch(principal)
+        if match is None:
+            return "not the name of a user", None
+        name, realm = match.groups()
+        if realm != self._realm:
+            return f"not of the realm {self._realm}", None
+        try:
+            account = self._accounts.account(name) or self._by_principal(f"{name}@{realm.lower()}")
+        except DirectoryError as error:
+            logger.error("the directory failed: %s", error)
+            return "the directory failed", None
+        if account is None:
+            return "no such account", None
+        return ("", account) if account.enabled else ("the account is disabled", None)
+
+    def _by_principal(self, name: str) -> Account | None:
+        """By userPrincipalName alone: a mail address of one can be the principal of another."""
+        account = self._accounts.account(name)
+        entry = self._accounts.by_account(account.name) if account is not None else None
+        names = [str(value).casefold() for value in entry.all("userPrincipalName")] if entry is not None else []
+        return account if name.casefold() in names else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KerberosCredential:
+    """Whose logon an initiator makes: by a credential cache (`FILE:/tmp/...`), else by name and password."""
+
+    principal: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+    ccache: str = ""
+
+    def acquire(self) -> Any:
+        """GSSAPI's credential; raises `SecurityError`. Asks the KDC where there is a password, and so may block."""
+        require_library()
+        try:
+            name = gssapi.Name(self.principal, gssapi.NameType.kerberos_principal) if self.principal else None
+            if self.password:
+                return gss.acquire_cred_with_password(
+                    name, self.password.encode(), mechs=[_mechanism()], usage="initiate"
+                ).creds
+            store = {b"ccache": self.ccache.encode()} if self.ccache else None
+            return gss.acquire_cred_from(store, name, mechs=[_mechanism()], usage="initiate").creds
+        except gss.GSSError as error:
+            raise SecurityError(f"Kerberos credential: {error}") from error
+
+
+class KerberosInitiator(KerberosContext):
+    """The client's side, DCE style: b"" gives the AP-REQ, the server's AP-REP the third token.
+
+    `target_name` is an SPN such as `exchangeMDB/exch1.example.test`.
+    """
+
+    def __init__(
+        self, credential: KerberosCredential, target_name: str, *, level: AuthLevel = AuthLevel.PRIVACY
+    ) -> None:
+        super().__init__()
+        self._credential = credential
+        self._acquired: Any = None
+        self._target = gssapi.Name(target_name, gssapi.NameType.kerberos_principal)
+        flag = gssapi.RequirementFlag
+        self._flags = flag.mutual_authentication | flag.dce_style | flag.replay_detection
+        self._flags |= flag.out_of_sequence_detection | flag.integrity
+        if level >= AuthLevel.PRIVACY:
+            self._flags |= flag.confidentiality
+
+    def step(self, token: bytes) -> bytes:
+        """See `SecurityContext.step`. After an error the context is of no more use."""
+        self._begin()
+        self._over = True
+        if self._acquired is None:
+            self._acquired = self._credential.acquire()
+        try:
+            result = gss.init_sec_context(
+                self._target,
+                self._acquired,
+                self._context,
+                mech=_mechanism(),
+                flags=self._flags,
+                input_token=token or None,
+            )
+        except gss.GSSError as error:
+            raise SecurityError(f"Kerberos: {error}") from error
+        self._context = result.context
+        self._over = False
+        if not result.more_steps:
+            self._established(result.flags)
+        return result.token or b""
