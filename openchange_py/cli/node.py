@@ -10,8 +10,7 @@ from typing import Any
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.addressbook.source import open_directory
-from openchange_py.auth.accounts import LocalAuthenticator
-from openchange_py.auth.ntlm import ServerNames
+from openchange_py.cli.domain import Domain
 from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.interfaces import listen_addresses
 from openchange_py.config.routes import routes
@@ -41,6 +40,7 @@ class Node:
         self._resources = contextlib.ExitStack()
         self._listening: list[TcpServer] = []
         self._dispatcher: Dispatcher | None = None
+        self._domain: Domain | None = None
 
     async def start(self) -> None:
         """Open directory and store, load modules, listen. What was begun is undone where it fails."""
@@ -58,6 +58,9 @@ class Node:
         if self._dispatcher is not None:
             self._dispatcher.close()
             self._dispatcher = None
+        if self._domain is not None:
+            await self._domain.close()
+            self._domain = None
         self._resources.close()
 
     def describe(self) -> dict[str, Any]:
@@ -77,15 +80,14 @@ class Node:
         self._resources.callback(directory.close)
         directory.organization()  # an error that says what to do, before anything listens
         self._dispatcher = await assemble(settings, self._servers(directory), directory)
-        names = ServerNames(settings[declared.NETBIOS_NAME], settings[declared.FQDN], settings[declared.WORKGROUP])
-        authenticator = LocalAuthenticator(directory, names)
+        self._domain = domain = Domain.of(settings, directory)
         addresses = listen_addresses(settings)
         dispatcher, groups, granted = self._dispatcher, AssociationGroups(), limits(settings)
 
         def rpc_server() -> TcpServer:
             return TcpServer(
                 dispatcher,
-                authenticator,
+                domain.authenticator,
                 limits=granted,
                 groups=groups,
                 minimum_level=dispatcher.minimum_level,
@@ -102,9 +104,8 @@ class Node:
         )
         mapper = InlineHandler([epmapper])
         # Anybody may ask where the interfaces are, as with Windows; tools such as rpcmap log on as nobody for it.
-        strangers = LocalAuthenticator(directory, names, allow_anonymous=True)
         self.endpoint_mapper = await self._listen(
-            addresses, declared.ENDPOINT_MAPPER_PORT, lambda: TcpServer(mapper, strangers, limits=granted)
+            addresses, declared.ENDPOINT_MAPPER_PORT, lambda: TcpServer(mapper, domain.strangers, limits=granted)
         )
 
     def _servers(self, directory: Directory) -> dict[str, LocalServer]:

@@ -105,6 +105,24 @@ MINIMUM_AUTH_LEVEL = Option(
     AuthLevel.PRIVACY,
     "the protection that EMSMDB and NSPI calls must have: connect, integrity or privacy",
 )
+DOMAIN_CONTROLLER = Option(
+    "ocpy:domain controller",
+    names,
+    (),
+    "domain controllers that check NTLM logons of accounts whose password hash the directory does not tell",
+)
+MACHINE_ACCOUNT = Option(
+    "ocpy:machine account",
+    text,
+    lambda settings: f"{settings[NETBIOS_NAME]}$",
+    "the domain's computer account that domain controllers are asked with",
+)
+MACHINE_PASSWORD_FILE = Option(
+    "ocpy:machine password file", optional_path, None, "a file whose first line is that account's password"
+)
+KEYTAB = Option(
+    "ocpy:keytab", optional_path, None, "keys of this server's service principals; Kerberos is offered with them"
+)
 MAX_CONNECTIONS = Option("ocpy:max connections", integer(1, 1_000_000), 1000, "connections at one time")
 IDLE_TIMEOUT = Option(
     "ocpy:idle timeout", seconds, 3600.0, "a connection without a call for so long is closed; 0: never"

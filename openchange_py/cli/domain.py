@@ -1,0 +1,121 @@
+"""Who checks clients' credentials, as configured: the directory, a domain controller, a Kerberos keytab."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from openchange_py.addressbook.base import Directory
+from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator
+from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab, require_library
+from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
+from openchange_py.auth.ntlm import ServerNames
+from openchange_py.auth.spnego import Mechanism
+from openchange_py.config import Settings, declared
+from openchange_py.rpc.security import AuthLevel, SecurityContext
+from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
+from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.wire.netlogon import NETLOGON
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for each step toward a domain controller: a logon must not wait longer than its client does.
+_CONTROLLER_SECONDS = 5.0
+
+
+@dataclasses.dataclass(slots=True)
+class Domain:
+    """What a node's servers authenticate with. `strangers` lets anonymous clients in, too."""
+
+    authenticator: LocalAuthenticator
+    strangers: LocalAuthenticator
+    channel: SecureChannel | None
+
+    @classmethod
+    def of(cls, settings: Settings, directory: Directory) -> Domain:
+        """As configured; `ConfigError` says what is missing. Called on the event loop that the channel will live on."""
+        names = ServerNames(settings[declared.NETBIOS_NAME], settings[declared.FQDN], settings[declared.WORKGROUP])
+        failures, channel = FailureTracker(), secure_channel(settings)
+        pass_through = None
+        if channel is not None:
+            pass_through = NetlogonVerifier(channel, directory, failures, asyncio.get_running_loop())
+        kerberos = kerberos_acceptor(settings, directory)
+
+        def authenticator(allow_anonymous: bool) -> LocalAuthenticator:
+            return LocalAuthenticator(
+                directory,
+                names,
+                allow_anonymous=allow_anonymous,
+                failures=failures,
+                pass_through=pass_through,
+                kerberos=kerberos,
+            )
+
+        return cls(authenticator(False), authenticator(True), channel)
+
+    async def close(self) -> None:
+        """Close the connection to the domain controller."""
+        if self.channel is not None:
+            await self.channel.close()
+
+
+def secure_channel(settings: Settings) -> SecureChannel | None:
+    """The way to `ocpy:domain controller`, not connected yet; None where none is configured."""
+    controllers = settings[declared.DOMAIN_CONTROLLER]
+    if not controllers:
+        return None
+    file = settings[declared.MACHINE_PASSWORD_FILE]
+    if file is None:
+        raise settings.error(
+            declared.MACHINE_PASSWORD_FILE,
+            f"{declared.DOMAIN_CONTROLLER.name} needs it: a file, readable by the server alone, whose first line is "
+            f"the password of the domain's computer account {settings[declared.MACHINE_ACCOUNT]}",
+        )
+    machine = MachineAccount(
+        settings[declared.MACHINE_ACCOUNT], _first_line(settings, file), settings[declared.WORKGROUP]
+    )
+    return SecureChannel(controllers, machine, connect_netlogon)
+
+
+def _first_line(settings: Settings, file: Path) -> str:
+    try:
+        line = file.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise settings.error(declared.MACHINE_PASSWORD_FILE, f"{file}: {error}") from error
+    if not line:
+        raise settings.error(declared.MACHINE_PASSWORD_FILE, f"{file}: no password on its first line")
+    return line
+
+
+async def connect_netlogon(host: str, context: SecurityContext | None, level: AuthLevel) -> RpcClient:
+    """A connection to a domain controller's Netlogon service, wherever its endpoint mapper says that is."""
+    seconds = _CONTROLLER_SECONDS
+    port = await ept_map(host, EPMAPPER_PORT, NETLOGON, connect_timeout=seconds)
+    return await RpcClient.connect(
+        host, port, NETLOGON, context=context, level=level, connect_timeout=seconds, call_timeout=seconds
+    )
+
+
+def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str], Mechanism] | None:
+    """Makes Kerberos acceptors with the keys of `ocpy:keytab`; None, and a warning, where Kerberos can't be offered."""
+    path = settings[declared.KEYTAB]
+    if path is None:
+        return None
+    realm, workgroup = settings[declared.REALM], settings[declared.WORKGROUP]
+    if not realm:
+        raise settings.error(
+            declared.KEYTAB, f"Kerberos needs `{declared.REALM.name}`, the realm whose users may log on"
+        )
+    try:
+        require_library()
+    except KerberosUnavailable as error:
+        logger.warning("Kerberos is not offered: %s", error)
+        return None
+    try:
+        keytab = Keytab(path)
+    except KerberosUnavailable as error:
+        raise settings.error(declared.KEYTAB, f"no usable keytab: {error}") from error
+    return lambda peer: KerberosAcceptor(keytab, directory, realm, workgroup, peer)
