@@ -40,7 +40,7 @@ def fuzz_config(data: bytes) -> None:
 
 
 def _memory() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def _mail() -> list[bytes]:

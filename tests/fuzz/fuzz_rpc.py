@@ -35,6 +35,8 @@ class Lenient:
     Signatures of 16 equal bytes are right, so that the fuzzer reaches what is behind them.
     """
 
+    always_signs_headers = False
+
     def __init__(self, auth_type: AuthType = AuthType.NTLMSSP) -> None:
         self.auth_type = auth_type
         self.complete = False
