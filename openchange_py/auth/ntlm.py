@@ -200,8 +200,8 @@ class NtlmContext(abc.ABC):
         return direction
 
     def _finish(self, flags: NegotiateFlags, exported_key: bytes, own: Side, peer: Side) -> None:
-        """Keys for both directions. A context without a 128-bit key gets none."""
-        if flags & NegotiateFlags.KEY_128:
+        """Keys for both directions. A context without a 128-bit key, or extended session security, gets none."""
+        if flags & NegotiateFlags.KEY_128 and flags & NegotiateFlags.EXTENDED_SESSIONSECURITY:
             exchanged = bool(flags & NegotiateFlags.KEY_EXCH)
             self._sending = Direction(exported_key, own, key_exchange=exchanged)
             self._receiving = Direction(exported_key, peer, key_exchange=exchanged)
@@ -289,9 +289,9 @@ class NtlmAcceptor(NtlmContext):
         """3.2.5.1.2."""
         message = AuthenticateMessage.unpack(token)
         flags = message.negotiate_flags & self.flags
-        self._require(flags)
         if _is_anonymous(message):
             return self._accept_anonymous(message, flags)
+        self._require(flags)
         if not message.client_challenge:
             raise SecurityError(f"{self._peer}: LM and NTLM version 1 responses are refused")
         client_challenge = NtlmV2ClientChallenge.unpack(message.client_challenge)

@@ -46,6 +46,11 @@ class AssociationGroups:
     def __len__(self) -> int:
         return len(self._groups)
 
+    @property
+    def session_count(self) -> int:
+        """Sessions of all groups; any thread may ask."""
+        return sum(len(group.sessions) for group in list(self._groups.values()))
+
     def join(self, group_id: int, peer: str) -> AssociationGroup | None:
         """Join a group as one more connection; 0 makes a new one. None: no such group."""
         if group_id:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from openchange_py.rpc.log_context import LogFields
 from openchange_py.rpc.security import ANONYMOUS, Identity
 from openchange_py.wire.ndr import ContextHandle, RpcInterface, RpcMessage
 
@@ -24,6 +25,10 @@ class RpcFault(Exception):
         self.status = status
         self.reason = reason
 
+    def log_fields(self) -> LogFields:
+        """See `rpc.log_context`."""
+        return {"status": f"0x{self.status:08x}"}
+
 
 class FaultStatus:
     """Fault statuses that are raised in more than one place."""
@@ -37,8 +42,14 @@ class FaultStatus:
     PROTOCOL_ERROR = 0x1C01000B
     SERVER_TOO_BUSY = 0x1C010014
     CONTEXT_MISMATCH = 0x1C00001A
-    REMOTE_NO_MEMORY = 0x1C00001D
+    REMOTE_NO_MEMORY = 0x1C00001B
     UNSPECIFIED = 0x1C000012
+    CANCELLED = 0x1C00000D
+    #: RPC_S_..., which Windows sends as they are ([MS-ERREF] 2.2).
+    NO_CALL_ACTIVE = 0x000006BD
+    CANNOT_SUPPORT = 0x000006E4
+    OUT_OF_RESOURCES = 0x000006B9
+    SEC_PKG_ERROR = 0x00000721
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -75,6 +86,10 @@ class Session:
         """Forget a handle."""
         with self.guard:
             self.handles.pop(handle, None)
+
+    def log_fields(self) -> LogFields:
+        """See `rpc.log_context`."""
+        return {"session": self.number, "transport": self.transport, "peer": self.peer}
 
     def __str__(self) -> str:
         return f"session {self.number} ({self.transport} {self.peer})"

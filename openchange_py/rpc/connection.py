@@ -1,10 +1,9 @@
 """A DCE/RPC connection without its socket: bytes in, events out, in either role.
 
 C706 chapter 9 and 12.6, [MS-RPCE] 3.3. `Connection` has what both roles share: framing, the states, the legal
-transitions as a table, joining of fragments, protection. `acceptor.py` and `initiator.py` are the roles.
+transitions as a table. `acceptor.py` and `initiator.py` are the roles.
 
-Not done yet: several security contexts on one connection, concurrent multiplexing (calls whose fragments
-interleave), big-endian peers.
+Not done yet: an initiator that mixes calls, or has several security contexts.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from openchange_py.rpc.events import ConnectionEnded, Event
-from openchange_py.rpc.fragments import DEFAULT_FRAGMENT, Assembly, Framer
-from openchange_py.rpc.protection import Protection
+from openchange_py.rpc.fragments import DEFAULT_FRAGMENT, Framer
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.pdu import Pdu, PduType, decode_pdu
 
@@ -24,14 +22,13 @@ DEFAULT_CALL_LIMIT: Final = 16 << 20
 
 
 class State(enum.Enum):
-    """Where a connection is. An acceptor never is in BINDING, an initiator never in REFUSED."""
+    """Where a connection is. An acceptor never is in BINDING, an initiator never in AUTHENTICATING."""
 
     IDLE = "nothing was bound"
     BINDING = "bind or alter_context was sent, the answer is awaited"
     STEPPING = "a token was given to the security context, its outcome is awaited; nothing is read"
-    AUTHENTICATING = "the peer's next authentication leg is awaited"
+    AUTHENTICATING = "who binds is not known yet, or was refused"
     OPEN = "calls can be made"
-    REFUSED = "the last authentication leg, which has no answer, failed; the next call tells it"
     CLOSED = "nothing more is read"
 
 
@@ -52,10 +49,8 @@ class Connection:
         self.state = State.IDLE
         self.max_xmit_frag = max_fragment
         self.max_recv_frag = max_fragment
-        self.protection: Protection | None = None
         self._call_limit = call_limit
         self._framer = Framer()
-        self._assembly: Assembly | None = None
         self._out: list[bytes] = []
 
     def receive_data(self, data: bytes) -> list[Event]:
@@ -106,5 +101,4 @@ class Connection:
 
     def _end(self, events: list[Event], reason: str) -> None:
         self.state = State.CLOSED
-        self._assembly = None
         events.append(ConnectionEnded(reason))

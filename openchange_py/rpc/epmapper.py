@@ -38,6 +38,7 @@ from openchange_py.wire.ndr import FIRST_REFERENT, NDR20, NULL_HANDLE, ContextHa
 
 _NIL: Final = uuid.UUID(int=0)
 _TCP: Final = (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
+_PIPE: Final = (FloorProtocol.NCACN, FloorProtocol.NAMED_PIPE, FloorProtocol.NETBIOS)
 #: Entries or towers in one answer.
 _PAGE: Final = 500
 #: Look-ups that a session has open at a time; one more ends the oldest.
@@ -46,19 +47,34 @@ _MAX_CURSORS: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an interface is served. An `address` that is empty or "any" is answered with the one reached."""
+    r"""Where an interface is served: a TCP port, or a named pipe.
+
+    An `address` that is empty or "any" is answered with the one reached. Where `pipe` (`\pipe\lsass`) is given,
+    `address` is the server's NetBIOS name and `port` means nothing.
+    """
 
     interface: RpcInterface
     port: int
     address: str = ""
     annotation: str = ""
     object: uuid.UUID = _NIL
+    pipe: str = ""
+
+    @property
+    def protocols(self) -> tuple[int, ...]:
+        """The protocols of its tower, below the syntaxes."""
+        return _PIPE if self.pipe else _TCP
 
     def entry(self, reached: str) -> EptEntry:
         """As ept_lookup tells it to a client that reached us at that address."""
-        address = reached if _is_any(self.address) else self.address
         annotation = self.annotation.encode("ascii", "replace")[: EptEntry.MAX_ANNOTATION - 1]
-        return EptEntry(self.object, Tower.tcp(self.interface.syntax, self.port, address), annotation)
+        return EptEntry(self.object, self._tower(reached), annotation)
+
+    def _tower(self, reached: str) -> Tower:
+        if self.pipe:
+            return Tower.named_pipe(self.interface.syntax, self.pipe, self.address)
+        address = reached if _is_any(self.address) else self.address
+        return Tower.tcp(self.interface.syntax, self.port, address)
 
 
 class _Cursor:
@@ -153,12 +169,12 @@ def _fresh_referents(used: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _serves(endpoint: Endpoint, tower: Tower) -> bool:
-    """ept_map: same interface and major version, no older minor version, NDR 2.0, over TCP."""
+    """ept_map: same interface and major version, no older minor version, NDR 2.0, over the protocols asked for."""
     try:
         wanted, transfer, protocols = tower.interface, tower.transfer_syntax, tower.protocols
     except DecodeError:
         return False
-    if transfer != NDR20 or protocols != _TCP:
+    if transfer != NDR20 or protocols != endpoint.protocols:
         return False
     return _version_matches(VersionOption.COMPATIBLE, endpoint.interface.syntax, wanted)
 

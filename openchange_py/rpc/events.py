@@ -58,6 +58,10 @@ class RequestReceived(Event):
     caller: Identity
     object_uuid: uuid.UUID | None
     protection: Protection | None
+    #: The stub's numbers are big-endian.
+    big_endian: bool = False
+    #: The client wants no answer (PFC_MAYBE).
+    maybe: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

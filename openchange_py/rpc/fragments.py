@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-import uuid
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from openchange_py.rpc.protection import Protection
+from openchange_py.wire.auth_trailer import SecTrailer
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.pdu import HEADER_SIZE, PduType, Pfc, Request, Response
+
+if TYPE_CHECKING:
+    from openchange_py.rpc.events import PresentationContext
 
 #: What Windows and Samba offer for a TCP connection.
 DEFAULT_FRAGMENT: Final = 5840
 #: MustRecvFragSize of C706 12.6.3: every implementation can receive this much.
 SMALLEST_FRAGMENT: Final = 1432
+#: Windows and Samba never agree on less.
+SMALLEST_AGREED: Final = 2048
 
 _LITTLE: Final = struct.Struct("<H")
 _BIG: Final = struct.Struct(">H")
@@ -55,35 +60,58 @@ class Framer:
         return fragment
 
 
-@dataclasses.dataclass(slots=True)
 class Assembly:
-    """A call whose fragments are still coming."""
+    """A call whose fragments are still coming, as its first one has it. Takes little more memory than its stub."""
 
-    call_id: int
-    context_id: int
-    opnum: int
-    object_uuid: uuid.UUID | None
-    protection: Protection | None
-    parts: list[bytes] = dataclasses.field(default_factory=list)
-    size: int = 0
+    __slots__ = ("_first", "_more", "context", "first", "protection", "size")
 
-    def add(self, stub: bytes, limit: int) -> bool:
-        """Append a fragment's stub; false where the call would become larger than `limit` bytes."""
+    def __init__(
+        self, first: Request | Response, context: PresentationContext | None, protection: Protection | None
+    ) -> None:
+        self.first = first
+        self.context = context
+        self.protection = protection
+        self.size = 0
+        self._first = b""
+        self._more: bytearray | None = None
+
+    @property
+    def call_id(self) -> int:
+        return self.first.call_id
+
+    @property
+    def context_id(self) -> int:
+        return self.first.context_id
+
+    @property
+    def auth(self) -> SecTrailer | None:
+        """The first fragment's."""
+        return self.first.auth
+
+    def add(self, stub: bytes) -> None:
+        """Append a fragment's stub."""
         self.size += len(stub)
-        if self.size > limit:
-            return False
-        if stub:
-            self.parts.append(stub)
-        return True
+        if self._more is not None:
+            self._more += stub
+        elif self._first:
+            self._more = bytearray(self._first)
+            self._more += stub
+        else:
+            self._first = stub
 
     def stub(self) -> bytes:
         """All fragments joined."""
-        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        return self._first if self._more is None else bytes(self._more)
 
 
 def fragment_size(ours: int, theirs: int) -> int:
-    """The size both sides agree on, in bytes: the smaller one, but never below what all must accept."""
+    """The most bytes of a fragment that we send: the smaller size, but never below what all must accept."""
     return max(min(ours, theirs), SMALLEST_FRAGMENT)
+
+
+def agreed_size(ours: int, *theirs: int) -> int:
+    """What a server answers a bind's fragment sizes with, one size for both directions, as Windows does."""
+    return max(min(ours, *theirs) // 8 * 8, SMALLEST_AGREED)
 
 
 def fragments_of(pdu: Request | Response, max_fragment: int, protection: Protection | None) -> bytes:

@@ -75,9 +75,13 @@ class Initiator(Connection):
         self._binding = 0
         self._waiting: int | None = None
         self._results: tuple[PresentationResult, ...] = ()
+        self._assembly: Assembly | None = None
+        self.protection: Protection | None = None
         if context is not None:
+            # [MS-RPCE] 2.2.1.1.8: who wants level call asks for packet on a connection.
+            asked = AuthLevel.PACKET if level == AuthLevel.CALL else level
             self.protection = Protection(
-                context, context.auth_type, level, AUTH_CONTEXT_ID, header_signing=level >= AuthLevel.PACKET
+                context, context.auth_type, asked, AUTH_CONTEXT_ID, header_signing=level >= AuthLevel.CALL
             )
 
     # What the owner sends
@@ -216,8 +220,9 @@ class Initiator(Connection):
         if pdu.call_id != self._waiting or first is not (self._assembly is None):
             self._end(events, f"fragment of call {pdu.call_id} out of order")
             return
-        call = self._assembly or Assembly(pdu.call_id, pdu.context_id, 0, None, self.protection)
-        if not call.add(stub, self._call_limit):
+        call = self._assembly or Assembly(pdu, None, self.protection)
+        call.add(stub)
+        if call.size > self._call_limit:
             self._end(events, f"response of more than {self._call_limit} bytes")
             return
         if not pdu.flags & Pfc.LAST_FRAG:

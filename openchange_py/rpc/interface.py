@@ -14,12 +14,17 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
 from openchange_py.wire.pdu import ContextResult, PresentationContextElement, PresentationResult, ProviderReason
-from openchange_py.wire.syntax import KEEP_CONNECTION_ON_ORPHAN, NULL_SYNTAX, bind_time_features
+from openchange_py.wire.syntax import (
+    KEEP_CONNECTION_ON_ORPHAN,
+    NULL_SYNTAX,
+    SECURITY_CONTEXT_MULTIPLEXING,
+    bind_time_features,
+)
 
 MinimumLevel = Callable[[RpcInterface], AuthLevel]
 
 #: The bind-time features that are negotiated where a client offers them.
-SUPPORTED_FEATURES = KEEP_CONNECTION_ON_ORPHAN
+SUPPORTED_FEATURES = SECURITY_CONTEXT_MULTIPLEXING | KEEP_CONNECTION_ON_ORPHAN
 
 
 class OfferedInterfaces:
@@ -40,20 +45,21 @@ class OfferedInterfaces:
 
     def negotiate(self, element: PresentationContextElement) -> tuple[PresentationResult, RpcInterface | None]:
         """The answer to one proposed context, and the interface where it is accepted."""
-        for syntax in element.transfer_syntaxes:
-            features = bind_time_features(syntax)
-            if features is not None and len(element.transfer_syntaxes) == 1:
-                accepted = features & SUPPORTED_FEATURES
-                return PresentationResult(ContextResult.NEGOTIATE_ACK, accepted, NULL_SYNTAX), None
         interface = self.find(element.abstract_syntax)
         if interface is None:
-            return _rejected(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED), None
+            return rejected(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED), None
         if NDR20 not in element.transfer_syntaxes:
-            return _rejected(ProviderReason.PROPOSED_TRANSFER_SYNTAXES_NOT_SUPPORTED), None
+            return rejected(ProviderReason.PROPOSED_TRANSFER_SYNTAXES_NOT_SUPPORTED), None
         return PresentationResult(ContextResult.ACCEPTANCE, 0, NDR20), interface
 
+    def features(self, element: PresentationContextElement) -> tuple[PresentationResult, int]:
+        """The answer to offered bind-time features, and those that both sides have."""
+        accepted = (bind_time_features(element.transfer_syntaxes[0]) or 0) & SUPPORTED_FEATURES
+        return PresentationResult(ContextResult.NEGOTIATE_ACK, accepted, NULL_SYNTAX), accepted
 
-def _rejected(reason: ProviderReason) -> PresentationResult:
+
+def rejected(reason: ProviderReason) -> PresentationResult:
+    """The answer to a proposed context that is not accepted."""
     return PresentationResult(ContextResult.PROVIDER_REJECTION, reason, NULL_SYNTAX)
 
 

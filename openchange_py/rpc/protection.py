@@ -9,10 +9,9 @@ from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity, SecurityC
 from openchange_py.wire.auth_trailer import AUTH_PAD_ALIGNMENT, SEC_TRAILER_SIZE, SecTrailer
 from openchange_py.wire.pdu import Fault, Request, Response
 
-#: The levels that a bind may ask for. CALL is PACKET on a connection, [MS-RPCE] 2.2.1.1.8.
+#: The levels that a bind may ask for. Who wants CALL asks for PACKET on a connection, [MS-RPCE] 2.2.1.1.8.
 LEVELS: Final = {
     2: AuthLevel.CONNECT,
-    3: AuthLevel.PACKET,
     4: AuthLevel.PACKET,
     5: AuthLevel.INTEGRITY,
     6: AuthLevel.PRIVACY,
@@ -35,12 +34,19 @@ class Protection:
         self.context_id = context_id
         #: What was negotiated; `covers_header` is what is done.
         self.header_signing = header_signing
+        #: Authentication failed, which its last leg, auth3, could not be told.
+        self.refused = False
         self._caller: Identity | None = None
 
     @property
     def protects(self) -> bool:
         """Every PDU has a signature."""
         return self.level >= AuthLevel.PACKET
+
+    @property
+    def settled(self) -> bool:
+        """No more legs of authentication are awaited."""
+        return self.refused or self.context.complete
 
     @property
     def covers_header(self) -> bool:
@@ -55,6 +61,11 @@ class Protection:
                 return ANONYMOUS
             self._caller = dataclasses.replace(self.context.identity or ANONYMOUS, level=self.level)
         return self._caller
+
+    def check_level(self) -> None:
+        """An exchange that is complete can seal where that is the level; raises `SecurityError`."""
+        if self.context.complete and self.level == AuthLevel.PRIVACY:
+            self.context.signature_size(self.level)
 
     def matches(self, trailer: SecTrailer) -> bool:
         """A sec_trailer of the peer belongs to this context."""
@@ -102,6 +113,13 @@ class Protection:
             return pdu.stub
         if not self.matches(trailer):
             raise SecurityError("PDU of another authentication type, level or context")
+        return self.opened(raw, pdu)
+
+    def opened(self, raw: bytes, pdu: CallPdu) -> bytes:
+        """As `unprotect`, of a PDU that is known to belong to this context, whatever its sec_trailer says."""
+        trailer = pdu.auth
+        if trailer is None:
+            return pdu.stub
         stub = self._verified(raw, pdu, trailer) if self.protects else pdu.stub
         if trailer.auth_pad_length > len(stub):
             raise SecurityError(f"{trailer.auth_pad_length} bytes of padding in a stub of {len(stub)}")

@@ -9,6 +9,8 @@ import dataclasses
 import enum
 from typing import Protocol
 
+from openchange_py.rpc.log_context import LogFields
+
 
 class AuthLevel(enum.IntEnum):
     """[MS-RPCE] 2.2.1.1.8."""
@@ -46,6 +48,10 @@ class Identity:
     def is_anonymous(self) -> bool:
         return not self.account
 
+    def log_fields(self) -> LogFields:
+        """See `rpc.log_context`."""
+        return {"account": str(self)}
+
     def __str__(self) -> str:
         if self.is_anonymous:
             return "anonymous"
@@ -82,7 +88,10 @@ class SecurityContext(Protocol):
         ...
 
     def signature_size(self, level: AuthLevel) -> int:
-        """Bytes of the authentication value of a PDU at this level: INTEGRITY (and PACKET) or PRIVACY."""
+        """Bytes of the authentication value of a PDU at this level: INTEGRITY (and PACKET) or PRIVACY.
+
+        Raises `SecurityError` where the exchange is complete and did not negotiate to seal at PRIVACY.
+        """
         ...
 
     def sign(self, message: bytes) -> bytes:

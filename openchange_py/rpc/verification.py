@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from openchange_py.rpc.events import PresentationContext
-from openchange_py.rpc.fragments import Assembly
 from openchange_py.wire.auth_trailer import CLIENT_SUPPORT_HEADER_SIGNING, VerificationTrailer
 from openchange_py.wire.ndr import SyntaxId
-from openchange_py.wire.pdu import LITTLE_ENDIAN, PduType
+from openchange_py.wire.pdu import BIG_ENDIAN, LITTLE_ENDIAN, PduType, Request
 
-_DREP = int.from_bytes(LITTLE_ENDIAN, "little")
+#: Of little- and of big-endian requests, as a number.
+_DREP = (int.from_bytes(LITTLE_ENDIAN, "little"), int.from_bytes(BIG_ENDIAN, "little"))
 
 
 def contradiction(
-    trailer: VerificationTrailer, context: PresentationContext, call: Assembly, *, header_signing: bool
+    trailer: VerificationTrailer, context: PresentationContext, call: Request, *, header_signing: bool
 ) -> str:
     """What the trailer says otherwise than the unprotected headers did; "" where it agrees with all of them.
 
@@ -28,7 +28,7 @@ def contradiction(
     header = trailer.header
     if header is not None and (
         (header.ptype, header.drep, header.call_id, header.context_id, header.opnum)
-        != (PduType.REQUEST, _DREP, call.call_id, call.context_id, call.opnum)
+        != (PduType.REQUEST, _DREP[call.big_endian], call.call_id, call.context_id, call.opnum)
     ):
         return "the request's header was changed"
     return ""

@@ -13,14 +13,23 @@ from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.ndr import SyntaxId
 from openchange_py.wire.syntax import read_syntax_id, write_syntax_id
 
-_SEC_TRAILER: Final = struct.Struct("<BBBBI")
+#: In little- and in big-endian order.
+_SEC_TRAILER: Final = (struct.Struct("<BBBBI"), struct.Struct(">BBBBI"))
 _COMMAND: Final = struct.Struct("<HH")
 _HEADER2: Final = struct.Struct("<B3xIIHH")
 
 #: Bytes of a sec_trailer without its authentication value.
-SEC_TRAILER_SIZE: Final = _SEC_TRAILER.size
+SEC_TRAILER_SIZE: Final = _SEC_TRAILER[0].size
 #: The stub of a protected PDU is padded to a multiple of this, so that the sec_trailer is aligned.
 AUTH_PAD_ALIGNMENT: Final = 16
+#: Padding is of what stands behind a request's header: in PDUs that have less in front of their body, too.
+_PADDED_FROM: Final = 24
+#: Where the common header ends.
+_SMALLEST_BODY_END: Final = 16
+
+
+class BadSecTrailer(DecodeError):
+    """The end of a PDU is no sec_trailer, though its header announces one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,20 +44,23 @@ class SecTrailer:
     auth_reserved: int = 0
 
     @classmethod
-    def at_end(cls, data: bytes, auth_length: int) -> tuple[SecTrailer, int]:
-        """The trailer at the end of a PDU whose header announces `auth_length`, and where it starts."""
+    def at_end(cls, data: bytes, auth_length: int, big_endian: bool = False) -> tuple[SecTrailer, int]:
+        """The trailer at the end of a PDU whose header announces `auth_length`, and where it starts.
+
+        Raises `BadSecTrailer` where it reaches into the common header, or its padding into the PDU's.
+        """
         start = len(data) - auth_length - SEC_TRAILER_SIZE
-        if start < 0:
-            raise DecodeError(f"authentication value of {auth_length} bytes in a PDU of {len(data)}", 10)
-        auth_type, level, pad, reserved, context_id = _SEC_TRAILER.unpack_from(data, start)
-        if pad > start:
-            raise DecodeError(f"{pad} bytes of authentication padding in {start}", start + 2)
+        if start < _SMALLEST_BODY_END:
+            raise BadSecTrailer(f"authentication value of {auth_length} bytes in a PDU of {len(data)}", 10)
+        auth_type, level, pad, reserved, context_id = _SEC_TRAILER[big_endian].unpack_from(data, start)
+        if pad and pad > start - _PADDED_FROM:
+            raise BadSecTrailer(f"{pad} bytes of authentication padding in {start}", start + 2)
         return cls(auth_type, level, context_id, data[start + SEC_TRAILER_SIZE :], pad, reserved), start
 
-    def pack(self) -> bytes:
+    def pack(self, big_endian: bool = False) -> bytes:
         """The trailer's bytes, authentication value included."""
         try:
-            head = _SEC_TRAILER.pack(
+            head = _SEC_TRAILER[big_endian].pack(
                 self.auth_type, self.auth_level, self.auth_pad_length, self.auth_reserved, self.auth_context_id
             )
         except struct.error as error:

@@ -22,6 +22,7 @@ from openchange_py.wire.ndr import (
     SyntaxId,
     rpc_message,
 )
+from openchange_py.wire.ndr_message import TailedMessage
 from openchange_py.wire.syntax import read_syntax_id, write_syntax_id
 
 EPMAPPER: Final = RpcInterface("epmapper", "e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3)
@@ -118,6 +119,19 @@ class Tower:
             ]
         )
 
+    @classmethod
+    def named_pipe(cls, interface: SyntaxId, pipe: str, server: str = "", transfer: SyntaxId = NDR20) -> Self:
+        r"""The tower of ncacn_np: pipe `\pipe\lsass` of the server with that NetBIOS name."""
+        return cls.of(
+            [
+                Floor.of_syntax(interface),
+                Floor.of_syntax(transfer),
+                Floor(bytes([FloorProtocol.NCACN]), b"\0\0"),
+                Floor(bytes([FloorProtocol.NAMED_PIPE]), pipe.encode("ascii", "replace") + b"\0"),
+                Floor(bytes([FloorProtocol.NETBIOS]), server.encode("ascii", "replace") + b"\0"),
+            ]
+        )
+
     @property
     def interface(self) -> SyntaxId:
         """Whose endpoint it is."""
@@ -181,7 +195,7 @@ def _read_towers(reader: NdrReader, count: int) -> tuple[int, list[Tower | None]
 
 
 @rpc_message
-class EptMapRequest(RpcMessage):
+class EptMapRequest(TailedMessage):
     """ept_map: the tower tells interface, transfer syntax and protocols; its addresses mean nothing."""
 
     object: uuid.UUID | None
@@ -253,7 +267,7 @@ class VersionOption:
 
 
 @rpc_message
-class EptLookupRequest(RpcMessage):
+class EptLookupRequest(TailedMessage):
     """ept_lookup."""
 
     inquiry_type: int
@@ -267,10 +281,7 @@ class EptLookupRequest(RpcMessage):
     def read(cls, reader: NdrReader) -> Self:
         inquiry = reader.u32()
         obj = reader.guid() if reader.pointer() else None
-        interface = None
-        if reader.pointer():
-            reader.align(4)
-            interface = read_syntax_id(reader.take(20), 0)
+        interface = reader.interface_id() if reader.pointer() else None
         return cls(inquiry, obj, interface, reader.u32(), ContextHandle.read(reader), reader.u32())
 
     def write(self, writer: NdrWriter) -> None:
@@ -339,7 +350,7 @@ class EptLookupResponse(RpcMessage):
 
 
 @rpc_message
-class EptLookupHandleFreeRequest(RpcMessage):
+class EptLookupHandleFreeRequest(TailedMessage):
     """ept_lookup_handle_free."""
 
     entry_handle: ContextHandle

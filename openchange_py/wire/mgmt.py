@@ -6,12 +6,13 @@ from typing import Final, Self
 
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import NdrReader, NdrWriter, RpcInterface, RpcMessage, SyntaxId, rpc_message
-from openchange_py.wire.syntax import read_syntax_id, write_syntax_id
+from openchange_py.wire.ndr_message import TailedMessage
+from openchange_py.wire.syntax import write_syntax_id
 
 MGMT: Final = RpcInterface("mgmt", "afa8bd80-7d8a-11c9-bef4-08002b102989", 1)
 
 
-class _Empty(RpcMessage):
+class _Empty(TailedMessage):
     """A request without parameters."""
 
     __slots__ = ()
@@ -44,7 +45,7 @@ class InqIfIdsResponse(RpcMessage):
             if reader.u32() != maximum:
                 raise DecodeError("interface count and size of the vector differ", reader.pos - 4)
             present = [reader.pointer() for _ in range(maximum)]
-            vector = [read_syntax_id(_aligned(reader, 20), 0) if there else None for there in present]
+            vector = [reader.interface_id() if there else None for there in present]
         return cls(vector, reader.u32())
 
     def write(self, writer: NdrWriter) -> None:
@@ -60,13 +61,8 @@ class InqIfIdsResponse(RpcMessage):
         writer.u32(self.status)
 
 
-def _aligned(reader: NdrReader, size: int) -> bytes:
-    reader.align(4)
-    return reader.take(size)
-
-
 @rpc_message
-class InqStatsRequest(RpcMessage):
+class InqStatsRequest(TailedMessage):
     """rpc__mgmt_inq_stats: how many of the statistics are wanted."""
 
     count: int
@@ -142,7 +138,7 @@ class StopServerListeningResponse(RpcMessage):
 
 
 @rpc_message
-class InqPrincNameRequest(RpcMessage):
+class InqPrincNameRequest(TailedMessage):
     """rpc__mgmt_inq_princ_name: authentication service, and the size of the client's buffer in bytes."""
 
     authn_proto: int

@@ -7,6 +7,7 @@ the referent ids of its pointers are kept in `RpcMessage.referents` in wire orde
 from __future__ import annotations
 
 import dataclasses
+import functools
 import struct
 import uuid
 from collections.abc import Iterator
@@ -65,6 +66,10 @@ class NdrReader(Reader):
         self.align(4)
         return uuid.UUID(bytes_le=self.take(16))
 
+    def interface_id(self) -> SyntaxId:
+        """rpc_if_id_t (C706 appendix N): aligned to 4."""
+        return SyntaxId(self.guid(), self.u16(), self.u16())
+
     def pointer(self) -> bool:
         """A unique or full pointer's referent id; true where the pointer is not null."""
         referent = self.u32()
@@ -99,6 +104,36 @@ class NdrReader(Reader):
         if not raw.endswith(b"\0\0"):
             raise DecodeError("string without terminating zero", self.pos)
         return raw[:-2].decode("utf-16-le", "surrogatepass")
+
+
+class BigEndianNdrReader(NdrReader):
+    """Reads the stub of a peer whose data representation is big-endian (C706 14.1).
+
+    Byte arrays and FlatUID_r are the same in either order; numbers, GUIDs and wide characters are not.
+    """
+
+    __slots__ = ()
+
+    def fixed(self, layout: struct.Struct) -> int:
+        return super().fixed(_big_endian(layout.format))
+
+    def fields(self, layout: struct.Struct) -> tuple[int, ...]:
+        return super().fields(_big_endian(layout.format))
+
+    def guid(self) -> uuid.UUID:
+        self.align(4)
+        return uuid.UUID(bytes=self.take(16))
+
+    def wchar_string(self) -> str:
+        raw = self.take(2 * self.varying(self.u32(), 2))
+        if not raw.endswith(b"\0\0"):
+            raise DecodeError("string without terminating zero", self.pos)
+        return raw[:-2].decode("utf-16-be", "surrogatepass")
+
+
+@functools.lru_cache(256)
+def _big_endian(layout: str) -> struct.Struct:
+    return struct.Struct(">" + layout.lstrip("<"))
 
 
 class NdrWriter(Writer):
@@ -215,9 +250,9 @@ class RpcMessage:
         raise NotImplementedError(f"{type(self).__name__} has no layout")
 
     @classmethod
-    def unpack(cls, stub: bytes) -> Self:
+    def unpack(cls, stub: bytes, *, big_endian: bool = False) -> Self:
         """Read a whole stub, of which nothing may be left."""
-        reader = NdrReader(stub)
+        reader = BigEndianNdrReader(stub) if big_endian else NdrReader(stub)
         message = cls.read(reader)
         message.padding = reader.take(-reader.pos % _TRAILER_ALIGNMENT) if reader.remaining else b""
         reader.expect_end()

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Self, TypeVar, dataclass_transform
 
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import ContextHandle, NdrReader, NdrWriter, RpcMessage
+from openchange_py.wire.ndr import BigEndianNdrReader, ContextHandle, NdrReader, NdrWriter, RpcMessage
 
 
 class Parameter:
@@ -81,6 +81,7 @@ class TailedMessage(RpcMessage):
     """A request that may have bytes behind its parameters, which stay with it.
 
     The Windows runtime ignores them, and impacket needs that: its NspiGetSpecialTable has a pointer too many.
+    Calls that anybody may make of any server (endpoint mapper, mgmt) take them as well.
     """
 
     __slots__ = ("tail",)
@@ -88,8 +89,8 @@ class TailedMessage(RpcMessage):
     tail: bytes
 
     @classmethod
-    def unpack(cls, stub: bytes) -> Self:
-        reader = NdrReader(stub)
+    def unpack(cls, stub: bytes, *, big_endian: bool = False) -> Self:
+        reader = BigEndianNdrReader(stub) if big_endian else NdrReader(stub)
         message = cls.read(reader)
         message.tail = reader.rest()
         message.referents = tuple(reader.referents)

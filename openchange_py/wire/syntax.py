@@ -9,7 +9,8 @@ from typing import Final
 from openchange_py.wire.buffer import EncodeError
 from openchange_py.wire.ndr import SyntaxId
 
-_LAYOUT: Final = struct.Struct("<16sHH")
+#: In little- and in big-endian order. C706 has the version as one number, its minor part in the upper half.
+_LAYOUT: Final = (struct.Struct("<16sHH"), struct.Struct(">16sI"))
 
 #: [MS-RPCE] 2.2.5.1. Proposed by 64-bit Windows beside NDR 2.0, never accepted here.
 NDR64: Final = SyntaxId(uuid.UUID("71710533-beba-4937-8319-b5dbef9ccc36"), 1, 0)
@@ -31,15 +32,19 @@ def bind_time_features(syntax: SyntaxId) -> int | None:
     return int.from_bytes(raw[8:], "little")
 
 
-def read_syntax_id(data: bytes, offset: int) -> SyntaxId:
+def read_syntax_id(data: bytes, offset: int, big_endian: bool = False) -> SyntaxId:
     """The syntax at `offset` of bytes that are known to hold its 20."""
-    raw, major, minor = _LAYOUT.unpack_from(data, offset)
+    if big_endian:
+        raw, version = _LAYOUT[1].unpack_from(data, offset)
+        return SyntaxId(uuid.UUID(bytes=raw), version & 0xFFFF, version >> 16)
+    raw, major, minor = _LAYOUT[0].unpack_from(data, offset)
     return SyntaxId(uuid.UUID(bytes_le=raw), major, minor)
 
 
-def write_syntax_id(syntax: SyntaxId) -> bytes:
+def write_syntax_id(syntax: SyntaxId, big_endian: bool = False) -> bytes:
     """Its 20 bytes."""
     try:
-        return _LAYOUT.pack(syntax.uuid.bytes_le, syntax.major, syntax.minor)
+        raw = _LAYOUT[0].pack(syntax.uuid.bytes_le, syntax.major, syntax.minor)
     except struct.error as error:
         raise EncodeError(f"{syntax}: {error}") from error
+    return _LAYOUT[1].pack(syntax.uuid.bytes, syntax.minor << 16 | syntax.major) if big_endian else raw

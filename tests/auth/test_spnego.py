@@ -60,10 +60,13 @@ def test_own_initiator_and_acceptor(level: AuthLevel) -> None:
     assert final.mech_list_mic is not None
     assert client.step(accepted) == b""
     assert client.complete
-    assert server.signature_size(AuthLevel.PRIVACY) == 16
+    assert server.signature_size(level) == (16 if level == AuthLevel.PRIVACY else 0)
     if level == AuthLevel.PRIVACY:
         assert_protected(client, server)
         assert_protected(server, client)
+    else:
+        with pytest.raises(SecurityError, match="sealing"):
+            server.signature_size(AuthLevel.PRIVACY)
 
 
 def test_cipher_begins_anew_behind_the_mech_list_mic() -> None:

@@ -112,14 +112,14 @@ def test_every_transition_has_its_method(role: type[Connection]) -> None:
             assert callable(getattr(role, method))
     read = set(State) - {State.CLOSED, State.STEPPING}
     assert set(role.transitions) == read - (
-        {State.BINDING} if role is Acceptor else {State.AUTHENTICATING, State.REFUSED}
+        {State.BINDING} if role is Acceptor else {State.AUTHENTICATING}
     )
 
 
 def test_an_acceptor_without_authenticator_refuses_tokens() -> None:
     acceptor, context = server(), ntlm(AuthLevel.CONNECT)
     assert context is not None
-    acceptor._authenticator = None
+    acceptor.security._authenticator = None
     bind = Bind(call_id=1, contexts=_CONTEXTS, auth=SecTrailer(10, 2, 1, context.step(b"")))
     (ended,) = acceptor.receive_data(bind.pack())
     assert isinstance(ended, ConnectionEnded)

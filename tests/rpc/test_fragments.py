@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openchange_py.rpc.fragments import Assembly, Framer, fragment_size, fragments_of
+from openchange_py.rpc.fragments import Assembly, Framer, agreed_size, fragment_size, fragments_of
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.pdu import Pfc, Request, Response
 from tests.rpc.parties import pdus
@@ -47,14 +49,34 @@ def test_a_stub_is_cut_to_size_and_only_its_ends_are_marked(size: int) -> None:
     assert [pdu.alloc_hint for pdu in cut] == [size - 1408 * i for i in range(len(cut))]  # type: ignore[attr-defined]
 
 
-def test_a_call_has_a_limit() -> None:
-    call = Assembly(1, 0, 0, None, None)
-    assert call.add(b"12345", 10)
-    assert call.add(b"67890", 10)
-    assert not call.add(b"1", 10)
-    assert call.stub() == b"1234567890"
+@pytest.mark.parametrize("parts", [[], [b""], [b"12345"], [b"", b"12345", b""], [b"12", b"3", b"45"]])
+def test_the_fragments_of_a_call_are_joined(parts: list[bytes]) -> None:
+    call = Assembly(Request(call_id=1, context_id=7, opnum=0, stub=b""), None, None)
+    for part in parts:
+        call.add(part)
+    assert call.stub() == b"".join(parts)
+    assert (call.size, call.call_id, call.context_id, call.auth) == (len(b"".join(parts)), 1, 7, None)
+
+
+def test_tiny_fragments_take_little_memory() -> None:
+    call = Assembly(Request(call_id=1, context_id=0, opnum=0, stub=b""), None, None)
+    tracemalloc.start()
+    for _ in range(100_000):
+        call.add(b"x")
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert call.stub() == b"x" * 100_000
+    assert taken < 200_000
 
 
 @pytest.mark.parametrize(("ours", "theirs", "agreed"), [(5840, 4280, 4280), (4280, 5840, 4280), (5840, 0, 1432)])
 def test_fragment_size(ours: int, theirs: int, agreed: int) -> None:
     assert fragment_size(ours, theirs) == agreed
+
+
+@pytest.mark.parametrize(
+    ("xmit", "recv", "agreed"),
+    [(65535, 65535, 5840), (5840, 5840, 5840), (3199, 65535, 3192), (65535, 3199, 3192), (0, 4280, 2048)],
+)
+def test_a_server_agrees_on_one_size_for_both_directions(xmit: int, recv: int, agreed: int) -> None:
+    assert agreed_size(5840, xmit, recv) == agreed

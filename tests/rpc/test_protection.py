@@ -8,7 +8,7 @@ import pytest
 
 from openchange_py.rpc.protection import LEVELS, Protection
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityError
-from openchange_py.wire.pdu import Pfc, Request, decode_pdu
+from openchange_py.wire.pdu import Request, decode_pdu
 from tests.auth.ntlm_parties import acceptor
 from tests.rpc.parties import ntlm
 
@@ -90,7 +90,17 @@ def test_padding_longer_than_the_stub_is_refused() -> None:
         server.unprotect(other.pack(), other)
 
 
-def test_level_call_is_packet() -> None:
-    assert LEVELS[AuthLevel.CALL] is AuthLevel.PACKET
-    assert AuthLevel.NONE not in LEVELS
-    assert Pfc.WHOLE == 3
+def test_levels_of_a_connection() -> None:
+    """[MS-RPCE] 2.2.1.1.8: level call is never asked for on a connection, and Windows refuses it."""
+    assert set(LEVELS) == {AuthLevel.CONNECT, AuthLevel.PACKET, AuthLevel.INTEGRITY, AuthLevel.PRIVACY}
+
+
+def test_an_exchange_without_sealing_is_noticed() -> None:
+    for level, enough in ((AuthLevel.CONNECT, True), (AuthLevel.PACKET, True), (AuthLevel.PRIVACY, False)):
+        _, server = ends(AuthLevel.CONNECT, header_signing=False)
+        protection = Protection(server.context, AuthType.NTLMSSP, level, 9, header_signing=False)
+        if enough:
+            protection.check_level()
+        else:
+            with pytest.raises(SecurityError, match="sealing"):
+                protection.check_level()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from openchange_py.wire.auth_trailer import (
     CLIENT_SUPPORT_HEADER_SIGNING,
+    BadSecTrailer,
     SecTrailer,
     VerificationHeader,
     VerificationTrailer,
@@ -94,7 +95,15 @@ def test_no_stub_breaks_the_search(before: bytes, after: bytes) -> None:
 
 def test_sec_trailer_must_lie_within_the_pdu() -> None:
     trailer = SecTrailer(10, 6, 1, b"s" * 16, auth_pad_length=4)
-    assert SecTrailer.at_end(b"stub" + trailer.pack(), 16) == (trailer, 4)
+    whole = bytes(24) + b"stub" + trailer.pack()
+    assert SecTrailer.at_end(whole, 16) == (trailer, 28)
+    with pytest.raises(BadSecTrailer, match="padding"):
+        SecTrailer.at_end(whole[1:], 16)
+    bare = SecTrailer(10, 6, 1, b"s" * 16)
+    assert SecTrailer.at_end(bytes(16) + bare.pack(), 16) == (bare, 16)
+    big = bytes(24) + b"stub" + trailer.pack(big_endian=True)
+    assert SecTrailer.at_end(big, 16, big_endian=True) == (trailer, 28)
+    assert big != whole
     with pytest.raises(DecodeError):
         SecTrailer.at_end(trailer.pack(), 16)
     with pytest.raises(DecodeError):
