@@ -6,23 +6,27 @@ import contextlib
 import errno
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.addressbook.source import open_directory
 from openchange_py.cli.domain import Domain
 from openchange_py.config import ConfigError, Option, Settings, declared
+from openchange_py.config.declared import NamedPipes
 from openchange_py.config.interfaces import listen_addresses
 from openchange_py.config.routes import routes
-from openchange_py.proxy.assembly import assemble
+from openchange_py.proxy.assembly import assemble, reconfigure
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
+from openchange_py.rpc.metrics import Metrics
 from openchange_py.servers.emsmdb.server import EmsmdbServer
 from openchange_py.servers.nspi.server import NspiServer
 from openchange_py.servers.rfr.server import RfrServer
 from openchange_py.store.source import open_store
+from openchange_py.transports.pipe import PipeServer, PipeTaken
 from openchange_py.transports.tcp import TcpLimits, TcpServer
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,9 @@ class Node:
         self._listening: list[TcpServer] = []
         self._dispatcher: Dispatcher | None = None
         self._domain: Domain | None = None
+        self._metrics = Metrics()
+        self.metrics: Address | None = None
+        self.pipes: list[Path] = []
 
     async def start(self) -> None:
         """Open directory and store, load modules, listen. What was begun is undone where it fails."""
@@ -63,11 +70,21 @@ class Node:
             self._domain = None
         self._resources.close()
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Take from other settings what can change while this runs (`cli.reload`). Raises `ConfigError`."""
+        if self._dispatcher is not None:
+            reconfigure(self._dispatcher, settings)
+        granted = limits(settings)
+        for server in self._listening:
+            server.limits = granted
+
     def describe(self) -> dict[str, Any]:
         """What the ready file says: the bound addresses, and per interface who answers it."""
         return {
             "endpoint_mapper": _addresses(self.endpoint_mapper),
             "rpc": _addresses(self.rpc),
+            "pipes": [str(path) for path in self.pipes],
+            "metrics": self.metrics and {"host": self.metrics[0], "port": self.metrics[1]},
             "interfaces": {
                 route.interface: {"server": route.server} if route.server else {"relay": str(route.binding)}
                 for route in routes(self.settings)
@@ -79,7 +96,7 @@ class Node:
         directory = open_directory(settings[declared.DIRECTORY])
         self._resources.callback(directory.close)
         directory.organization()  # an error that says what to do, before anything listens
-        self._dispatcher = await assemble(settings, self._servers(directory), directory)
+        self._dispatcher = await assemble(settings, self._servers(directory), directory, metrics=self._metrics)
         self._domain = domain = Domain.of(settings, directory)
         addresses = listen_addresses(settings)
         dispatcher, groups, granted = self._dispatcher, AssociationGroups(), limits(settings)
@@ -92,6 +109,7 @@ class Node:
                 groups=groups,
                 minimum_level=dispatcher.minimum_level,
                 waits=dispatcher.waits,
+                metrics=self._metrics,
             )
 
         self.rpc = await self._listen(addresses, declared.RPC_PORT, rpc_server)
@@ -105,8 +123,57 @@ class Node:
         mapper = InlineHandler([epmapper])
         # Anybody may ask where the interfaces are, as with Windows; tools such as rpcmap log on as nobody for it.
         self.endpoint_mapper = await self._listen(
-            addresses, declared.ENDPOINT_MAPPER_PORT, lambda: TcpServer(mapper, domain.strangers, limits=granted)
+            addresses,
+            declared.ENDPOINT_MAPPER_PORT,
+            lambda: TcpServer(mapper, domain.strangers, limits=granted, metrics=self._metrics),
         )
+        if settings[declared.NAMED_PIPES] is NamedPipes.SAMBA:
+            await self._listen_on_pipes(dispatcher, mapper, epmapper, domain)
+        self._start_metrics(groups)
+
+    async def _listen_on_pipes(
+        self, dispatcher: Dispatcher, mapper: InlineHandler, epmapper: EpmapperServer, domain: Domain
+    ) -> None:
+        """One server per pipe; the endpoint mapper tells of those that have the interfaces."""
+        settings, granted = self.settings, limits(self.settings)
+        groups = AssociationGroups("ncacn_np")
+        for name in settings[declared.PIPE_NAMES]:
+            if name == declared.EPMAPPER_PIPE:
+                server = PipeServer(mapper, domain.strangers, limits=granted, metrics=self._metrics)
+            else:
+                server = PipeServer(
+                    dispatcher,
+                    domain.authenticator,
+                    limits=granted,
+                    groups=groups,
+                    minimum_level=dispatcher.minimum_level,
+                    waits=dispatcher.waits,
+                    metrics=self._metrics,
+                )
+                for interface in dispatcher.interfaces():
+                    pipe, server_name = rf"\pipe\{name}", rf"\\{settings[declared.NETBIOS_NAME]}"
+                    epmapper.register(Endpoint(interface, 0, server_name, "openchange_py", pipe=pipe))
+            try:
+                self.pipes.append(await server.listen(settings[declared.NCALRPC_DIR] / "np", name))
+            except OSError as error:
+                raise _no_pipe(settings, name, error) from error
+            self._listening.append(server)
+
+    def _start_metrics(self, groups: AssociationGroups) -> None:
+        """Imported only here: who wants no metrics waits for no more than before."""
+        self._metrics.gauges.append(("sessions", "Sessions of clients now.", lambda: groups.session_count))
+        port = self.settings[declared.METRICS_PORT]
+        if port is None:
+            return
+        from openchange_py.transports.metrics import MetricsServer
+
+        address = self.settings[declared.METRICS_ADDRESS]
+        server = MetricsServer(self._metrics)
+        try:
+            self.metrics = server.start(address, port)
+        except OSError as error:
+            raise _cannot_listen(self.settings, declared.METRICS_PORT, address, port, error) from error
+        self._resources.callback(server.stop)
 
     def _servers(self, directory: Directory) -> dict[str, LocalServer]:
         """The local servers by name; the mailbox database is opened only where one of them needs it."""
@@ -155,7 +222,20 @@ def _addresses(bound: list[Address]) -> dict[str, Any]:
     return {"host": host, "port": port, "all": [list(address) for address in bound]}
 
 
-def _cannot_listen(settings: Settings, option: Option[int], address: str, port: int, error: OSError) -> ConfigError:
+def _no_pipe(settings: Settings, name: str, error: OSError) -> ConfigError:
+    """The error, and what to do about it."""
+    if isinstance(error, PipeTaken):
+        hint = (
+            f"{error}: Samba's own, perhaps; leave the pipe out, or use an smbd with `rpc start on demand helpers = no`"
+        )
+    else:
+        hint = (
+            f"{settings[declared.NCALRPC_DIR]}/np: {error.strerror or error}; smbd and this server must both reach it"
+        )
+    return settings.error(declared.PIPE_NAMES, f"can't serve pipe {name}: {hint}")
+
+
+def _cannot_listen(settings: Settings, option: Option[Any], address: str, port: int, error: OSError) -> ConfigError:
     """The error, and what to do about it."""
     if error.errno == errno.EACCES:
         hint = "a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE"

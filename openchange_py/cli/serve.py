@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import click
 
 from openchange_py.cli.logs import start_log
 from openchange_py.cli.node import Node
+from openchange_py.cli.reload import Reloader
 from openchange_py.cli.settings import with_settings
+from openchange_py.cli.systemd import notify
 from openchange_py.config import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,7 +34,9 @@ logger = logging.getLogger(__name__)
 def command(settings: Settings, ready_file: Path | None) -> None:
     """Serve the configured interfaces until SIGTERM, SIGINT or Ctrl-C.
 
-    Calls in flight are finished then. The log goes to standard error, or to `log file`.
+    Calls in flight are finished then. The log goes to standard error, or to `log file`. SIGHUP opens the log file
+    again, and reads the configuration again: log, limits, minimum auth level and the relay's account are taken from
+    it, and the log names what needs a restart.
     """
     start_log(settings)
     run(_serve(settings, ready_file))
@@ -55,13 +60,23 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     node = Node(settings)
     await node.start()
     try:
+        loop.add_signal_handler(signal.SIGHUP, _reload, Reloader(node))
         if ready_file is not None:
             write_ready_file(ready_file, {"pid": os.getpid(), **node.describe()})
+        notify("READY=1")
         await stopping.wait()
         logger.info("stopping")
     finally:
+        notify("STOPPING=1")
         remove_ready_file(ready_file)
         await node.stop()
+
+
+def _reload(reloader: Reloader) -> None:
+    """What SIGHUP does. A few milliseconds in which no call is answered: rare, and simpler than anything else."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    reloader.reload()
+    notify("READY=1")
 
 
 def write_ready_file(path: Path, content: dict[str, Any]) -> None:

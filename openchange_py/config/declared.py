@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import socket
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,29 @@ NSPI, EMSMDB, RFR = "exchange_nsp", "exchange_emsmdb", "exchange_ds_rfr"
 #: Follows `exchange_emsmdb` in everything.
 ASYNC_EMSMDB = "exchange_async_emsmdb"
 
+#: The pipe of the endpoint mapper; all others have the interfaces.
+EPMAPPER_PIPE = "epmapper"
+
 _port = integer(0, 65535)
+
+
+class NamedPipes(enum.Enum):
+    """Who speaks SMB for us."""
+
+    OFF = "off"
+    SAMBA = "samba"
+
+
+class LogFormat(enum.Enum):
+    """How a line of the log looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def port_or_off(value: str) -> int | None:
+    """A TCP port, or `off`."""
+    return None if value.casefold() == "off" else _port(value)
 
 
 def _binding(value: str) -> Binding | None:
@@ -129,6 +152,31 @@ IDLE_TIMEOUT = Option(
 )
 AUTHENTICATION_TIMEOUT = Option(
     "ocpy:authentication timeout", seconds, 30.0, "a client must have authenticated by then"
+)
+NCALRPC_DIR = Option(
+    "ncalrpc dir", path, Path("/run/samba/ncalrpc"), "where smbd looks for the sockets of named pipes, below np/"
+)
+NAMED_PIPES = Option(
+    "ocpy:named pipes",
+    choice(NamedPipes, {"off": NamedPipes.OFF, "samba": NamedPipes.SAMBA}),
+    NamedPipes.OFF,
+    "serve the interfaces over named pipes too: off, or samba, where an smbd hands them over",
+)
+PIPE_NAMES = Option(
+    "ocpy:pipe names",
+    names,
+    (EPMAPPER_PIPE, "lsass", "protected_storage"),
+    "the pipes to serve; epmapper is the endpoint mapper's, every other one has all interfaces",
+)
+METRICS_PORT = Option(
+    "ocpy:metrics port", port_or_off, None, "TCP port of Prometheus metrics; off, or 0 for any free one"
+)
+METRICS_ADDRESS = Option("ocpy:metrics address", text, "127.0.0.1", "the address that metrics are served on")
+LOG_FORMAT = Option(
+    "ocpy:log format",
+    choice(LogFormat, {"text": LogFormat.TEXT, "json": LogFormat.JSON}),
+    LogFormat.TEXT,
+    "text, or json: one object per line, with connection, account and call as fields",
 )
 MAX_CALL_SIZE = Option("ocpy:max call size", size, 4 << 20, "bytes of one reassembled request")
 COMPRESS = Option("ocpy:compress", boolean, False, "compress responses to clients that allow it; slow in pure Python")

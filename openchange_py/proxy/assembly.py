@@ -22,6 +22,7 @@ from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
+from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
@@ -42,6 +43,7 @@ async def assemble(
     *,
     modules: Sequence[Module] | None = None,
     connect: Connector | None = None,
+    metrics: Metrics | None = None,
 ) -> Dispatcher:
     """The dispatcher, its modules initialized. Logs what it is made of.
 
@@ -66,11 +68,21 @@ async def assemble(
         local,
         stack,
         relayed=relayed,
-        relay=_relay(settings, directory, connect) if relayed else None,
-        minimum_levels=_minimum_levels(settings),
+        relay=_relay(settings, directory, connect, metrics or Metrics()) if relayed else None,
+        minimum_levels=minimum_levels(settings),
         printer=Printer() if binding is not None and binding.print else None,
         worker_threads=settings[declared.WORKER_THREADS],
     )
+
+
+def reconfigure(dispatcher: Dispatcher, settings: Settings) -> None:
+    """What can change while calls are on their way: levels of protection, and what the next relay connection uses.
+
+    Raises `ConfigError`, and then nothing has changed.
+    """
+    if isinstance(dispatcher.relay, Relay):
+        dispatcher.relay.connect = upstream_connector(settings)
+    dispatcher.set_minimum_levels(minimum_levels(settings))
 
 
 def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalServer]) -> LocalServer | None:
@@ -86,16 +98,21 @@ def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalSe
     raise settings.error(route.option, f"no local server {route.server!r} for {route.interface}; known: {known}")
 
 
-def _relay(settings: Settings, directory: Directory, connect: Connector | None) -> Relay:
-    if connect is None:
-        binding = settings[declared.BINDING]
-        assert binding is not None  # check_routes
-        credentials = relay_credentials(settings)
-        connect = TcpConnector(binding, credentials, find_port, settings[declared.CONNECT_TIMEOUT])
-    return Relay(connect, Authorizer(directory), timeout=settings[declared.RELAY_TIMEOUT])
+def _relay(settings: Settings, directory: Directory, connect: Connector | None, metrics: Metrics) -> Relay:
+    connect = connect or upstream_connector(settings)
+    relay = Relay(connect, Authorizer(directory), timeout=settings[declared.RELAY_TIMEOUT], metrics=metrics)
+    metrics.gauges.append(("upstream_connections_open", "Relay connections open now.", relay.open_connections))
+    return relay
 
 
-def _minimum_levels(settings: Settings) -> dict[str, AuthLevel]:
+def upstream_connector(settings: Settings) -> TcpConnector:
+    """What opens connections to the server relayed to, with the credentials that the settings say now."""
+    binding = settings[declared.BINDING]
+    assert binding is not None  # check_routes
+    return TcpConnector(binding, relay_credentials(settings), find_port, settings[declared.CONNECT_TIMEOUT])
+
+
+def minimum_levels(settings: Settings) -> dict[str, AuthLevel]:
     """Mail and address book as configured; the referral service for everybody who authenticated."""
     level = settings[declared.MINIMUM_AUTH_LEVEL]
     return {EMSMDB.name: level, ASYNCEMSMDB.name: level, NSPI.name: level, RFR.name: AuthLevel.CONNECT}

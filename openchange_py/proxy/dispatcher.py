@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.stack import MAXIMUM_AHEAD, InterfaceHooks, ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.log_context import in_this_context
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcInterface
@@ -73,10 +74,11 @@ class Dispatcher:
         worker_threads: int = 8,
     ) -> None:
         self._servers = dict(servers)
-        self._relayed = dict(relayed or {})
-        if self._relayed and relay is None:
-            raise ValueError(f"nothing to relay {', '.join(self._relayed)} to")
-        self._relay = relay
+        self.relayed = dict(relayed or {})
+        if self.relayed and relay is None:
+            raise ValueError(f"nothing to relay {', '.join(self.relayed)} to")
+        #: What relayed calls go to.
+        self.relay = relay
         self.stack = stack or ModuleStack()
         self._minimum_levels = dict(minimum_levels or {})
         self._printer = printer
@@ -84,7 +86,7 @@ class Dispatcher:
 
     def interfaces(self) -> list[RpcInterface]:
         """The interfaces that are served, local ones first."""
-        return [*(server.interface for server in self._servers.values()), *self._relayed.values()]
+        return [*(server.interface for server in self._servers.values()), *self.relayed.values()]
 
     async def handle(self, call: Call) -> bytes:
         """The response stub; raises `RpcFault`."""
@@ -96,13 +98,17 @@ class Dispatcher:
 
     async def unbind(self, session: Session) -> None:
         """The session ended: close its upstream connections, then tell modules and servers."""
-        if self._relay is not None:
-            await self._guarded("relay", self._relay.end_session(session))
+        if self.relay is not None:
+            await self._guarded("relay", self.relay.end_session(session))
         # A worker may still be at the session's last call.
         async with self._turn(session):
             await self.stack.unbind(session)
             for server in dict.fromkeys(self._servers.values()):
                 await self._guarded(server.name, self._in_worker(server.end_session, session))
+
+    def set_minimum_levels(self, levels: Mapping[str, AuthLevel]) -> None:
+        """Demand other levels from now on."""
+        self._minimum_levels = dict(levels)
 
     def close(self) -> None:
         """No more calls; those in workers are finished."""
@@ -175,8 +181,8 @@ class Dispatcher:
         server = self._servers.get(call.interface.name)
         if server is not None:
             await self._in_worker(_answer_locally, server, call)
-        elif call.interface.name in self._relayed and self._relay is not None:
-            await self._relay.call(call)
+        elif call.interface.name in self.relayed and self.relay is not None:
+            await self.relay.call(call)
         else:
             raise RpcFault(FaultStatus.UNKNOWN_INTERFACE, call.interface.name)
 
@@ -186,7 +192,7 @@ class Dispatcher:
         A thread can't be cancelled. Who cancels this waits for the thread all the same, because the session's
         lock, which the caller holds, must not be given up while the thread works.
         """
-        work = asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
+        work = asyncio.get_running_loop().run_in_executor(self._workers, in_this_context(function), *arguments)
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:

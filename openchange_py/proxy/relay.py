@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from openchange_py.proxy.authorize import Authorizer
 from openchange_py.proxy.handles import handle_given, handle_taken, makes_handle
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.metrics import Metrics
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import ContextHandle, RpcInterface
@@ -87,10 +88,20 @@ class Relay:
     `authorizer` decides what a caller may do with the account that the relay uses. `timeout` is seconds per call.
     """
 
-    def __init__(self, connect: Connector, authorizer: Authorizer, *, timeout: float = 600.0) -> None:
-        self._connect = connect
+    def __init__(
+        self, connect: Connector, authorizer: Authorizer, *, timeout: float = 600.0, metrics: Metrics | None = None
+    ) -> None:
+        #: Opens new connections; another one may take its place at any time.
+        self.connect = connect
+        self._metrics = metrics or Metrics()
+        #: Replaced, never changed: the thread that shows metrics reads it.
+        self._opened: frozenset[UpstreamClient] = frozenset()
         self._authorizer = authorizer
         self._timeout = timeout
+
+    def open_connections(self) -> int:
+        """Upstream connections that are open now."""
+        return sum(client.connected for client in self._opened)
 
     async def call(self, call: Call) -> None:
         """Have the call answered upstream; raises `RpcFault`, also the upstream's own, unchanged."""
@@ -172,10 +183,13 @@ class Relay:
 
     async def _open(self, association: _Association, call: Call) -> UpstreamClient:
         try:
-            client = await self._connect(call.interface, association.group)
+            client = await self.connect(call.interface, association.group)
         except ConnectionLost as error:
+            self._metrics.upstream["failed"] += 1
             logger.warning("%s: no upstream connection for %s: %s", call.session, call.interface.name, error)
             raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the server relayed to can't be reached") from error
+        self._metrics.upstream["opened"] += 1
+        self._opened = frozenset((client, *(other for other in self._opened if other.connected)))
         if association.ended:
             await _close(client)
             raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")

@@ -33,6 +33,7 @@ class PipeTaken(OSError):
 class PipeServer(TcpServer):
     """A `TcpServer` whose clients come over named pipes. One instance serves one pipe."""
 
+    transport = "ncacn_np"
     path: Path | None = None
     _inode = 0
 

@@ -24,6 +24,7 @@ from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import Call, CallHandler, Session
 from openchange_py.rpc.connection import DEFAULT_CALL_LIMIT
 from openchange_py.rpc.interface import MinimumLevel, OfferedInterfaces
+from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.mgmt import MgmtServer, Statistics
 from openchange_py.rpc.security import Authenticator, AuthLevel
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
@@ -73,8 +74,11 @@ class TcpServer:
 
     `minimum_level` tells an interface's lowest authentication level; a call below it is denied. `waits` tells of a
     call that it only waits for something to happen (EcDoAsyncWaitEx): it does not hold up the other calls of its
-    session, of which otherwise one at a time is handled.
+    session, of which otherwise one at a time is handled. Servers of one process share `groups` and `metrics`.
     """
+
+    #: The protocol sequence, as metrics name it.
+    transport = "ncacn_ip_tcp"
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class TcpServer:
         minimum_level: MinimumLevel = no_minimum,
         waits: Callable[[Call], bool] = never_waits,
         groups: AssociationGroups | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.handler = handler
         self.authenticator = authenticator
@@ -93,6 +98,7 @@ class TcpServer:
         self.waits = waits
         self.groups = AssociationGroups() if groups is None else groups
         self.statistics = Statistics()
+        self.metrics = metrics or Metrics()
         own = handler.interfaces()
         self.mgmt = MgmtServer(own, self.statistics)
         self.interfaces = OfferedInterfaces([*own, MGMT])
@@ -149,13 +155,17 @@ class TcpServer:
         """Take a new connection in; false where it must be closed."""
         if self._stopping or len(self._connections) >= self.limits.connections:
             _log.warning("%s refused: %d connections are open", connection, len(self._connections))
+            self.metrics.refused["stopping" if self._stopping else "connections"] += 1
             return False
         self._connections.add(connection)
+        self.metrics.connections[self.transport] += 1
+        self.metrics.open_connections[self.transport] += 1
         return True
 
     def release(self, connection: ServerConnection) -> None:
         """A connection is gone, its last call finished and its sessions ended."""
         self._connections.discard(connection)
+        self.metrics.open_connections[self.transport] -= 1
         if not self._connections:
             self._gone.set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from openchange_py.rpc.acceptor import Acceptor
@@ -20,7 +21,8 @@ from openchange_py.rpc.events import (
     Opened,
     RequestReceived,
 )
-from openchange_py.rpc.security import AuthLevel, SecurityError
+from openchange_py.rpc.log_context import LogFields, in_this_context, set_log_context
+from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
 from openchange_py.transports.tasks import spawn
 from openchange_py.wire.buffer import DecodeError
 
@@ -56,6 +58,13 @@ class ServerConnection(asyncio.Protocol):
         caller = self._acceptor.caller if self._transport is not None else ""
         return f"[{self.number} {self.peer} {caller}]"
 
+    def log_fields(self) -> LogFields:
+        """See `rpc.log_context`."""
+        fields: LogFields = {"connection": self.number, "transport": self._server.transport, "peer": self.peer}
+        if self._transport is not None:
+            fields["account"] = str(self._acceptor.caller)
+        return fields
+
     # The socket's events
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,6 +92,7 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._server.statistics.packets_in += 1
+        self._server.metrics.bytes_received += len(data)
         if self._draining:
             return
         if self._acceptor.state is State.OPEN:
@@ -146,12 +156,16 @@ class ServerConnection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._server.statistics.packets_out += 1
+            self._server.metrics.bytes_sent += len(data)
             self._transport.write(data)
 
     async def _step(self, event: AuthTokenReceived) -> None:
         outcome: bytes | SecurityError
+        set_log_context(self)
         try:
-            outcome = await asyncio.get_running_loop().run_in_executor(None, event.context.step, event.token)
+            outcome = await asyncio.get_running_loop().run_in_executor(
+                None, in_this_context(event.context.step), event.token
+            )
         except SecurityError as error:
             _log.warning("%s authentication failed: %s", self, error)
             outcome = error
@@ -159,12 +173,19 @@ class ServerConnection(asyncio.Protocol):
             _log.exception("%s authentication failed", self)
             outcome = SecurityError(repr(error))
         self._stepping = False
+        self._count_authentication(event.context, outcome)
         if not self._lost:
             self._read(True)
             self._take(self._acceptor.auth_result(outcome))
         if self._draining and not self._working:
             self._close()
         self._release_when_done()
+
+    def _count_authentication(self, context: SecurityContext, outcome: bytes | SecurityError) -> None:
+        failed = isinstance(outcome, SecurityError)
+        if failed or context.complete:
+            key = AuthType(context.auth_type).name.lower(), "failure" if failed else "success"
+            self._server.metrics.authentications[key] += 1
 
     # Calls
 
@@ -199,6 +220,8 @@ class ServerConnection(asyncio.Protocol):
 
     async def _answer(self, request: RequestReceived) -> bytes:
         """The response's or fault's bytes, whatever happens."""
+        set_log_context(LoggedCall(self, request))
+        metrics, started = self._server.metrics, time.perf_counter()
         try:
             return self._acceptor.send_response(request, await self._handle(request))
         except RpcFault as fault:
@@ -210,7 +233,10 @@ class ServerConnection(asyncio.Protocol):
         except Exception:
             _log.exception("%s %s failed", self, self._name(request))
             status, executed = FaultStatus.CALL_FAILED, True
+        finally:
+            metrics.call(request.context.interface, request.opnum, time.perf_counter() - started)
         self._server.statistics.faults += 1
+        metrics.fault(status)
         return self._acceptor.send_fault(request, status, executed=executed)
 
     async def _handle(self, request: RequestReceived) -> bytes:
@@ -218,6 +244,7 @@ class ServerConnection(asyncio.Protocol):
         if request.caller.level < server.minimum_level(interface):
             raise RpcFault(FaultStatus.ACCESS_DENIED, f"level {request.caller.level.name} is too low")
         session = self._session(request)
+        set_log_context(LoggedCall(self, request, session))
         call = Call(
             interface, request.opnum, request.stub, session, request.caller, request.call_id, request.object_uuid
         )
@@ -321,6 +348,29 @@ class ServerConnection(asyncio.Protocol):
         for session in sessions:
             await self._server.end(session)
         self._server.release(self)
+
+
+class LoggedCall:
+    """What is logged while a call is handled is about that call."""
+
+    __slots__ = ("_connection", "_request", "_session")
+
+    def __init__(self, connection: ServerConnection, request: RequestReceived, session: Session | None = None) -> None:
+        self._connection = connection
+        self._request = request
+        self._session = session
+
+    def log_fields(self) -> LogFields:
+        """See `rpc.log_context`."""
+        interface, opnum = self._request.context.interface, self._request.opnum
+        fields = self._connection.log_fields() | {"account": str(self._request.caller)}
+        if self._session is not None:
+            fields["session"] = self._session.number
+        return fields | {
+            "interface": interface.name,
+            "call": interface.method_name(opnum),
+            "call_id": self._request.call_id,
+        }
 
 
 _NOT_EXECUTED: Final[frozenset[Any]] = frozenset(
