@@ -129,7 +129,11 @@ class EpmapperServer:
         return EptMapResponse(NULL_HANDLE, request.max_towers, towers, status)
 
     def _lookup(self, session: Session, request: EptLookupRequest) -> RpcMessage:
-        """A page of entries, with a handle to the rest where there is one."""
+        """A page of entries, with a handle to what comes behind.
+
+        That can be nothing: the end is told by ept_s_not_registered alone, as Samba has it, whose rpcclient takes a
+        null handle beside entries for a reason to begin again.
+        """
         handle = request.entry_handle
         if handle.is_null:
             reached = _reached(session)
@@ -137,13 +141,12 @@ class EpmapperServer:
         else:
             cursor = session.find_handle(handle, _Cursor)
         entries = cursor.page(min(request.max_ents, _PAGE))
-        if not cursor.rest:
+        if not entries and not cursor.rest:
             session.drop_handle(handle)
-            handle = NULL_HANDLE
-        elif handle.is_null:
+            return EptLookupResponse(NULL_HANDLE, request.max_ents, [], EptStatus.NOT_REGISTERED)
+        if handle.is_null:
             handle = _keep(session, cursor)
-        status = EptStatus.OK if entries or cursor.rest else EptStatus.NOT_REGISTERED
-        return EptLookupResponse(handle, request.max_ents, entries, status)
+        return EptLookupResponse(handle, request.max_ents, entries, EptStatus.OK)
 
     def _lookup_handle_free(self, session: Session, request: EptLookupHandleFreeRequest) -> RpcMessage:
         if not request.entry_handle.is_null:
