@@ -76,13 +76,14 @@ class KerberosContext:
         self.identity: Identity | None = None
         self._context: Any = None
         self._over = False
-        self._dce_style = False
+        self._seals = self._detects = False
         self._sizes: dict[bool, int] = {}
 
     def _established(self, flags: Any) -> None:
         """The exchange is done: what was agreed on, `flags` of GSSAPI."""
-        self._dce_style = gssapi.RequirementFlag.dce_style in flags
-        self._detects = all(gssapi.RequirementFlag[name] in flags for name in _DEMANDED)
+        flag = gssapi.RequirementFlag
+        self._seals = flag.dce_style in flags and flag.confidentiality in flags
+        self._detects = all(flag[name] in flags for name in _DEMANDED)
         self.complete = True
 
     def signature_size(self, level: AuthLevel) -> int:
@@ -172,9 +173,10 @@ class KerberosContext:
         return self._context
 
     def _sealing(self) -> Any:
-        if not self._dce_style:
-            raise SecurityError("GSS_C_DCE_STYLE was not negotiated")
-        return self._protecting()
+        context = self._protecting()
+        if not self._seals:
+            raise SecurityError("sealing in DCE style was not negotiated")
+        return context
 
 
 def _layout(before: bytes, body: bytes, after: bytes) -> list[Any]:

@@ -52,10 +52,10 @@ class Realm:
         entry += struct.pack(">IIBH", 1, 0, 1, self.enctype) + counted(self._key.contents)
         return struct.pack(">i", len(entry)) + entry
 
-    def ticket(self, principal: str, *, realm: str = REALM, hours: float = 1, other_key: bool = False) -> str:
+    def ticket(self, principal: str, *, crealm: str = REALM, hours: float = 1, other_key: bool = False) -> str:
         """The credential cache of a client that has a ticket for the service."""
         key = Key(self.enctype, os.urandom(_KEY_SIZES[self.enctype])) if other_key else self._key
-        client = Principal(principal, default_realm=realm, type=constants.PrincipalNameType.NT_PRINCIPAL.value)
+        client = Principal(principal, default_realm=crealm, type=constants.PrincipalNameType.NT_PRINCIPAL.value)
         server = Principal(SERVICE, default_realm=REALM, type=constants.PrincipalNameType.NT_SRV_INST.value)
         session = Key(self.enctype, os.urandom(_KEY_SIZES[self.enctype]))
         now = datetime.datetime.now(datetime.UTC)
@@ -67,12 +67,12 @@ class Realm:
         part = EncTicketPart()
         part["flags"] = constants.encodeFlags([constants.TicketFlags.initial.value])
         part["key"]["keytype"], part["key"]["keyvalue"] = session.enctype, session.contents
-        part["crealm"] = realm
+        part["crealm"] = crealm
         seq_set(part, "cname", client.components_to_asn1)
         part["transited"]["tr-type"], part["transited"]["contents"] = 0, ""
         reply = TGS_REP()
         reply["pvno"], reply["msg-type"] = 5, constants.ApplicationTagNumbers.TGS_REP.value
-        reply["crealm"] = realm
+        reply["crealm"] = crealm
         seq_set(reply, "cname", client.components_to_asn1)
         ticket = seq_set(reply, "ticket")
         ticket["tkt-vno"], ticket["realm"] = 5, REALM
