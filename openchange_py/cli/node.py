@@ -99,7 +99,7 @@ class Node:
         self._dispatcher = await assemble(settings, self._servers(directory), directory, metrics=self._metrics)
         self._domain = domain = Domain.of(settings, directory)
         addresses = listen_addresses(settings)
-        dispatcher, groups, granted = self._dispatcher, AssociationGroups(), limits(settings)
+        dispatcher, groups, granted = self._dispatcher, association_groups(settings), limits(settings)
 
         def rpc_server() -> TcpServer:
             return TcpServer(
@@ -136,7 +136,7 @@ class Node:
     ) -> None:
         """One server per pipe; the endpoint mapper tells of those that have the interfaces."""
         settings, granted = self.settings, limits(self.settings)
-        groups = AssociationGroups("ncacn_np")
+        groups = association_groups(settings, "ncacn_np")
         for name in settings[declared.PIPE_NAMES]:
             if name == declared.EPMAPPER_PIPE:
                 server = PipeServer(mapper, domain.strangers, limits=granted, metrics=self._metrics)
@@ -213,7 +213,16 @@ def limits(settings: Settings) -> TcpLimits:
         handshake_seconds=settings[declared.AUTHENTICATION_TIMEOUT],
         idle_seconds=idle or float("inf"),
         call_size=settings[declared.MAX_CALL_SIZE],
+        connections_per_address=settings[declared.MAX_CONNECTIONS_PER_ADDRESS],
+        held_size=settings[declared.MAX_PENDING_SIZE],
+        presentation_contexts=settings[declared.MAX_PRESENTATION_CONTEXTS],
+        security_contexts=settings[declared.MAX_SECURITY_CONTEXTS],
     )
+
+
+def association_groups(settings: Settings, transport: str = "ncacn_ip_tcp") -> AssociationGroups:
+    """The clients' groups on one transport, with the limits of their sessions."""
+    return AssociationGroups(transport, handle_limit=settings[declared.MAX_CONTEXT_HANDLES])
 
 
 def _addresses(bound: list[Address]) -> dict[str, Any]:

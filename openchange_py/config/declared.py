@@ -179,6 +179,24 @@ LOG_FORMAT = Option(
     "text, or json: one object per line, with connection, account and call as fields",
 )
 MAX_CALL_SIZE = Option("ocpy:max call size", size, 4 << 20, "bytes of one reassembled request")
+MAX_PENDING_SIZE = Option(
+    "ocpy:max pending size", size, 256 << 20, "bytes of requests of all clients that are not complete, or not begun"
+)
+MAX_CONNECTIONS_PER_ADDRESS = Option(
+    "ocpy:max connections per address",
+    integer(0, 1_000_000),
+    250,
+    "connections at one time from one address, of the `ocpy:max connections`; 0: no limit of their own",
+)
+MAX_PRESENTATION_CONTEXTS = Option(
+    "ocpy:max presentation contexts", integer(1, 10_000), 100, "interfaces that one connection may bind"
+)
+MAX_SECURITY_CONTEXTS = Option(
+    "ocpy:max security contexts", integer(1, 10_000), 256, "logons that one connection may have beside each other"
+)
+MAX_CONTEXT_HANDLES = Option(
+    "ocpy:max context handles", integer(1, 1_000_000), 1000, "context handles that one session may have open"
+)
 COMPRESS = Option("ocpy:compress", boolean, False, "compress responses to clients that allow it; slow in pure Python")
 WORKER_THREADS = Option("ocpy:worker threads", integer(1, 256), 8, "calls that local servers work on at one time")
 RELAY_TIMEOUT = Option(

@@ -273,7 +273,8 @@ class Acceptor(Connection):
 
     def _received(self, call: Assembly) -> RequestReceived:
         first, context, protection = call.first, call.context, call.protection
-        assert isinstance(first, Request) and context is not None
+        assert isinstance(first, Request)
+        assert context is not None
         stub, caller = call.stub(), ANONYMOUS
         if protection is not None:
             caller = protection.caller

@@ -10,7 +10,7 @@ import dataclasses
 import secrets
 from typing import Final
 
-from openchange_py.rpc.call import Session
+from openchange_py.rpc.call import DEFAULT_HANDLE_LIMIT, Session
 from openchange_py.rpc.security import Identity
 
 #: Key in `Session.state`: the address of ours that the client reached (without port).
@@ -25,6 +25,7 @@ class AssociationGroup:
     transport: str
     peer: str
     connections: int = 0
+    handle_limit: int = DEFAULT_HANDLE_LIMIT
     sessions: dict[tuple[str, str], Session] = dataclasses.field(default_factory=dict)
 
     def session(self, caller: Identity) -> Session:
@@ -32,15 +33,19 @@ class AssociationGroup:
         key = (caller.domain.casefold(), caller.account.casefold())
         session = self.sessions.get(key)
         if session is None:
-            session = self.sessions[key] = Session(self.transport, self.peer)
+            session = self.sessions[key] = Session(self.transport, self.peer, handle_limit=self.handle_limit)
         return session
 
 
 class AssociationGroups:
-    """All groups of one server. Ids are random, so that they can't be guessed from one's own."""
+    """All groups of one server. Ids are random, so that they can't be guessed from one's own.
 
-    def __init__(self, transport: str = "ncacn_ip_tcp") -> None:
+    `handle_limit` is for the context handles of a session.
+    """
+
+    def __init__(self, transport: str = "ncacn_ip_tcp", *, handle_limit: int = DEFAULT_HANDLE_LIMIT) -> None:
         self._transport = transport
+        self._handle_limit = handle_limit
         self._groups: dict[int, AssociationGroup] = {}
 
     def __len__(self) -> int:
@@ -58,7 +63,7 @@ class AssociationGroups:
             if group is None:
                 return None
         else:
-            group = AssociationGroup(self._free_id(), self._transport, peer)
+            group = AssociationGroup(self._free_id(), self._transport, peer, handle_limit=self._handle_limit)
             self._groups[group.group_id] = group
         group.connections += 1
         return group

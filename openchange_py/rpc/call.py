@@ -8,13 +8,16 @@ import itertools
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from openchange_py.rpc.log_context import LogFields
 from openchange_py.rpc.security import ANONYMOUS, Identity
 from openchange_py.wire.ndr import ContextHandle, RpcInterface, RpcMessage
 
 _session_numbers = itertools.count(1)
+
+#: Far more than any client opens: a handle is a logon to a mailbox or an address book.
+DEFAULT_HANDLE_LIMIT: Final = 1000
 
 
 class RpcFault(Exception):
@@ -67,11 +70,15 @@ class Session:
     handles: dict[ContextHandle, Any] = dataclasses.field(default_factory=dict)
     lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     guard: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    #: Context handles that it may have open at a time.
+    handle_limit: int = DEFAULT_HANDLE_LIMIT
 
     def add_handle(self, value: Any) -> ContextHandle:
-        """A fresh, unguessable context handle for `value`."""
+        """A fresh, unguessable context handle for `value`; `RpcFault` where the session has too many."""
         handle = ContextHandle(0, uuid.uuid4())
         with self.guard:
+            if len(self.handles) >= self.handle_limit:
+                raise RpcFault(FaultStatus.OUT_OF_RESOURCES, f"more than {self.handle_limit} context handles")
             self.handles[handle] = value
         return handle
 

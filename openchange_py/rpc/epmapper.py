@@ -131,8 +131,9 @@ class EpmapperServer:
     def _lookup(self, session: Session, request: EptLookupRequest) -> RpcMessage:
         """A page of entries, with a handle to what comes behind.
 
-        That can be nothing: the end is told by ept_s_not_registered alone, as Samba has it, whose rpcclient takes a
-        null handle beside entries for a reason to begin again.
+        Behind a full page that may be nothing, which the next call tells: rpcclient, which asks for one entry at a
+        time, takes a null handle for a reason to begin again. A page that is not full ends with a null handle, as
+        impacket wants to see no error at the end.
         """
         handle = request.entry_handle
         if handle.is_null:
@@ -140,13 +141,15 @@ class EpmapperServer:
             cursor = _Cursor([e.entry(reached) for e in self.endpoints if _matches(e, request)])
         else:
             cursor = session.find_handle(handle, _Cursor)
-        entries = cursor.page(min(request.max_ents, _PAGE))
-        if not entries and not cursor.rest:
+        limit = min(request.max_ents, _PAGE)
+        entries = cursor.page(limit)
+        if len(entries) < limit:
             session.drop_handle(handle)
-            return EptLookupResponse(NULL_HANDLE, request.max_ents, [], EptStatus.NOT_REGISTERED)
-        if handle.is_null:
+            handle = NULL_HANDLE
+        elif handle.is_null:
             handle = _keep(session, cursor)
-        return EptLookupResponse(handle, request.max_ents, entries, EptStatus.OK)
+        status = EptStatus.OK if entries or cursor.rest else EptStatus.NOT_REGISTERED
+        return EptLookupResponse(handle, request.max_ents, entries, status)
 
     def _lookup_handle_free(self, session: Session, request: EptLookupHandleFreeRequest) -> RpcMessage:
         if not request.entry_handle.is_null:

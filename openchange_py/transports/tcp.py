@@ -12,6 +12,7 @@ client's connection; `tcp_client.py` is the other side.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -26,7 +27,9 @@ from openchange_py.rpc.connection import DEFAULT_CALL_LIMIT
 from openchange_py.rpc.interface import MinimumLevel, OfferedInterfaces
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.mgmt import MgmtServer, Statistics
+from openchange_py.rpc.presentation import MAX_CONTEXTS
 from openchange_py.rpc.security import Authenticator, AuthLevel
+from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.transports.tcp_connection import ServerConnection
 from openchange_py.wire.mgmt import MGMT
@@ -43,6 +46,8 @@ class TcpLimits:
 
     #: Connections at a time; one more is closed at once.
     connections: int = 2000
+    #: Connections at a time from one address; 0: as many as there may be at all.
+    connections_per_address: int = 0
     #: From connecting to the end of the bind and its authentication.
     handshake_seconds: float = 30.0
     #: Silence of a connection that nobody authenticated on.
@@ -57,6 +62,14 @@ class TcpLimits:
     call_size: int = DEFAULT_CALL_LIMIT
     #: Requests of one connection that wait for their turn before its socket is no longer read.
     queued_calls: int = 4
+    #: Calls of one connection that are handled at a time, where it negotiated concurrent multiplexing.
+    mixed_calls: int = 16
+    #: Bytes of unfinished calls of all clients together; who has more than a little of it then is closed.
+    held_size: int = 256 << 20
+    #: Presentation contexts of one connection.
+    presentation_contexts: int = MAX_CONTEXTS
+    #: Security contexts of one connection.
+    security_contexts: int = MAX_SECURITY_CONTEXTS
 
 
 def no_minimum(interface: RpcInterface) -> AuthLevel:
@@ -104,7 +117,10 @@ class TcpServer:
         self.interfaces = OfferedInterfaces([*own, MGMT])
         self.endpoint = ""
         self._numbers = itertools.count(1)
+        #: Bytes of unfinished calls that connections hold.
+        self.held = 0
         self._connections: set[ServerConnection] = set()
+        self._by_address: collections.Counter[str] = collections.Counter()
         self._server: asyncio.Server | None = None
         self._stopping = False
         self._gone = asyncio.Event()
@@ -128,7 +144,7 @@ class TcpServer:
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
-            connection.drain()
+            connection.shut_down()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._all_gone(), self.limits.stop_seconds)
         for connection in list(self._connections):
@@ -153,18 +169,36 @@ class TcpServer:
 
     def admit(self, connection: ServerConnection) -> bool:
         """Take a new connection in; false where it must be closed."""
-        if self._stopping or len(self._connections) >= self.limits.connections:
-            _log.warning("%s refused: %d connections are open", connection, len(self._connections))
-            self.metrics.refused["stopping" if self._stopping else "connections"] += 1
+        refusal = self._refusal(connection)
+        if refusal is not None:
+            why, many = refusal
+            _log.warning("%s refused (%s): %d connections are open", connection, why, many)
+            self.metrics.refused[why] += 1
             return False
         self._connections.add(connection)
+        self._by_address[connection.address] += 1
         self.metrics.connections[self.transport] += 1
         self.metrics.open_connections[self.transport] += 1
         return True
 
+    def _refusal(self, connection: ServerConnection) -> tuple[str, int] | None:
+        """Why a new connection is not taken, and how many there are; None where it is."""
+        limits, many = self.limits, len(self._connections)
+        if self._stopping:
+            return "stopping", many
+        if many >= limits.connections:
+            return "connections", many
+        from_there = self._by_address[connection.address] if limits.connections_per_address else 0
+        if from_there and from_there >= limits.connections_per_address:
+            return "address", from_there
+        return None
+
     def release(self, connection: ServerConnection) -> None:
         """A connection is gone, its last call finished and its sessions ended."""
         self._connections.discard(connection)
+        self._by_address[connection.address] -= 1
+        if self._by_address[connection.address] <= 0:
+            del self._by_address[connection.address]
         self.metrics.open_connections[self.transport] -= 1
         if not self._connections:
             self._gone.set()

@@ -1,16 +1,16 @@
-"""One client's TCP connection: an `Acceptor` with a socket, a queue of calls, timers and back-pressure."""
+"""One client's TCP connection: an `Acceptor` with a socket, a queue of calls, timers and back-pressure.
+
+`call_queue.py` is what becomes of the calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import logging
-import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from openchange_py.rpc.acceptor import Acceptor
-from openchange_py.rpc.association import LOCAL_ADDRESS
-from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.call import Session
 from openchange_py.rpc.connection import State
 from openchange_py.rpc.events import (
     AuthTokenReceived,
@@ -23,29 +23,33 @@ from openchange_py.rpc.events import (
 )
 from openchange_py.rpc.log_context import LogFields, in_this_context, set_log_context
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
+from openchange_py.transports.call_queue import CallQueue
 from openchange_py.transports.tasks import spawn
-from openchange_py.wire.buffer import DecodeError
 
 if TYPE_CHECKING:
     from openchange_py.transports.tcp import TcpServer
 
 _log: Final = logging.getLogger(__name__)
 
+#: A connection that holds no more than this is not to blame for the server's memory: an ordinary call or two.
+_SMALL: Final = 64 * 1024
+
 
 class ServerConnection(asyncio.Protocol):
-    """Feeds the acceptor, handles its calls one after the other, and writes what comes of them."""
+    """Feeds the acceptor, has its calls handled, and writes what comes of them."""
 
     def __init__(self, server: TcpServer, number: int) -> None:
         self.number = number
         self.peer = "?"
+        #: The client's, without its port.
+        self.address = ""
         self._server = server
         self._acceptor: Acceptor
         self._transport: asyncio.Transport | None = None
-        self._local = ""
-        self._queue: collections.deque[RequestReceived] = collections.deque()
-        self._working = False
+        self._calls: CallQueue
+        #: Bytes of unfinished calls, as the server was told.
+        self._held = 0
         self._stepping = False
-        self._orphans: set[int] = set()
         self._draining = False
         self._reading = True
         self._writable: asyncio.Future[None] | None = None
@@ -73,7 +77,7 @@ class ServerConnection(asyncio.Protocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
-        self._local = str(local[0]) if local else ""
+        self.address = str(peer[0]) if peer else ""
         self._acceptor = Acceptor(
             server.interfaces,
             server.groups,
@@ -81,7 +85,10 @@ class ServerConnection(asyncio.Protocol):
             peer=self.peer,
             endpoint=server.endpoint,
             call_limit=server.limits.call_size,
+            context_limit=server.limits.presentation_contexts,
+            security_limit=server.limits.security_contexts,
         )
+        self._calls = CallQueue(self, server, self._acceptor, str(local[0]) if local else "")
         if not server.admit(self):
             self._released = True  # it never was counted
             transport.abort()
@@ -98,6 +105,7 @@ class ServerConnection(asyncio.Protocol):
         if self._acceptor.state is State.OPEN:
             self._last = asyncio.get_running_loop().time()
         self._take(self._acceptor.receive_data(data))
+        self._account()
 
     def pause_writing(self) -> None:
         self._writable = asyncio.get_running_loop().create_future()
@@ -117,7 +125,9 @@ class ServerConnection(asyncio.Protocol):
             return
         _log.debug("%s disconnected%s", self, f": {exc}" if exc else "")
         self._draining = self._lost = True
-        self._queue.clear()
+        self._calls.drop()
+        self._acceptor.calls.clear()
+        self._account()
         self.resume_writing()
         if self._timer is not None:
             self._timer.cancel()
@@ -128,7 +138,9 @@ class ServerConnection(asyncio.Protocol):
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, RequestReceived):
-                self._enqueue(event)
+                self._calls.add(event)
+                if self._calls.full:
+                    self._read(False)
             elif isinstance(event, AuthTokenReceived):
                 self._stepping = True
                 self._read(False)  # or a client fills our memory while its token is being checked
@@ -138,9 +150,10 @@ class ServerConnection(asyncio.Protocol):
                 self._set_timer(0.0)
                 _log.info("%s opened, level %s", self, AuthLevel(event.identity.level).name)
             elif isinstance(event, CallOrphaned):
-                self._orphan(event.call_id)
+                self._calls.orphan(event.call_id)
             elif isinstance(event, CallCancelled):
                 _log.debug("%s asks to cancel call %d", self, event.call_id)
+                self._calls.cancel(event.call_id)
             elif isinstance(event, ConnectionEnded):
                 _log.warning("%s ended: %s", self, event.reason)
                 self._flush()
@@ -177,7 +190,7 @@ class ServerConnection(asyncio.Protocol):
         if not self._lost:
             self._read(True)
             self._take(self._acceptor.auth_result(outcome))
-        if self._draining and not self._working:
+        if self._draining and not self._calls.working:
             self._close()
         self._release_when_done()
 
@@ -187,100 +200,45 @@ class ServerConnection(asyncio.Protocol):
             key = AuthType(context.auth_type).name.lower(), "failure" if failed else "success"
             self._server.metrics.authentications[key] += 1
 
-    # Calls
+    # What the queue of calls asks for
 
-    def _enqueue(self, request: RequestReceived) -> None:
-        self._queue.append(request)
-        if len(self._queue) >= self._server.limits.queued_calls:
-            self._read(False)
-        if not self._working:
-            self._working = True
-            spawn(self._work(), f"calls of {self.peer}")
+    def caught_up(self) -> None:
+        """The server took a call from the queue: read on where that was why nothing was read."""
+        if not self._reading and not self._stepping and not self._calls.full:
+            self._read(True)
 
-    async def _work(self) -> None:
-        """Answer the queued calls in order; ends when there are none."""
-        try:
-            while self._queue:
-                request = self._queue.popleft()
-                if not self._reading and len(self._queue) < self._server.limits.queued_calls:
-                    self._read(True)
-                answer = await self._answer(request)
-                if request.call_id in self._orphans:
-                    self._orphans.discard(request.call_id)
-                else:
-                    self._write(answer)
-                    if self._writable is not None:
-                        await self._drained(self._writable)
-                self._last = asyncio.get_running_loop().time()
-        finally:
-            self._working = False
-            if self._draining:
-                self._close()
-            self._release_when_done()
+    async def write_answer(self, data: bytes) -> None:
+        """Write a call's answer, and wait while the client does not read."""
+        self._write(data)
+        if self._writable is not None:
+            await self._drained(self._writable)
+        self._last = asyncio.get_running_loop().time()
 
-    async def _answer(self, request: RequestReceived) -> bytes:
-        """The response's or fault's bytes, whatever happens."""
-        set_log_context(LoggedCall(self, request))
-        metrics, started = self._server.metrics, time.perf_counter()
-        try:
-            return self._acceptor.send_response(request, await self._handle(request))
-        except RpcFault as fault:
-            _log.info("%s %s: %s", self, self._name(request), fault)
-            status, executed = fault.status, fault.status not in _NOT_EXECUTED
-        except DecodeError as error:
-            _log.warning("%s %s: bad stub: %s", self, self._name(request), error)
-            status, executed = FaultStatus.BAD_STUB_DATA, False
-        except Exception:
-            _log.exception("%s %s failed", self, self._name(request))
-            status, executed = FaultStatus.CALL_FAILED, True
-        finally:
-            metrics.call(request.context.interface, request.opnum, time.perf_counter() - started)
-        self._server.statistics.faults += 1
-        metrics.fault(status)
-        return self._acceptor.send_fault(request, status, executed=executed)
-
-    async def _handle(self, request: RequestReceived) -> bytes:
-        server, interface = self._server, request.context.interface
-        if request.caller.level < server.minimum_level(interface):
-            raise RpcFault(FaultStatus.ACCESS_DENIED, f"level {request.caller.level.name} is too low")
-        session = self._session(request)
-        set_log_context(LoggedCall(self, request, session))
-        call = Call(
-            interface, request.opnum, request.stub, session, request.caller, request.call_id, request.object_uuid
-        )
-        server.statistics.calls += 1
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s, %d bytes", self, self._name(request), len(request.stub))
-        if server.waits(call):
-            return await server.handle(call)
-        async with session.lock:
-            return await server.handle(call)
-
-    def _session(self, request: RequestReceived) -> Session:
-        group = self._acceptor.group
-        assert group is not None
-        session = group.session(request.caller)
-        session.state.setdefault(LOCAL_ADDRESS, self._local)
-        return session
-
-    def _orphan(self, call_id: int) -> None:
-        queued = [request for request in self._queue if request.call_id != call_id]
-        if len(queued) < len(self._queue):
-            self._queue = collections.deque(queued)
-        elif self._working:
-            self._orphans = {call_id}
+    def worker_done(self) -> None:
+        """A call ended: close where that was waited for."""
+        self._account()
+        if self._draining and not self._calls.working:
+            self._close()
+        self._release_when_done()
 
     async def _drained(self, writable: asyncio.Future[None]) -> None:
         try:
-            await asyncio.wait_for(writable, self._server.limits.write_seconds)
+            await asyncio.wait_for(asyncio.shield(writable), self._server.limits.write_seconds)
         except TimeoutError:
             _log.warning("%s does not read its answers", self)
             self.abort()
 
-    @staticmethod
-    def _name(request: RequestReceived) -> str:
-        interface = request.context.interface
-        return f"call {request.call_id} {interface.name}.{interface.method_name(request.opnum)}"
+    def _account(self) -> None:
+        """Tell the server how many bytes of unfinished calls are held here; too many end the connection."""
+        held = self._acceptor.calls.size + self._calls.size
+        if held != self._held:
+            server = self._server
+            server.held += held - self._held
+            self._held = held
+            if held > _SMALL and server.held > server.limits.held_size:
+                _log.warning("%s ended: it has %d of the %d bytes that all clients may have", self, held, server.held)
+                server.metrics.refused["memory"] += 1
+                self.abort()
 
     # Reading, time and the end
 
@@ -304,7 +262,7 @@ class ServerConnection(asyncio.Protocol):
         else:
             allowed = limits.idle_seconds
         left = self._last + allowed - asyncio.get_running_loop().time()
-        if self._working or left > 0:
+        if self._calls.working or left > 0:
             self._set_timer(left if left > 0 else allowed)
             return
         _log.warning("%s closed after %.0f s of %s", self, allowed, "silence" if opened else "handshake")
@@ -313,8 +271,16 @@ class ServerConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Take no more requests; close when the queued ones are answered."""
         self._draining = True
-        if not self._working and not self._stepping:
+        if not self._calls.working and not self._stepping:
             self._close()
+
+    def shut_down(self) -> None:
+        """The server stops: as `drain`, calls that only wait are ended, and an idle client is told."""
+        if self._transport is not None and self._acceptor.state is State.OPEN:
+            self._calls.cancel_waiting()
+            if not self._calls.working:
+                self._write(self._acceptor.send_shutdown())
+        self.drain()
 
     def abort(self) -> None:
         """Close at once."""
@@ -334,7 +300,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _release_when_done(self) -> None:
         """The connection is gone and its last call finished: leave the group, which may end sessions."""
-        if self._released or self._working or self._stepping or not self._lost:
+        if self._released or self._calls.working or self._stepping or not self._lost:
             return
         self._released = True
         group, self._acceptor.group = self._acceptor.group, None
@@ -348,31 +314,3 @@ class ServerConnection(asyncio.Protocol):
         for session in sessions:
             await self._server.end(session)
         self._server.release(self)
-
-
-class LoggedCall:
-    """What is logged while a call is handled is about that call."""
-
-    __slots__ = ("_connection", "_request", "_session")
-
-    def __init__(self, connection: ServerConnection, request: RequestReceived, session: Session | None = None) -> None:
-        self._connection = connection
-        self._request = request
-        self._session = session
-
-    def log_fields(self) -> LogFields:
-        """See `rpc.log_context`."""
-        interface, opnum = self._request.context.interface, self._request.opnum
-        fields = self._connection.log_fields() | {"account": str(self._request.caller)}
-        if self._session is not None:
-            fields["session"] = self._session.number
-        return fields | {
-            "interface": interface.name,
-            "call": interface.method_name(opnum),
-            "call_id": self._request.call_id,
-        }
-
-
-_NOT_EXECUTED: Final[frozenset[Any]] = frozenset(
-    {FaultStatus.OP_RANGE_ERROR, FaultStatus.UNKNOWN_INTERFACE, FaultStatus.SERVER_TOO_BUSY}
-)
