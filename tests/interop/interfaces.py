@@ -154,20 +154,41 @@ def _pointers(reader: NdrReader) -> int:
     return reader.u16() if reader.pointer() and reader.pointer() else 0
 
 
-def _enums(reader: NdrReader) -> tuple[int, int, int]:
-    """echo_Enum1, echo_Enum2 (16 and 32 bits on the wire), and the union that the first selects."""
-    first, second = reader.u16(), reader.u32()
+def _write_pointers(writer: NdrWriter, value: int) -> None:
+    if writer.pointer(bool(value)):
+        writer.pointer(True)
+        writer.u16(value)
+
+
+def _enum_pair(reader: NdrReader) -> tuple[int, int]:
+    """echo_Enum2: an enumeration of 16 bits and one of 32."""
+    reader.align(4)
+    return reader.u16(), reader.u32()
+
+
+def _write_enum_pair(writer: NdrWriter, pair: tuple[int, int]) -> None:
+    writer.align(4)
+    writer.u16(pair[0])
+    writer.u32(pair[1])
+
+
+def _enums(reader: NdrReader) -> tuple[int, tuple[int, int], int | tuple[int, int]]:
+    """echo_Enum1, echo_Enum2, and the union echo_Enum3 that the first selects."""
+    first, pair = reader.u16(), _enum_pair(reader)
     if reader.u16() != first:
         raise DecodeError("union of another kind", reader.pos)
-    return first, second, reader.u16() if first == 1 else reader.u32()
+    return first, pair, reader.u16() if first == 1 else _enum_pair(reader)
 
 
-def _write_enums(writer: NdrWriter, values: tuple[int, int, int]) -> None:
-    first, second, third = values
+def _write_enums(writer: NdrWriter, values: tuple[int, tuple[int, int], int | tuple[int, int]]) -> None:
+    first, pair, arm = values
     writer.u16(first)
-    writer.u32(second)
+    _write_enum_pair(writer, pair)
     writer.u16(first)
-    (writer.u16 if first == 1 else writer.u32)(third)
+    if isinstance(arm, int):
+        writer.u16(arm)
+    else:
+        _write_enum_pair(writer, arm)
 
 
 def _nothing(writer: NdrWriter, value: object) -> None:
@@ -189,7 +210,7 @@ _CALLS: dict[int, tuple[str, Any, Any, Any, Any, Any]] = {
     ),
     4: (
         "TestCall",
-        NdrReader.wchar_string,
+        lambda reader: reader.wchar_string(),  # not the function: a big-endian reader has its own
         NdrWriter.wchar_string,
         _read_string_pointer,
         _write_string_pointer,
@@ -199,7 +220,7 @@ _CALLS: dict[int, tuple[str, Any, Any, Any, Any, Any]] = {
     6: ("TestSleep", NdrReader.u32, NdrWriter.u32, NdrReader.u32, NdrWriter.u32, lambda v: v),
     7: ("TestEnum", _enums, _write_enums, _enums, _write_enums, lambda v: v),
     8: ("TestSurrounding", _surrounding, _write_surrounding, _surrounding, _write_surrounding, lambda v: v + v),
-    9: ("TestDoublePointer", _pointers, _nothing, NdrReader.u16, NdrWriter.u16, lambda v: v),
+    9: ("TestDoublePointer", _pointers, _write_pointers, NdrReader.u16, NdrWriter.u16, lambda v: v),
 }
 
 for _opnum, (_name, _read_in, _write_in, _read_out, _write_out, _) in _CALLS.items():
