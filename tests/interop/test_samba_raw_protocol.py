@@ -1,8 +1,9 @@
 """Samba's own raw DCE/RPC protocol tests, unmodified, each as one test here.
 
 They send one odd PDU after the other, and know what Windows answers. Debian ships them in python3-samba; they connect
-to port 135, and find `mgmt`, and netlogon's NetrServerReqChallenge through the endpoint mapper. Run against a server
-process (`rpc_test_server.py`) with an account of its own, and those of Kerberos against one in a Samba domain.
+to port 135, and find `mgmt` there, and netlogon's NetrServerReqChallenge through the endpoint mapper. Run against
+`ocpy serve` itself; all again, and those of netlogon, which the product does not have, against a server process with
+test interfaces (`rpc_test_server.py`); and those of Kerberos against one in a Samba domain.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.auth.ntlm_parties import PASSWORD
 from tests.conftest import ROOT
 from tests.interop import samba_dc as domain
 from tests.interop.domain import DomainServer
+from tests.interop.nodes import Node, ocpy
 from tests.interop.samba_dc import DEBIAN_PYTHON, SambaDc, own_address
 
 SUITE = "samba.tests.dcerpc.raw_protocol"
@@ -42,8 +44,32 @@ SMB = frozenset(
 #: Need a ticket, and are run in the domain. The last one finds NTLM signing headers always, as Windows' does too.
 KERBEROS = frozenset({*re.findall(r"def (test_krb5_\w+)", SOURCES), "test_spnego_multiple_auth_hdr_signing"})
 
+#: Begin with netlogon's endpoint, directly or in a function that many of them share.
+NETLOGON = frozenset(
+    name
+    for name, body in re.findall(
+        r"^    def (test_\w+)\(self\):\n(.*?)(?=^    def |\Z)", SOURCES, re.MULTILINE | re.DOTALL
+    )
+    if re.search(r"self\.(_get_netlogon_ctx|_test_fragmented_requests|_test_same_requests)\(", body)
+)
+
 NAMES = sorted(set(re.findall(r"^    def (test_\w+)", SOURCES, re.MULTILINE)))
 PLAIN = [name for name in NAMES if name not in SMB | KERBEROS] or ["absent"]
+SERVED = [name for name in PLAIN if name not in NETLOGON]
+
+SERVE_CONF = """\
+[global]
+    netbios name = exch1
+    workgroup = EXAMPLE
+    interfaces = {address}
+    bind interfaces only = yes
+    dcerpc_mapiproxy:server = true
+    ocpy:data directory = {place}/data
+    ocpy:mail domain = example.test
+    ocpy:fqdn = exch1.example.test
+    ocpy:endpoint mapper port = 135
+    ocpy:max security contexts = {contexts}
+"""
 
 
 class Outcome:
@@ -101,29 +127,60 @@ def server_process(address: str) -> Iterator[None]:
         process.communicate(timeout=30)
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """The run with NTLM, bare and in SPNEGO."""
+def require_suite() -> None:
+    """Skips, loudly, where the suite can't be run."""
     if not SOURCES:
         pytest.skip(f"no {SOURCE}: Debian's python3-samba is not installed")
     if os.geteuid() != 0:
         pytest.skip("Samba's raw protocol tests connect to port 135, which needs root")
-    place, address = tmp_path_factory.mktemp("raw_protocol"), own_address(77)
+
+
+def client_environment(place: Path, address: str, password: str) -> dict[str, str]:
+    """For `alice` of EXAMPLE at a server, without Kerberos."""
     (place / "smb.conf").write_text(
         "[global]\n    netbios name = CLIENT\n    workgroup = EXAMPLE\n    log file = /dev/null\n"
         + "".join(f"    {name} = {place}\n" for name in ("private dir", "lock directory", "state directory"))
     )
-    environment = {
+    return {
         "SMB_CONF_PATH": str(place / "smb.conf"),
         "SERVER": address,
         "TARGET_HOSTNAME": address,
         "DOMAIN": "EXAMPLE",
         "REALM": "EXAMPLE.TEST",
         "USERNAME": "alice",
-        "PASSWORD": PASSWORD,
+        "PASSWORD": password,
     }
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The run against the test server, with NTLM, bare and in SPNEGO."""
+    require_suite()
+    place, address = tmp_path_factory.mktemp("raw_protocol"), own_address(77)
     with server_process(address):
-        return run_suite(PLAIN, place, environment)
+        return run_suite(PLAIN, place, client_environment(place, address, PASSWORD))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The run against `ocpy serve`, set up with the commands that an administrator types."""
+    require_suite()
+    place, address = tmp_path_factory.mktemp("raw_served"), own_address(80)
+    config, password_file = place / "ocpy.conf", place / "password"
+    config.write_text(SERVE_CONF.format(address=address, place=place, contexts=MAX_NUM_AUTH))
+    password_file.write_text(PASSWORD + "\n", "utf-8")
+    ocpy("provision", "-c", config)
+    ocpy("newuser", "-c", config, "--create", "alice", "--mail", "alice@example.test", "--password-file", password_file)
+    node = Node("served", config)
+    try:
+        node.start()
+        node.wait_until_ready()
+        outcome = run_suite(SERVED, place, client_environment(place, address, PASSWORD))
+        assert node.alive, "ocpy serve ended:\n" + "\n".join(node.log.lines[-30:])
+        assert node.stop() == 0
+        return outcome
+    finally:
+        node.abandon()
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +208,12 @@ def test_samba_raw_protocol(plain: Outcome, name: str) -> None:
     plain.check(name)
 
 
+@pytest.mark.xdist_group("samba_raw_served")
+@pytest.mark.parametrize("name", SERVED)
+def test_samba_raw_protocol_of_ocpy_serve(served: Outcome, name: str) -> None:
+    served.check(name)
+
+
 @pytest.mark.xdist_group("samba_dc")
 @pytest.mark.parametrize("name", sorted(KERBEROS))
 def test_samba_raw_protocol_with_kerberos(in_domain: Outcome, name: str) -> None:
@@ -163,3 +226,4 @@ def test_every_test_of_the_suite_is_run_or_accounted_for() -> None:
     assert set(NAMES) >= SMB | KERBEROS
     assert len(PLAIN) + len(KERBEROS) + len(SMB) == len(NAMES)
     assert len(PLAIN) >= 172
+    assert len(SERVED) >= 150
