@@ -19,6 +19,7 @@ from openchange_py.wire.epm import (
     EptMapResponse,
     EptStatus,
     EptStatusResponse,
+    FloorProtocol,
     InquiryType,
     Tower,
     VersionOption,
@@ -141,6 +142,15 @@ def test_lookup_in_pages_and_annotations() -> None:
         if handle.is_null:
             break
     assert [entry.annotation for entry in seen] == [b"echo", (b"Exchange " * 20)[:63], b""]
+    assert answer.status == EptStatus.NOT_REGISTERED, "how rpcclient knows that it has seen all"
+    assert who.handles == {}
+
+
+def test_a_page_that_is_not_full_is_the_last_one() -> None:
+    who = session()
+    answer = ask(2, EptLookupRequest(0, None, None, 1, NULL_HANDLE, 500), who)
+    assert isinstance(answer, EptLookupResponse)
+    assert (len(answer.entries), answer.entry_handle, answer.status) == (3, NULL_HANDLE, EptStatus.OK)
     assert who.handles == {}
 
 
@@ -176,3 +186,20 @@ def test_a_call_that_is_not_there() -> None:
     assert NDR20 != NDR64
     with pytest.raises(RpcFault):
         SERVER.call(Call(EPMAPPER, 5, b"", session()))
+
+
+def test_named_pipes_have_towers_of_their_own() -> None:
+    pipe = Endpoint(ECHO, 0, r"\\SRV", "echo", pipe=r"\pipe\lsass")
+    tower = Tower.named_pipe(ECHO.syntax, r"\pipe\lsass", r"\\SRV")
+    assert [(floor.protocol, floor.rhs) for floor in tower.floors[2:]] == [
+        (FloorProtocol.NCACN, b"\0\0"),
+        (FloorProtocol.NAMED_PIPE, b"\\pipe\\lsass\0"),
+        (FloorProtocol.NETBIOS, b"\\\\SRV\0"),
+    ]
+    server = EpmapperServer([Endpoint(ECHO, 6001, "192.0.2.1"), pipe])
+    for wanted, found in ((Tower.named_pipe(ECHO.syntax, ""), tower), (Tower.tcp(ECHO.syntax, 0), None)):
+        request = EptMapRequest(uuid.UUID(int=0), wanted, NULL_HANDLE, 4)
+        call = Call(EPMAPPER, 3, request.pack(), session())
+        server.call(call)
+        assert isinstance(call.response, EptMapResponse)
+        assert call.response.towers == [found or Tower.tcp(ECHO.syntax, 6001, "192.0.2.1")]
