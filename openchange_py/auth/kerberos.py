@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError, Entry
 from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityError
-from openchange_py.wire.spnego import KERBEROS_OID, MS_KERBEROS_OID
+from openchange_py.wire.spnego import KERBEROS_OID, MS_KERBEROS_OID, unframed_ap_req
 
 try:
     import gssapi
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: A message out of its turn was removed, repeated or inserted: without both nobody would notice.
 _DEMANDED: Final = ("replay_detection", "out_of_sequence_detection")
+#: RFC 2744 3.9.1: GSS_S_DEFECTIVE_TOKEN.
+_DEFECTIVE_TOKEN: Final = 9 << 16
 #: name@REALM without the escapes of RFC 1964 2.1.3, and no service/host.
 _USER_PRINCIPAL: Final = re.compile(r"([^@/\\\s]{1,256})@([^@/\\\s]{1,256})")
 
@@ -52,10 +54,16 @@ class Keytab:
         self.path = path
         try:
             path.open("rb").close()  # or the library tells of a missing file nothing but "no credentials"
-            store = {b"keytab": b"FILE:" + str(path).encode()}
-            self.credential = gss.acquire_cred_from(store, mechs=[_mechanism()], usage="accept").creds
+            #: For two legs or one, where only the replay cache tells a new AP-REQ from one that was overheard.
+            self.credential = self._acquire({})
+            #: For three legs, of which the last proves it without a cache.
+            self.dce_style_credential = self._acquire({b"rcache": b"none:"})
         except (OSError, gss.GSSError) as error:
             raise KerberosUnavailable(f"{path}: {error}") from error
+
+    def _acquire(self, store: dict[bytes, bytes]) -> Any:
+        store = {b"keytab": b"FILE:" + str(self.path).encode(), **store}
+        return gss.acquire_cred_from(store, mechs=[_mechanism()], usage="accept").creds
 
 
 def _mechanism() -> Any:
@@ -215,7 +223,7 @@ class KerberosAcceptor(KerberosContext):
         self._begin()
         self._over = True
         try:
-            result = gss.accept_sec_context(token, self._keytab.credential, self._context)
+            result = self._accept(token)
         except gss.GSSError as error:
             raise SecurityError(f"Kerberos: {error}") from error
         self._context = result.context
@@ -226,6 +234,17 @@ class KerberosAcceptor(KerberosContext):
             self.identity = self._identify(result.initiator_name)
             self._established(result.flags)
         return result.token or b""
+
+    def _accept(self, token: bytes) -> Any:
+        """One step of GSSAPI. In DCE style the first token is a bare AP-REQ, which impacket frames nevertheless."""
+        framed = self._context is None and unframed_ap_req(token)
+        try:
+            return gss.accept_sec_context(framed or token, self._keytab.dce_style_credential, self._context)
+        except gss.GSSError as error:
+            if not framed or error.maj_code != _DEFECTIVE_TOKEN:
+                raise
+        # Not in DCE style, then.
+        return gss.accept_sec_context(token, self._keytab.credential)
 
     def _identify(self, name: Any) -> Identity:
         principal = gss.display_name(name, name_type=False).name.decode("utf-8", "replace")

@@ -20,6 +20,8 @@ MS_KERBEROS_OID: Final = "1.2.840.48018.1.2.2"
 
 _BIT_STRING, _OCTET_STRING, _OID, _ENUMERATED, _SEQUENCE = 0x03, 0x04, 0x06, 0x0A, 0x30
 _INITIAL_CONTEXT_TOKEN: Final = 0x60
+#: RFC 4121 4.1: TOK_ID of KRB_AP_REQ.
+_AP_REQ: Final = b"\1\0"
 #: No arc of an object identifier that means something here is longer.
 _LONGEST_ARC: Final = 9
 
@@ -129,6 +131,17 @@ def _tagged_octets(number: int, value: bytes | None) -> bytes:
 def pack_mech_types(mech_types: Iterable[str]) -> bytes:
     """The DER of a MechTypeList, which a mechListMIC is made over."""
     return _element(_SEQUENCE, b"".join(map(_oid, mech_types)))
+
+
+def unframed_ap_req(token: bytes) -> bytes | None:
+    """The AP-REQ inside an InitialContextToken of Kerberos (RFC 4121 4.1); None for any other token."""
+    try:
+        initial = _read_last(Reader(token), _INITIAL_CONTEXT_TOKEN)
+        if _read_oid(_read(initial, _OID)) not in (KERBEROS_OID, MS_KERBEROS_OID):
+            return None
+        return initial.rest() if initial.take(2) == _AP_REQ else None
+    except DecodeError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class People(Accounts):
 def realm(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Realm:
     made = Realm(tmp_path, request.param)
     monkeypatch.setenv("KRB5_CONFIG", str(made.krb5_conf))
-    monkeypatch.setenv("KRB5RCACHETYPE", "none")
+    monkeypatch.setenv("KRB5RCACHEDIR", str(tmp_path))
     return made
 
 
@@ -102,6 +102,54 @@ def test_three_legs_and_protected_messages_of_every_size(realm: Realm) -> None:
                 assert size < 16 or sealed != body
                 assert receiver.unseal(before, sealed, after, signature) == body
     assert server.signature_size(AuthLevel.CONNECT) == 0
+
+
+def framed(ap_req: bytes) -> bytes:
+    """RFC 4121 4.1, with the definite lengths of a token between 256 and 65535 bytes."""
+    body = bytes.fromhex("06092a864886f712010202") + b"\1\0" + ap_req
+    return b"\x60\x82" + len(body).to_bytes(2, "big") + body
+
+
+def test_a_framed_token_in_dce_style_as_impacket_sends_it(realm: Realm) -> None:
+    client, server = initiator(realm), acceptor(realm)
+    server.step(client.step(server.step(framed(client.step(b"")))))
+    assert server.identity == ALICE
+
+
+def test_two_legs_without_dce_style(realm: Realm) -> None:
+    """Good to sign with, and not to seal; and whoever overhears the first leg can't use it again."""
+    client, server = initiator(realm), acceptor(realm)
+    client._flags &= ~gssapi_flag("dce_style")
+    first = client.step(b"")
+    assert first.startswith(b"\x60")
+    client.step(server.step(first))
+    assert server.identity == ALICE
+    server.verify(b"text", client.sign(b"text"))
+    for context in (client, server):
+        with pytest.raises(SecurityError, match="sealing"):
+            context.seal(b"", b"text", b"")
+        with pytest.raises(SecurityError, match="sealing"):
+            context.signature_size(AuthLevel.PRIVACY)
+    with pytest.raises(SecurityError, match=r"(?i)replay|duplicate"):
+        acceptor(realm).step(first)
+
+
+def test_the_first_of_three_legs_is_worth_nothing_without_the_third(realm: Realm) -> None:
+    client, server, other = initiator(realm), acceptor(realm), acceptor(realm)
+    first = client.step(b"")
+    proof = client.step(server.step(first))
+    other.step(first)
+    assert not other.complete
+    assert other.identity is None
+    with pytest.raises(SecurityError):
+        other.step(proof)
+    assert other.identity is None
+
+
+def gssapi_flag(name: str) -> object:
+    import gssapi
+
+    return gssapi.RequirementFlag[name]
 
 
 def test_size_of_an_aes_token_is_windows_own(realm: Realm) -> None:

@@ -1,4 +1,4 @@
-"""The two nodes that the tests of this folder share."""
+"""What the tests of this folder share: two nodes, a Samba domain, and a server of ours in that domain."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.nodes import Site, running_site
+from tests.interop.samba_dc import SambaDc, missing, running_dc
 
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     """Nodes `exchange` and `hybrid`, running. Modules that use it are marked `xdist_group("site")`: one worker's."""
     with running_site(authentication_timeout="3 s") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def samba_dc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaDc]:
+    """A Samba domain controller, running. Modules that use it are marked `xdist_group("samba_dc")`: one worker's."""
+    if reason := missing():
+        pytest.skip(f"no Samba domain controller: {reason}")
+    with running_dc(tmp_path_factory.mktemp("samba_dc")) as running:
         yield running

@@ -16,6 +16,7 @@ from openchange_py.wire.spnego import (
     NegTokenInit,
     NegTokenResp,
     pack_mech_types,
+    unframed_ap_req,
 )
 
 NTLM_LIST = bytes.fromhex("300c060a2b06010401823702020a")
@@ -115,3 +116,15 @@ def test_garbage_gives_a_token_or_decode_error(golden: bytes, data: st.DataObjec
         except DecodeError:
             continue
         assert kind.unpack(token.pack()) == token
+
+
+AP_REQ = bytes.fromhex("600f06092a864886f71201020201006e00")
+
+
+def test_the_ap_req_of_a_framed_kerberos_token() -> None:
+    assert unframed_ap_req(AP_REQ) == b"\x6e\0"
+    assert unframed_ap_req(AP_REQ.replace(b"\1\0\x6e", b"\2\0\x6e")) is None  # an AP-REP
+    assert unframed_ap_req(INIT) is None  # of SPNEGO
+    assert unframed_ap_req(b"\x6e\0") is None  # bare
+    for end in range(len(AP_REQ)):
+        assert unframed_ap_req(AP_REQ[:end]) is None
