@@ -11,13 +11,14 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,9 +128,10 @@ class Log:
 class Node:
     """An `ocpy serve` process. `ready` is its ready file; `log` its standard error over all its starts."""
 
-    def __init__(self, name: str, config: Path) -> None:
+    def __init__(self, name: str, config: Path, variables: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.config = config
+        self._environment = environment() | dict(variables or {})
         self.ready_file = config.with_suffix(".ready.json")
         self.ready: dict[str, Any] = {}
         self.log = Log()
@@ -145,7 +147,7 @@ class Node:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env=self._environment,
         )
         self._reader = threading.Thread(target=self.log.read, args=(self._process.stderr,), daemon=True)
         self._reader.start()
@@ -167,6 +169,14 @@ class Node:
         process = self._running()
         process.terminate()
         return self._ended(process)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._running().send_signal(number)
+
+    def wait(self) -> int:
+        """Until it ends; its exit code."""
+        return self._ended(self._running())
 
     def kill(self) -> None:
         """SIGKILL."""
