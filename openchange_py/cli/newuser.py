@@ -37,6 +37,9 @@ _ACTIONS: Final = ("create", "mailbox", "update", "disable", "enable", "delete")
 @click.option("--surname", metavar="NAME", help="Last name, for the address book.")
 @click.option("--hidden/--listed", default=None, help="Leave the account out of the address lists, or show it in them.")
 @click.option("--change-password", is_flag=True, help="With --update: set a new password.")
+@click.option(
+    "--no-password", is_flag=True, help="With --create: none is kept here, a domain controller or Kerberos checks it."
+)
 @click.option("--yes", is_flag=True, help="With --delete: do not ask.")
 @password_option
 @with_settings
@@ -48,7 +51,8 @@ def command(settings: Settings, user: str, **given: Any) -> None:
       ocpy newuser --update alice --display-name "Alice Liddell"
       ocpy newuser --disable alice
 
-    The password comes from a prompt, from --password-file or from standard input. All is safe to repeat: what is
+    The password comes from a prompt, from --password-file or from standard input; an account of a domain needs none
+    here (--no-password, and ocpy:domain controller or ocpy:keytab in smb.conf). All is safe to repeat: what is
     done already is said so.
     """
     actions = [name for name in _ACTIONS if given[name]]
@@ -82,19 +86,27 @@ def _create(settings: Settings, directory: Directory, user: str, given: dict[str
     taken = directory.by_address(mail)
     if taken is not None:
         raise EntryExists(f"the address {mail} is {taken.account or taken.display_name}'s")
-    password = read_password(given["password_file"], user, confirm=True)
+    if given["no_password"] and given["password_file"]:
+        raise click.UsageError("--no-password and --password-file contradict each other")
+    password = None if given["no_password"] else read_password(given["password_file"], user, confirm=True)
     server = settings[declared.NETBIOS_NAME]
     attributes: dict[str, list[AttributeValue]] = {
         **exchange_attributes(organization, server, user, mail, given["display_name"] or user),
         **_names(given),
     }
     entry = directory.create_entry(user, attributes)
+    if password is not None:
+        _set_first_password(directory, entry, password)
+    click.echo(f"Account {user} <{mail}> created: {entry.legacy_exchange_dn}")
+
+
+def _set_first_password(directory: Directory, entry: Entry, password: str) -> None:
+    """What fails leaves no account behind."""
     try:
         directory.set_password(entry, password)
     except BaseException:
         directory.delete(entry)
         raise
-    click.echo(f"Account {user} <{mail}> created: {entry.legacy_exchange_dn}")
 
 
 def _names(given: dict[str, Any]) -> dict[str, list[AttributeValue]]:

@@ -128,3 +128,18 @@ def test_wrong_usage_says_what_is_right(installation: Installation, arguments: l
 
 def test_before_provision_it_says_so(tmp_path: Path) -> None:
     assert "ocpy provision" in Installation.make(tmp_path).fails("newuser", "--create", "alice", stdin="pw\n")
+
+
+def test_an_account_whose_password_another_checks(tmp_path: Path) -> None:
+    installation = Installation.make(tmp_path).provisioned()
+    installation.ok("newuser", "--create", "--mailbox", "--no-password", "alice")
+    directory = installation.directory()
+    try:
+        account = directory.account("alice")
+    finally:
+        directory.close()
+    assert account is not None
+    assert account.enabled
+    assert account.nt_hash is None
+    error = installation.fails("newuser", "--create", "--no-password", "--password-file", "/dev/null", "bob")
+    assert "contradict" in error
