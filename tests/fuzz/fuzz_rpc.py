@@ -19,6 +19,7 @@ from openchange_py.wire.auth_trailer import SecTrailer, VerificationTrailer, spl
 from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.epm import EPMAPPER
 from openchange_py.wire.mgmt import MGMT
+from openchange_py.wire.named_pipe_auth import NamedPipeAuthRequest, messages_of, request_length
 from openchange_py.wire.ndr import NDR20
 from openchange_py.wire.pdu import LITTLE_ENDIAN, decode_pdu
 from tests.fuzz.target import target
@@ -239,6 +240,20 @@ def _epm_seeds() -> Sequence[bytes]:
     for opnum, method in EPMAPPER.methods.items():
         found += [bytes([opnum]) + bytes(size) for size in (0, 60) if method.request is not None]
     return found
+
+
+def _pipe_seeds() -> Sequence[bytes]:
+    return [NamedPipeAuthRequest(1, "pc", "192.0.2.7", 50000, "srv", "192.0.2.1", 445).pack(), conversations()[0]]
+
+
+@target("pipe", _pipe_seeds, longest=1024)
+def fuzz_pipe(data: bytes) -> None:
+    """What comes over the socket of a named pipe: smbd's request, and PDUs to make messages of."""
+    for read in (request_length, NamedPipeAuthRequest.unpack):
+        with contextlib.suppress(DecodeError):
+            read(data)
+    with contextlib.suppress(EncodeError):
+        assert sum(map(len, messages_of(data))) == len(data) + 2 * len(messages_of(data))
 
 
 @target("epm", _epm_seeds)
