@@ -20,11 +20,11 @@ from openchange_py.rpc.events import (
     PresentationContext,
     RequestReceived,
 )
-from openchange_py.rpc.fragments import DEFAULT_FRAGMENT, Assembly, agreed_size, fragments_of
+from openchange_py.rpc.fragments import DEFAULT_FRAGMENT, agreed_size, fragments_of
 from openchange_py.rpc.interface import OfferedInterfaces
 from openchange_py.rpc.presentation import MAX_CONTEXTS, PresentationContexts
 from openchange_py.rpc.protection import Protection
-from openchange_py.rpc.reassembly import IncomingCalls
+from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT, IncomingCalls
 from openchange_py.rpc.refusal import Refusal, unbound
 from openchange_py.rpc.security import ANONYMOUS, Authenticator, AuthType, Identity, SecurityError
 from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS, NotAcceptable, SecurityContexts
@@ -90,6 +90,7 @@ class Acceptor(Connection):
         endpoint: str = "",
         max_fragment: int = DEFAULT_FRAGMENT,
         call_limit: int = DEFAULT_CALL_LIMIT,
+        anonymous_call_limit: int = ANONYMOUS_CALL_LIMIT,
         context_limit: int = MAX_CONTEXTS,
         security_limit: int = MAX_SECURITY_CONTEXTS,
     ) -> None:
@@ -97,7 +98,7 @@ class Acceptor(Connection):
         self.group: AssociationGroup | None = None
         self.contexts = PresentationContexts(interfaces, context_limit)
         self.security = SecurityContexts(authenticator, peer, security_limit)
-        self.calls = IncomingCalls(self.contexts, self.security, call_limit)
+        self.calls = IncomingCalls(self.contexts, self.security, call_limit, anonymous_call_limit)
         self._groups = groups
         self._peer = peer
         self._endpoint = endpoint
@@ -267,15 +268,14 @@ class Acceptor(Connection):
         try:
             call = self.calls.add(pdu, raw)
             if call is not None:
-                events.append(self._received(call))
+                events.append(self._received(*call))
         except Refusal as refusal:
             self._refuse(pdu.call_id, refusal, events)
 
-    def _received(self, call: Assembly) -> RequestReceived:
-        first, context, protection = call.first, call.context, call.protection
-        assert isinstance(first, Request)
-        assert context is not None
-        stub, caller = call.stub(), ANONYMOUS
+    def _received(
+        self, first: Request, context: PresentationContext, protection: Protection | None, stub: bytes
+    ) -> RequestReceived:
+        caller = ANONYMOUS
         if protection is not None:
             caller = protection.caller
             if protection.protects:
@@ -340,6 +340,10 @@ class Acceptor(Connection):
         self._out.append(_fault(call_id, refusal.context_id, refusal.status, did_not_execute=did_not_execute))
         if refusal.ends:
             self._end(events, str(refusal))
+
+    def _unfinished_call(self) -> str:
+        call = self.calls.first
+        return f"call {call.call_id} without its last fragment" if call is not None else ""
 
     def _end(self, events: list[Event], reason: str) -> None:
         self.calls.clear()

@@ -24,7 +24,8 @@ class RpcFault(Exception):
     """Answer a call with a fault PDU of this status (C706 appendix E, [MS-RPCE] 2.2.2.6, or a Win32 code)."""
 
     def __init__(self, status: int, reason: str = "") -> None:
-        super().__init__(f"fault 0x{status:08x}" + (f": {reason}" if reason else ""))
+        name = FAULT_NAMES.get(status)
+        super().__init__(f"fault 0x{status:08x}" + (f" ({name})" if name else "") + (f": {reason}" if reason else ""))
         self.status = status
         self.reason = reason
 
@@ -53,6 +54,27 @@ class FaultStatus:
     CANNOT_SUPPORT = 0x000006E4
     OUT_OF_RESOURCES = 0x000006B9
     SEC_PKG_ERROR = 0x00000721
+
+
+#: What these statuses say, for people.
+FAULT_NAMES: Final = {
+    FaultStatus.ACCESS_DENIED: "access denied",
+    FaultStatus.BAD_STUB_DATA: "bad stub data",
+    FaultStatus.SERVER_UNAVAILABLE: "server unavailable",
+    FaultStatus.CALL_FAILED: "call failed",
+    FaultStatus.OP_RANGE_ERROR: "no such operation",
+    FaultStatus.UNKNOWN_INTERFACE: "unknown interface",
+    FaultStatus.PROTOCOL_ERROR: "protocol error",
+    FaultStatus.SERVER_TOO_BUSY: "server too busy",
+    FaultStatus.CONTEXT_MISMATCH: "context handle mismatch",
+    FaultStatus.REMOTE_NO_MEMORY: "out of memory",
+    FaultStatus.UNSPECIFIED: "unspecified fault",
+    FaultStatus.CANCELLED: "cancelled",
+    FaultStatus.NO_CALL_ACTIVE: "no call active",
+    FaultStatus.CANNOT_SUPPORT: "not supported",
+    FaultStatus.OUT_OF_RESOURCES: "out of resources",
+    FaultStatus.SEC_PKG_ERROR: "security package error",
+}
 
 
 @dataclasses.dataclass(eq=False, slots=True)

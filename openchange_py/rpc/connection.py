@@ -31,6 +31,9 @@ class State(enum.Enum):
     OPEN = "calls can be made"
     CLOSED = "nothing more is read"
 
+    # A state is looked up for every PDU; Enum's own hash is Python code.
+    __hash__ = object.__hash__
+
 
 Transitions = Mapping[State, Mapping[PduType, str]]
 
@@ -60,6 +63,15 @@ class Connection:
             self._framer.feed(data)
             self._read(events)
         return events
+
+    @property
+    def unfinished(self) -> str:
+        """What the peer began to say, and would leave unsaid if it went now; empty where that is nothing."""
+        if self.state in (State.STEPPING, State.CLOSED):
+            return ""
+        if self._framer.pending:
+            return f"a PDU of which {self._framer.pending} bytes came"
+        return self._unfinished_call()
 
     def data_to_send(self) -> bytes:
         """What the connection has to say by itself, to be written before anything that is sent later."""
@@ -92,6 +104,10 @@ class Connection:
             self._illegal(pdu, events)
         else:
             getattr(self, method)(pdu, raw, events)
+
+    def _unfinished_call(self) -> str:
+        """As `unfinished`, of the fragments that came whole."""
+        return ""
 
     def _undecodable(self, raw: bytes, error: DecodeError, events: list[Event]) -> None:
         raise NotImplementedError(type(self).__name__)

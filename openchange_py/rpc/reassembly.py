@@ -18,33 +18,47 @@ from openchange_py.rpc.security import SecurityError
 from openchange_py.rpc.security_contexts import SecurityContexts
 from openchange_py.wire.pdu import Pfc, Request
 
+#: Bytes of a call of somebody who did not authenticate: a question to the endpoint mapper takes a few hundred. What a
+#: crowd of strangers can make us keep stays small.
+ANONYMOUS_CALL_LIMIT: Final = 65536
 #: Calls of one connection whose fragments may be mixed.
 MAX_MIXED: Final = 32
+
+#: First fragment, its contexts, and the stub of all fragments.
+WholeCall = tuple[Request, PresentationContext, Protection | None, bytes]
 
 
 class IncomingCalls:
     """The calls of one connection whose fragments are still coming, `size` bytes of them in all.
 
-    `limit` is for a call, and for all those that are mixed together.
+    `limit` is for a call, and for all those that are mixed together; `anonymous_limit` where nobody authenticated.
     """
 
-    def __init__(self, contexts: PresentationContexts, security: SecurityContexts, limit: int) -> None:
+    def __init__(
+        self, contexts: PresentationContexts, security: SecurityContexts, limit: int, anonymous_limit: int
+    ) -> None:
         self.multiplexed = False
         self.size = 0
         self._contexts = contexts
         self._security = security
         self._limit = limit
+        self._anonymous_limit = min(limit, anonymous_limit)
         self._pending: dict[int, Assembly] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def first(self) -> Assembly | None:
+        """One of them."""
+        return next(iter(self._pending.values()), None)
 
     def clear(self) -> None:
         """Forget all of them."""
         self._pending.clear()
         self.size = 0
 
-    def add(self, pdu: Request, raw: bytes) -> Assembly | None:
+    def add(self, pdu: Request, raw: bytes) -> WholeCall | None:
         """Verify a fragment and join it to its call; the call where it is whole. Raises `Refusal`."""
         if len(raw) > DEFAULT_FRAGMENT:
             # The fragment size that was negotiated binds only us.
@@ -68,7 +82,7 @@ class IncomingCalls:
             raise _of(call, f"call {pdu.call_id} inside of it, without concurrent multiplexing")
         return call
 
-    def _started(self, pdu: Request, raw: bytes) -> Assembly | None:
+    def _started(self, pdu: Request, raw: bytes) -> WholeCall | None:
         """A call's first fragment; or one that should be."""
         context, first = self._contexts.get(pdu.context_id), pdu.flags & Pfc.FIRST_FRAG
         if not first and not self.multiplexed:
@@ -88,8 +102,10 @@ class IncomingCalls:
         stub = self._unprotected(pdu, raw, protection, pdu.context_id)
         if not first:
             raise Refusal("a call that did not start", context_id=pdu.context_id)
+        if pdu.flags & Pfc.LAST_FRAG and not self._pending and len(stub) <= self._anonymous_limit:
+            return pdu, context, protection, stub
         call = Assembly(pdu, context, protection)
-        if not pdu.flags & Pfc.LAST_FRAG and pdu.alloc_hint > self._limit:
+        if not pdu.flags & Pfc.LAST_FRAG and pdu.alloc_hint > self._limit_of(call):
             raise _of(call, f"call of {pdu.alloc_hint} bytes announced", FaultStatus.ACCESS_DENIED)
         return self._joined(call, pdu, stub)
 
@@ -100,17 +116,24 @@ class IncomingCalls:
         if len(self._pending) >= MAX_MIXED:
             raise Refusal(f"more than {MAX_MIXED} calls mixed", FaultStatus.ACCESS_DENIED, context_id=pdu.context_id)
 
-    def _joined(self, call: Assembly, pdu: Request, stub: bytes) -> Assembly | None:
-        if self.size + len(stub) > self._limit:
-            raise _of(call, f"call of more than {self._limit} bytes", FaultStatus.ACCESS_DENIED)
+    def _joined(self, call: Assembly, pdu: Request, stub: bytes) -> WholeCall | None:
+        limit = self._limit_of(call)
+        if self.size + len(stub) > limit:
+            raise _of(call, f"call of more than {limit} bytes", FaultStatus.ACCESS_DENIED)
         call.add(stub)
         if pdu.flags & Pfc.LAST_FRAG:
             if self._pending.pop(call.call_id, None) is not None:
                 self.size -= call.size - len(stub)
-            return call
+            assert isinstance(call.first, Request)
+            assert call.context is not None
+            return call.first, call.context, call.protection, call.stub()
         self._pending[call.call_id] = call
         self.size += len(stub)
         return None
+
+    def _limit_of(self, call: Assembly) -> int:
+        known = call.protection is not None and not call.protection.caller.is_anonymous
+        return self._limit if known else self._anonymous_limit
 
     @staticmethod
     def _unprotected(pdu: Request, raw: bytes, protection: Protection | None, context_id: int) -> bytes:

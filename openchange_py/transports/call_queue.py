@@ -18,6 +18,7 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.events import RequestReceived
 from openchange_py.rpc.log_context import LogFields, set_log_context
 from openchange_py.rpc.representation import little_endian
+from openchange_py.rpc.security import Identity
 from openchange_py.transports.tasks import spawn
 from openchange_py.wire.buffer import DecodeError
 
@@ -49,6 +50,8 @@ class CallQueue:
         self._server = server
         self._acceptor = acceptor
         self._local = local
+        #: The caller of the last call, and its session: with most connections every call's.
+        self._session_of: tuple[Identity, Session] | None = None
         self._queue: collections.deque[RequestReceived] = collections.deque()
         self._workers = 0
         self._in_work: set[int] = set()
@@ -106,7 +109,7 @@ class CallQueue:
             while self._queue:
                 request = self._queue.popleft()
                 self.size -= len(request.stub)
-                self._connection.caught_up()
+                self._connection.read_or_wait()
                 self._in_work.add(request.call_id)
                 outcome = await self._outcome(request)
                 self._in_work.discard(request.call_id)
@@ -159,10 +162,13 @@ class CallQueue:
         return Call(interface, request.opnum, stub, session, request.caller, request.call_id, request.object_uuid)
 
     def _session(self, request: RequestReceived) -> Session:
+        if self._session_of is not None and self._session_of[0] is request.caller:
+            return self._session_of[1]
         group = self._acceptor.group
         assert group is not None
         session = group.session(request.caller)
         session.state.setdefault(LOCAL_ADDRESS, self._local)
+        self._session_of = request.caller, session
         return session
 
     async def _wait_for(self, call: Call, request: RequestReceived) -> bytes | _Failure:

@@ -28,6 +28,7 @@ from openchange_py.rpc.interface import MinimumLevel, OfferedInterfaces
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.mgmt import MgmtServer, Statistics
 from openchange_py.rpc.presentation import MAX_CONTEXTS
+from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.security import Authenticator, AuthLevel
 from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
@@ -44,7 +45,8 @@ _log: Final = logging.getLogger(__name__)
 class TcpLimits:
     """What one server instance grants its clients."""
 
-    #: Connections at a time; one more is closed at once.
+    #: Connections at a time. For one more the oldest is closed that nobody authenticated on: strangers who hold
+    #: connections can't keep others out. Where there is none, the new one is closed.
     connections: int = 2000
     #: Connections at a time from one address; 0: as many as there may be at all.
     connections_per_address: int = 0
@@ -60,6 +62,8 @@ class TcpLimits:
     stop_seconds: float = 10.0
     #: Bytes of all fragments of one call.
     call_size: int = DEFAULT_CALL_LIMIT
+    #: The same of somebody who did not authenticate.
+    anonymous_call_size: int = ANONYMOUS_CALL_LIMIT
     #: Requests of one connection that wait for their turn before its socket is no longer read.
     queued_calls: int = 4
     #: Calls of one connection that are handled at a time, where it negotiated concurrent multiplexing.
@@ -119,7 +123,8 @@ class TcpServer:
         self._numbers = itertools.count(1)
         #: Bytes of unfinished calls that connections hold.
         self.held = 0
-        self._connections: set[ServerConnection] = set()
+        #: In the order in which they came.
+        self._connections: dict[ServerConnection, None] = {}
         self._by_address: collections.Counter[str] = collections.Counter()
         self._server: asyncio.Server | None = None
         self._stopping = False
@@ -172,34 +177,43 @@ class TcpServer:
         refusal = self._refusal(connection)
         if refusal is not None:
             why, many = refusal
-            _log.warning("%s refused (%s): %d connections are open", connection, why, many)
+            _log.warning("%s closed (%s): %d connections are open", connection, why, many)
             self.metrics.refused[why] += 1
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._by_address[connection.address] += 1
         self.metrics.connections[self.transport] += 1
         self.metrics.open_connections[self.transport] += 1
         return True
 
     def _refusal(self, connection: ServerConnection) -> tuple[str, int] | None:
-        """Why a new connection is not taken, and how many there are; None where it is."""
+        """Why a new connection is not taken, and how many there are; None where it is.
+
+        Where all are taken, the oldest is closed instead that nobody authenticated on.
+        """
         limits, many = self.limits, len(self._connections)
         if self._stopping:
             return "stopping", many
-        if many >= limits.connections:
-            return "connections", many
         from_there = self._by_address[connection.address] if limits.connections_per_address else 0
         if from_there and from_there >= limits.connections_per_address:
             return "address", from_there
+        if many < limits.connections:
+            return None
+        oldest = next((other for other in self._connections if other.is_strangers), None)
+        if oldest is None:
+            return "connections", many
+        _log.warning("%s closed (connections): %d connections are open", oldest, many)
+        self.metrics.refused["connections"] += 1
+        oldest.abort()
         return None
 
     def release(self, connection: ServerConnection) -> None:
         """A connection is gone, its last call finished and its sessions ended."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
+        self.metrics.open_connections[self.transport] -= 1
         self._by_address[connection.address] -= 1
         if self._by_address[connection.address] <= 0:
             del self._by_address[connection.address]
-        self.metrics.open_connections[self.transport] -= 1
         if not self._connections:
             self._gone.set()
 

@@ -58,6 +58,14 @@ class ServerConnection(asyncio.Protocol):
         self._lost = False
         self._released = False
 
+    @property
+    def is_strangers(self) -> bool:
+        """Nobody authenticated on it or is about to, and it is not being closed yet."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._stepping:
+            return False
+        return self._acceptor.caller.is_anonymous
+
     def __str__(self) -> str:
         caller = self._acceptor.caller if self._transport is not None else ""
         return f"[{self.number} {self.peer} {caller}]"
@@ -85,6 +93,7 @@ class ServerConnection(asyncio.Protocol):
             peer=self.peer,
             endpoint=server.endpoint,
             call_limit=server.limits.call_size,
+            anonymous_call_limit=server.limits.anonymous_call_size,
             context_limit=server.limits.presentation_contexts,
             security_limit=server.limits.security_contexts,
         )
@@ -109,20 +118,25 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = asyncio.get_running_loop().create_future()
+        self.read_or_wait()
 
     def resume_writing(self) -> None:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        self.read_or_wait()
 
     def eof_received(self) -> bool:
         """A client may close its sending side and still want its answers."""
+        self._tell_unfinished()
         self.drain()
+        self._calls.cancel_waiting()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._released:
             return
+        self._tell_unfinished()
         _log.debug("%s disconnected%s", self, f": {exc}" if exc else "")
         self._draining = self._lost = True
         self._calls.drop()
@@ -133,17 +147,20 @@ class ServerConnection(asyncio.Protocol):
             self._timer.cancel()
         self._release_when_done()
 
+    def _tell_unfinished(self) -> None:
+        if not self._draining and (unfinished := self._acceptor.unfinished):
+            _log.warning("%s ended: the client left %s", self, unfinished)
+
     # What the acceptor tells
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, RequestReceived):
                 self._calls.add(event)
-                if self._calls.full:
-                    self._read(False)
+                self.read_or_wait()
             elif isinstance(event, AuthTokenReceived):
                 self._stepping = True
-                self._read(False)  # or a client fills our memory while its token is being checked
+                self.read_or_wait()
                 spawn(self._step(event), f"authentication of {self.peer}")
             elif isinstance(event, Opened):
                 self._last = asyncio.get_running_loop().time()
@@ -188,7 +205,7 @@ class ServerConnection(asyncio.Protocol):
         self._stepping = False
         self._count_authentication(event.context, outcome)
         if not self._lost:
-            self._read(True)
+            self.read_or_wait()
             self._take(self._acceptor.auth_result(outcome))
         if self._draining and not self._calls.working:
             self._close()
@@ -201,11 +218,6 @@ class ServerConnection(asyncio.Protocol):
             self._server.metrics.authentications[key] += 1
 
     # What the queue of calls asks for
-
-    def caught_up(self) -> None:
-        """The server took a call from the queue: read on where that was why nothing was read."""
-        if not self._reading and not self._stepping and not self._calls.full:
-            self._read(True)
 
     async def write_answer(self, data: bytes) -> None:
         """Write a call's answer, and wait while the client does not read."""
@@ -242,10 +254,13 @@ class ServerConnection(asyncio.Protocol):
 
     # Reading, time and the end
 
-    def _read(self, on: bool) -> None:
+    def read_or_wait(self) -> None:
+        """Read on only where a client can't fill our memory: with requests, behind a token, or with unread answers."""
+        on = not self._stepping and self._writable is None and not self._calls.full
+        if on is self._reading or self._transport is None or self._transport.is_closing():
+            return
         self._reading = on
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.resume_reading if on else self._transport.pause_reading)()
+        (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _set_timer(self, seconds: float) -> None:
         if self._timer is not None:

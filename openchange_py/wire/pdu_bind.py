@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from openchange_py.wire.buffer import Reader, Writer
 from openchange_py.wire.ndr import SyntaxId
-from openchange_py.wire.pdu_header import BodylessPdu, Pdu, PduType, byte_orders
+from openchange_py.wire.pdu_header import BodylessPdu, Pdu, PduType, byte_orders, pdu
 from openchange_py.wire.syntax import read_syntax_id, write_syntax_id
 
 _BIND: Final = byte_orders("HHIB3x")
@@ -59,7 +59,7 @@ class PresentationContextElement:
     transfer_syntaxes: tuple[SyntaxId, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class Bind(Pdu):
     """C706 12.6.4.3. `padding` is what stands between the contexts and the sec_trailer."""
 
@@ -100,7 +100,7 @@ def _read_context(reader: Reader, big: bool) -> PresentationContextElement:
     return PresentationContextElement(context_id, abstract, transfer)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class AlterContext(Bind):
     """C706 12.6.4.1: the layout of a bind."""
 
@@ -116,7 +116,7 @@ class PresentationResult:
     transfer_syntax: SyntaxId
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class BindAck(Pdu):
     """C706 12.6.4.4. `secondary_address` is the endpoint, with its terminating zero where there is one."""
 
@@ -164,14 +164,14 @@ def _read_result(reader: Reader, big: bool) -> PresentationResult:
     return PresentationResult(result, reason, read_syntax_id(reader.take(20), 0, big))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class AlterContextResp(BindAck):
     """C706 12.6.4.2: the layout of a bind_ack, its secondary address empty."""
 
     ptype = PduType.ALTER_CONTEXT_RESP
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class BindNak(Pdu):
     """C706 12.6.4.5, [MS-RPCE] 2.2.2.9. `rest` is padding and extended error information."""
 
@@ -196,7 +196,7 @@ class BindNak(Pdu):
         writer += self.rest
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class Auth3(BodylessPdu):
     """[MS-RPCE] 2.2.2.5: the third leg of authentication, behind 4 bytes that are ignored."""
 

@@ -5,23 +5,25 @@ Not done yet: the extended error information in a fault's stub stays bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import uuid
 from typing import Any, ClassVar, Final, Self
 
 from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
-from openchange_py.wire.pdu_header import HEADER_SIZE, BodylessPdu, Pdu, PduType, Pfc, byte_orders
+from openchange_py.wire.pdu_header import HEADER_SIZE, REPRESENTATIONS, BodylessPdu, Pdu, PduType, Pfc, byte_orders, pdu
 
 _CALL: Final = byte_orders("BBBB4sHHIIHH")
 _RESPONSE: Final = byte_orders("BBBB4sHHIIHBB")
+#: What stands behind the common header of a request, and of a response.
+_CALL_FIELDS: Final = byte_orders("IHH")
+_RESPONSE_FIELDS: Final = byte_orders("IHBB")
 _FAULT: Final = byte_orders("IHBBII")
 
 #: Size of a request's or response's header, without the object UUID.
 CALL_HEADER_SIZE: Final = 24
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class Request(Pdu):
     """C706 12.6.4.9. `stub` includes the authentication padding, and is sealed at privacy level."""
 
@@ -48,7 +50,7 @@ class Request(Pdu):
         if pos > CALL_HEADER_SIZE:
             raw = data[CALL_HEADER_SIZE:pos]
             object_uuid = uuid.UUID(bytes=raw) if big else uuid.UUID(bytes_le=raw)
-        alloc_hint, context_id, opnum = _CALL[big].unpack_from(data)[8:]
+        alloc_hint, context_id, opnum = _CALL_FIELDS[big].unpack_from(data, HEADER_SIZE)
         return cls(
             context_id=context_id,
             opnum=opnum,
@@ -58,19 +60,23 @@ class Request(Pdu):
             **header,
         )
 
-    def pack(self) -> bytes:
-        auth = b"" if self.auth is None else self.auth.pack(self.big_endian)
-        length = self.stub_offset + len(self.stub) + len(auth)
+    def fragment_head(self, flags: int, alloc_hint: int, rest: int, auth_length: int) -> bytes:
+        """The header of one fragment of this request; `rest` bytes follow, stub and sec_trailer."""
+        big, length = self.big_endian, self.stub_offset + rest
+        common = (5, self.version_minor, self.ptype, flags, REPRESENTATIONS[big], length, auth_length, self.call_id)
         try:
-            head = _CALL[self.big_endian].pack(*self.head(length), self.alloc_hint, self.context_id, self.opnum)
+            head = _CALL[big].pack(*common, alloc_hint, self.context_id, self.opnum)
         except struct.error as error:
             raise EncodeError(f"Request: {error}") from error
-        if self.object_uuid is not None:
-            head += self.object_uuid.bytes if self.big_endian else self.object_uuid.bytes_le
-        return head + self.stub + auth
+        if self.object_uuid is None:
+            return head
+        return head + (self.object_uuid.bytes if big else self.object_uuid.bytes_le)
+
+    def pack(self) -> bytes:
+        return _pack_call(self)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class Response(Pdu):
     """C706 12.6.4.10. `stub` as in `Request`."""
 
@@ -88,8 +94,8 @@ class Response(Pdu):
     def decode(cls, data: bytes, end: int, header: dict[str, Any]) -> Self:
         if end < CALL_HEADER_SIZE:
             raise DecodeError(f"response header of {CALL_HEADER_SIZE} bytes in {end}", HEADER_SIZE)
-        fields = _RESPONSE[header["big_endian"]].unpack_from(data)
-        alloc_hint, context_id, cancel_count, reserved = fields[8:]
+        fields = _RESPONSE_FIELDS[header["big_endian"]].unpack_from(data, HEADER_SIZE)
+        alloc_hint, context_id, cancel_count, reserved = fields
         return cls(
             context_id=context_id,
             stub=data[CALL_HEADER_SIZE:end],
@@ -99,22 +105,29 @@ class Response(Pdu):
             **header,
         )
 
-    def pack(self) -> bytes:
-        auth = b"" if self.auth is None else self.auth.pack(self.big_endian)
+    def fragment_head(self, flags: int, alloc_hint: int, rest: int, auth_length: int) -> bytes:
+        """The header of one fragment of this response; `rest` bytes follow, stub and sec_trailer."""
+        big, length = self.big_endian, CALL_HEADER_SIZE + rest
+        common = (5, self.version_minor, self.ptype, flags, REPRESENTATIONS[big], length, auth_length, self.call_id)
         try:
-            head = _RESPONSE[self.big_endian].pack(
-                *self.head(CALL_HEADER_SIZE + len(self.stub) + len(auth)),
-                self.alloc_hint,
-                self.context_id,
-                self.cancel_count,
-                self.reserved,
-            )
+            return _RESPONSE[big].pack(*common, alloc_hint, self.context_id, self.cancel_count, self.reserved)
         except struct.error as error:
             raise EncodeError(f"Response: {error}") from error
-        return head + self.stub + auth
+
+    def pack(self) -> bytes:
+        return _pack_call(self)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+def _pack_call(pdu: Request | Response) -> bytes:
+    stub, auth = pdu.stub, pdu.auth
+    if auth is None:
+        return pdu.fragment_head(pdu.flags, pdu.alloc_hint, len(stub), 0) + stub
+    trailer = auth.pack(pdu.big_endian)
+    head = pdu.fragment_head(pdu.flags, pdu.alloc_hint, len(stub) + len(trailer), len(auth.auth_value))
+    return head + stub + trailer
+
+
+@pdu
 class Fault(Pdu):
     """C706 12.6.4.7, [MS-RPCE] 2.2.2.8. `reserved` 1: the stub holds extended error information."""
 
@@ -143,21 +156,21 @@ class Fault(Pdu):
         writer += self.stub
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class CoCancel(BodylessPdu):
     """C706 12.6.4.6."""
 
     ptype = PduType.CO_CANCEL
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class Orphaned(BodylessPdu):
     """C706 12.6.4.8."""
 
     ptype = PduType.ORPHANED
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@pdu
 class Shutdown(BodylessPdu):
     """C706 12.6.4.11: the server asks the client to end the connection."""
 

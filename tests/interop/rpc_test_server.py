@@ -22,8 +22,8 @@ from openchange_py.transports.tcp import TcpLimits, TcpServer
 from tests.auth.ntlm_parties import authenticator
 from tests.interop.interfaces import RPCECHO, NetlogonServer, RpcEchoServer
 
-#: What Windows and Samba take of one call.
-LIMITS = TcpLimits(call_size=4 << 20)
+#: What Windows and Samba take of one call, whoever makes it.
+LIMITS = TcpLimits(call_size=4 << 20, anonymous_call_size=4 << 20)
 
 
 class Applications(InlineHandler):

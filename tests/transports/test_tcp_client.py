@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import cast
 
 import pytest
 
+from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
@@ -97,6 +100,24 @@ def test_a_call_that_takes_too_long_takes_the_connection_with_it() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_call_has_its_own_limit(loop: str) -> None:
+    """The limit of a call that was answered ends no later one, and a longer limit before does not lengthen the next."""
+
+    async def main() -> None:
+        async with serving() as (_, handler, port):
+            caller = await client(port, call_timeout=30)
+            assert await caller.call(REVERSE, b"ab", call_timeout=0.05) == b"ba"
+            asyncio.get_running_loop().call_later(0.15, handler.gate.set)
+            assert await caller.call(WAIT, b"") == b"waited"
+            handler.gate.clear()
+            with pytest.raises(ConnectionLost, match=r"no answer within 0\.05 s"):
+                await caller.call(WAIT, b"", call_timeout=0.05)
+            handler.gate.set()
+
+    run(main, loop)
+
+
 def test_a_cancelled_call_can_not_be_mistaken_for_the_next_one_s_answer() -> None:
     async def main() -> None:
         async with serving() as (_, handler, port):
@@ -144,3 +165,28 @@ def test_a_wrong_password_is_told_by_the_first_call() -> None:
             await again.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_closing_a_connection_whose_server_reads_nothing_cuts_it_off_in_the_end(loop: str) -> None:
+    async def main() -> None:
+        accepted: list[asyncio.Transport] = []
+
+        class Deaf(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                accepted.append(cast("asyncio.Transport", transport))
+                accepted[0].pause_reading()
+
+        running = asyncio.get_running_loop()
+        server = await running.create_server(Deaf, "127.0.0.1", 0)
+        caller = RpcClient(Initiator())
+        await running.create_connection(lambda: caller, *server.sockets[0].getsockname())
+        assert caller._transport is not None
+        caller._transport.write(bytes(32 << 20))
+        with contextlib.suppress(TimeoutError):  # uvloop does not wait for what the system's buffer has no room for
+            await asyncio.wait_for(caller.close(), 0.1)
+        await asyncio.wait_for(caller._gone.wait(), 5)
+        accepted[0].abort()
+        server.close()
+
+    run(main, loop)
