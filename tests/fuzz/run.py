@@ -7,6 +7,7 @@ exit code is 1; `tests/fuzz/test_fuzzed.py` replays what is there from then on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import subprocess
 import sys
@@ -49,6 +50,8 @@ def _in_process(name: str, options: argparse.Namespace) -> int:
         command = [sys.executable, __file__, name, "--one", "--seconds", str(options.seconds), "--corpus", str(corpus)]
         print(f"{name}: {options.seconds} s", flush=True)
         failed = subprocess.run(command, cwd=ROOT, check=False).returncode != 0
+    with contextlib.suppress(OSError):
+        (FUZZED / name).rmdir()  # empty: nothing was found, now or before
     print(f"{name}: {'FAILED' if failed else 'nothing found'}", flush=True)
     return int(failed)
 
