@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 
-from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus
 from openchange_py.rpc.connection import State, WrongState
@@ -19,6 +18,7 @@ from openchange_py.rpc.events import (
     Opened,
     RequestReceived,
 )
+from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.wire.auth_trailer import CLIENT_SUPPORT_HEADER_SIGNING, SecTrailer, VerificationTrailer
 from openchange_py.wire.ndr import NDR20, SyntaxId

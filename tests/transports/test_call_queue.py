@@ -1,0 +1,213 @@
+"""Calls of one connection beside each other, cancelled, orphaned, and without an answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from openchange_py.rpc.call import FaultStatus
+from openchange_py.rpc.security import AuthLevel
+from openchange_py.transports.tcp import TcpLimits
+from openchange_py.wire.mgmt import MGMT, InqStatsResponse
+from openchange_py.wire.ndr import NDR20, RpcInterface
+from openchange_py.wire.pdu import (
+    Bind,
+    CoCancel,
+    Fault,
+    Orphaned,
+    Pdu,
+    Pfc,
+    PresentationContextElement,
+    Request,
+    Response,
+    Shutdown,
+    decode_pdu,
+)
+from tests.rpc.echo import ECHO, REVERSE, WAIT
+from tests.rpc.parties import Pair
+from tests.transports.serving import LOOPS, client, run, serving
+
+
+def waits(call) -> bool:
+    return call.opnum == WAIT and call.interface is ECHO
+
+
+def request(call_id: int, opnum: int = REVERSE, stub: bytes = b"ab", **options) -> bytes:
+    return Request(call_id=call_id, context_id=0, opnum=opnum, stub=stub, **options).pack()
+
+
+class Raw:
+    """A client that speaks PDUs."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, port: int, interface: RpcInterface = ECHO, *, mixed: bool = False) -> Raw:
+        raw = cls(*await asyncio.open_connection("127.0.0.1", port))
+        contexts = (PresentationContextElement(0, interface.syntax, (NDR20,)),)
+        flags = Pfc.WHOLE | (Pfc.CONC_MPX if mixed else 0)
+        raw.send(Bind(call_id=1, flags=flags, contexts=contexts).pack())
+        await raw.receive()
+        return raw
+
+    def send(self, *data: bytes) -> None:
+        self.writer.write(b"".join(data))
+
+    async def receive(self) -> Pdu:
+        head = await self.reader.readexactly(16)
+        return decode_pdu(head + await self.reader.readexactly(int.from_bytes(head[8:10], "little") - 16))
+
+    async def call_ids(self, count: int) -> list[int]:
+        return [(await self.receive()).call_id for _ in range(count)]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_call_that_waits_holds_up_no_other_one_of_a_client_that_mixes_them(loop: str) -> None:
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            raw = await Raw.connect(port, mixed=True)
+            raw.send(request(2, WAIT), request(3), request(4))
+            assert await raw.call_ids(2) == [3, 4]
+            handler.gate.set()
+            assert await raw.call_ids(1) == [2]
+            raw.writer.close()
+
+    run(main, loop)
+
+
+def test_without_multiplexing_answers_come_in_order() -> None:
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            raw = await Raw.connect(port)
+            raw.send(request(2, WAIT), request(3))
+            await handler.waiting.wait()
+            handler.gate.set()
+            assert await raw.call_ids(2) == [2, 3]
+            raw.writer.close()
+
+    run(main)
+
+
+def test_as_many_calls_are_handled_at_a_time_as_are_allowed() -> None:
+    async def main() -> None:
+        async with serving(waits=waits, limits=TcpLimits(mixed_calls=2)) as (_, handler, port):
+            raw = await Raw.connect(port, mixed=True)
+            raw.send(request(2, WAIT), request(3, WAIT), request(4))
+            await handler.waiting.wait()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(raw.reader.readexactly(1), 0.1)
+            handler.gate.set()
+            assert sorted(await raw.call_ids(3)) == [2, 3, 4]
+            raw.writer.close()
+
+    run(main)
+
+
+def test_a_waiting_call_that_is_cancelled_is_told_so() -> None:
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            raw = await Raw.connect(port)
+            raw.send(request(2, WAIT))
+            await handler.waiting.wait()
+            raw.send(CoCancel(call_id=7).pack(), CoCancel(call_id=2).pack())
+            fault = await raw.receive()
+            assert isinstance(fault, Fault)
+            assert (fault.call_id, fault.status) == (2, FaultStatus.CANCELLED)
+            raw.send(request(3))
+            assert await raw.call_ids(1) == [3]
+            raw.writer.close()
+
+    run(main)
+
+
+def test_an_orphaned_waiting_call_ends_and_gets_no_answer() -> None:
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            raw = await Raw.connect(port)
+            raw.send(request(2, WAIT))
+            await handler.waiting.wait()
+            raw.send(Orphaned(call_id=2).pack(), request(3))
+            assert await raw.call_ids(1) == [3]
+            raw.writer.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
+def test_an_orphaned_call_takes_no_number_of_the_answers_that_follow(level: AuthLevel) -> None:
+    """Signatures are numbered: one that is made and not sent would make the client refuse the next."""
+
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            pair = Pair(level)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert pair.context is not None
+            writer.write(pair.client.send_bind([ECHO.syntax], pair.context.step(b"")))
+            head = await reader.readexactly(16)
+            challenge = head + await reader.readexactly(int.from_bytes(head[8:10], "little") - 16)
+            writer.write(pair.to_client(challenge))
+            call_id, data = pair.client.send_request(0, WAIT, b"")
+            writer.write(data)
+            await handler.waiting.wait()
+            writer.write(Orphaned(call_id=call_id).pack())
+            pair.client._waiting = None
+            writer.write(pair.client.send_request(0, REVERSE, b"ab")[1])
+            head = await reader.readexactly(16)
+            pair.to_client(head + await reader.readexactly(int.from_bytes(head[8:10], "little") - 16))
+            assert pair.client_events[-1].stub == b"ba"  # type: ignore[attr-defined]
+            writer.close()
+
+    run(main)
+
+
+def test_a_call_that_wants_no_answer_gets_none() -> None:
+    async def main() -> None:
+        async with serving() as (server, _, port):
+            raw = await Raw.connect(port)
+            raw.send(request(2, flags=Pfc.WHOLE | Pfc.MAYBE), request(3))
+            assert await raw.call_ids(1) == [3]
+            assert server.statistics.calls == 2
+            raw.writer.close()
+
+    run(main)
+
+
+def test_a_big_endian_client_is_understood_and_answered_in_our_order() -> None:
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            raw = await Raw.connect(port, MGMT)
+            raw.send(request(2, 1, b"\0\0\0\2", big_endian=True))
+            answer = await raw.receive()
+            assert isinstance(answer, Response)
+            assert not answer.big_endian
+            assert len(InqStatsResponse.unpack(answer.stub).statistics) == 2
+            raw.send(request(3, 1, b"\0", big_endian=True))
+            fault = await raw.receive()
+            assert isinstance(fault, Fault)
+            assert fault.status == FaultStatus.BAD_STUB_DATA
+            raw.writer.close()
+
+    run(main)
+
+
+def test_who_is_idle_when_the_server_stops_is_told_and_who_waits_is_answered() -> None:
+    async def main() -> None:
+        async with serving(waits=waits) as (server, handler, port):
+            idle, waiting = await Raw.connect(port), await Raw.connect(port)
+            ours = await client(port)
+            waiting.send(request(2, WAIT))
+            await handler.waiting.wait()
+            await server.stop()
+            assert isinstance(await idle.receive(), Shutdown)
+            fault = await waiting.receive()
+            assert isinstance(fault, Fault)
+            assert fault.status == FaultStatus.CANCELLED
+            for raw in (idle, waiting):
+                assert await raw.reader.read() == b""
+                raw.writer.close()
+            assert not ours.connected
+
+    run(main)
