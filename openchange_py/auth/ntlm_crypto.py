@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+import struct
 from typing import Final
 
 from Cryptodome.Cipher import ARC4
@@ -19,6 +20,9 @@ from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ntlm import MIC_OFFSET, MIC_SIZE, NtlmsspMessageSignature
 
 SIGNATURE_SIZE: Final = 16
+_CHECKSUM_SIZE: Final = 8
+#: NTLMSSP_MESSAGE_SIGNATURE (2.2.2.9.2), which is made for every PDU: version, checksum, sequence number.
+_SIGNATURE: Final = struct.Struct("<I8sI")
 
 #: Letters that Python maps to upper case and the NT upcase table leaves alone.
 _UNCHANGED: Final = frozenset("\u00b5\u0131\u017f\u0345\u1fbe")
@@ -104,7 +108,7 @@ class Direction:
     """
 
     def __init__(self, exported_key: bytes, side: Side, *, key_exchange: bool) -> None:
-        self._sign_key = sign_key(exported_key, side)
+        self._inner, self._outer = _hmac_states(sign_key(exported_key, side))
         self._seal_key = seal_key(exported_key, side)
         self._key_exchange = key_exchange
         self._broken = False
@@ -117,34 +121,66 @@ class Direction:
 
     def sign(self, message: bytes) -> bytes:
         """The signature of the next message."""
-        signature = NtlmsspMessageSignature(self._checksum(message), self.sequence_number).pack()
-        self.sequence_number = (self.sequence_number + 1) & 0xFFFFFFFF
-        return signature
+        checksum = self._checksum(message)
+        return self._signature(self._cipher.encrypt(checksum) if self._key_exchange else checksum)
 
     def seal(self, before: bytes, body: bytes, after: bytes) -> tuple[bytes, bytes]:
         """The encrypted body, and the signature over before + body + after."""
-        sealed = self._cipher.encrypt(body)
-        return sealed, self.sign(before + body + after)
+        checksum = self._checksum(before, body, after)
+        if not self._key_exchange:
+            return self._cipher.encrypt(body), self._signature(checksum)
+        # The checksum is encrypted behind the body: one call of the cipher for both.
+        sealed = self._cipher.encrypt(body + checksum)
+        return sealed[:-_CHECKSUM_SIZE], self._signature(sealed[-_CHECKSUM_SIZE:])
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check the next message's signature; after a wrong one the direction is of no more use."""
-        if self._broken:
-            raise SecurityError("an earlier message of this direction had a wrong signature")
-        expected = self.sign(message)
-        if not hmac.compare_digest(expected, signature):
-            self._broken = True
-            raise SecurityError(_difference(signature, self.sequence_number - 1))
+        self._require_intact()
+        self._compare(self.sign(message), signature)
 
     def unseal(self, before: bytes, sealed: bytes, after: bytes, signature: bytes) -> bytes:
         """The decrypted body, its signature checked."""
-        body = self._cipher.decrypt(sealed)
-        self.verify(before + body + after, signature)
+        self._require_intact()
+        # As in `seal`. Where the signature is cut short this gives another body, and a wrong signature all the same.
+        tail = signature[4:-4] if self._key_exchange else b""
+        opened = self._cipher.decrypt(sealed + tail)
+        body = opened[: len(sealed)]
+        checksum = self._checksum(before, body, after)
+        if self._key_exchange:
+            signature = signature[:4] + opened[len(sealed) :] + signature[-4:]
+        self._compare(self._signature(checksum), signature)
         return body
 
-    def _checksum(self, message: bytes) -> bytes:
-        sequence = self.sequence_number.to_bytes(4, "little")
-        checksum = hmac_md5(self._sign_key, sequence + message)[:8]
-        return self._cipher.encrypt(checksum) if self._key_exchange else checksum
+    def _checksum(self, *message: bytes) -> bytes:
+        """HMAC_MD5 over sequence number and message, its first 8 bytes."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(self.sequence_number.to_bytes(4, "little"))
+        for part in message:
+            inner.update(part)
+        outer.update(inner.digest())
+        return outer.digest()[:_CHECKSUM_SIZE]
+
+    def _signature(self, checksum: bytes) -> bytes:
+        """The signature of the next message, whose number is then taken."""
+        number = self.sequence_number
+        self.sequence_number = (number + 1) & 0xFFFFFFFF
+        return _SIGNATURE.pack(1, checksum, number)
+
+    def _require_intact(self) -> None:
+        if self._broken:
+            raise SecurityError("an earlier message of this direction had a wrong signature")
+
+    def _compare(self, expected: bytes, signature: bytes) -> None:
+        if not hmac.compare_digest(expected, signature):
+            self._broken = True
+            raise SecurityError(_difference(signature, (self.sequence_number - 1) & 0xFFFFFFFF))
+
+
+def _hmac_states(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """HMAC_MD5 with its key already in it (RFC 2104): the inner and the outer hash. Keys of up to 64 bytes."""
+    padded = key.ljust(64, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in padded) for pad in (0x36, 0x5C))
+    return hashlib.md5(inner, usedforsecurity=False), hashlib.md5(outer, usedforsecurity=False)
 
 
 def _difference(signature: bytes, expected_number: int) -> str:
