@@ -45,6 +45,9 @@ _VERSION: Final = Version(6, 1, 7601)
 _NO_BINDINGS: Final = bytes(16)
 
 _PROTECTION: Final = NegotiateFlags.SIGN | NegotiateFlags.SEAL
+#: Signing needs one of both.
+_SIGNING: Final = int(_PROTECTION)
+_SEALING: Final = int(NegotiateFlags.SEAL)
 _STRENGTH: Final = NegotiateFlags.KEY_128 | NegotiateFlags.KEY_EXCH
 #: What the acceptor grants where the client asks for it.
 _GRANTED: Final = (
@@ -142,6 +145,8 @@ class NtlmContext(abc.ABC):
         self.flags = NegotiateFlags(0)
         self._sending: Direction | None = None
         self._receiving: Direction | None = None
+        #: SIGN and SEAL among the flags, as a plain number: it is looked at for every PDU.
+        self._protection = 0
 
     @abc.abstractmethod
     def step(self, token: bytes) -> bytes:
@@ -153,19 +158,19 @@ class NtlmContext(abc.ABC):
 
     def sign(self, message: bytes) -> bytes:
         """See `SecurityContext.sign`."""
-        return self._direction(self._sending, _PROTECTION).sign(message)
+        return self._direction(self._sending, _SIGNING).sign(message)
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """See `SecurityContext.verify`."""
-        self._direction(self._receiving, _PROTECTION).verify(message, signature)
+        self._direction(self._receiving, _SIGNING).verify(message, signature)
 
     def seal(self, before: bytes, body: bytes, after: bytes) -> tuple[bytes, bytes]:
         """See `SecurityContext.seal`."""
-        return self._direction(self._sending, NegotiateFlags.SEAL).seal(before, body, after)
+        return self._direction(self._sending, _SEALING).seal(before, body, after)
 
     def unseal(self, before: bytes, sealed: bytes, after: bytes, signature: bytes) -> bytes:
         """See `SecurityContext.unseal`."""
-        return self._direction(self._receiving, NegotiateFlags.SEAL).unseal(before, sealed, after, signature)
+        return self._direction(self._receiving, _SEALING).unseal(before, sealed, after, signature)
 
     def sign_mech_list(self, mech_types: bytes) -> bytes:
         """The mechListMIC of SPNEGO, behind which RC4 begins anew ([MS-SPNG] 3.3.5.1); the numbers go on."""
@@ -185,11 +190,11 @@ class NtlmContext(abc.ABC):
         """Whether there are keys for a mechListMIC."""
         return self._sending is not None
 
-    def _direction(self, direction: Direction | None, any_of: NegotiateFlags | None = None) -> Direction:
+    def _direction(self, direction: Direction | None, any_of: int = 0) -> Direction:
         if not self.complete or direction is None:
             raise SecurityError("no session keys: the NTLM exchange is not complete or has none")
-        if any_of is not None and not self.flags & any_of:
-            raise SecurityError(f"{any_of!r} was not negotiated")
+        if any_of and not self._protection & any_of:
+            raise SecurityError(f"{NegotiateFlags(any_of)!r} was not negotiated")
         return direction
 
     def _finish(self, flags: NegotiateFlags, exported_key: bytes, own: Side, peer: Side) -> None:
@@ -199,6 +204,7 @@ class NtlmContext(abc.ABC):
             self._sending = Direction(exported_key, own, key_exchange=exchanged)
             self._receiving = Direction(exported_key, peer, key_exchange=exchanged)
         self.flags = flags
+        self._protection = int(flags & _PROTECTION)
         self.complete = True
 
 
