@@ -26,33 +26,42 @@ _BIG: Final = struct.Struct(">H")
 class Framer:
     """Cuts a byte stream into PDUs by their fragment length. Holds at most one PDU and what came behind it."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "_pos")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        #: Bytes as they came, as long as whole PDUs come; a bytearray that grows where one comes in pieces.
+        self._buffer: bytes | bytearray = b""
+        self._pos = 0
 
     def feed(self, data: bytes) -> None:
         """Append what came from the network."""
+        if self._pos == len(self._buffer):
+            self._buffer, self._pos = bytes(data), 0
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
+        del self._buffer[: self._pos]
+        self._pos = 0
         self._buffer += data
 
     def next(self) -> bytes | None:
         """The next whole PDU, or None while it is not all there; `DecodeError` where no PDU can be."""
-        buffer = self._buffer
-        if len(buffer) < HEADER_SIZE:
+        buffer, pos = self._buffer, self._pos
+        left = len(buffer) - pos
+        if left < HEADER_SIZE:
             return None
-        if buffer[0] != 5 and buffer[2] != PduType.BIND:  # a bind of another version has its own answer
-            raise DecodeError(f"no DCE/RPC: {bytes(buffer[:8])!r}", 0)
-        length: int = (_LITTLE if buffer[4] & 0xF0 else _BIG).unpack_from(buffer, 8)[0]
+        if buffer[pos] != 5 and buffer[pos + 2] != PduType.BIND:  # a bind of another version has its own answer
+            raise DecodeError(f"no DCE/RPC: {bytes(buffer[pos : pos + 8])!r}", 0)
+        length: int = (_LITTLE if buffer[pos + 4] & 0xF0 else _BIG).unpack_from(buffer, pos + 8)[0]
         if length < HEADER_SIZE:
             raise DecodeError(f"fragment length {length}", 8)
-        if len(buffer) < length:
+        if left < length:
             return None
-        if len(buffer) == length:
-            self._buffer = bytearray()
-            return bytes(buffer)
-        fragment = bytes(buffer[:length])
-        del buffer[:length]
-        return fragment
+        if left == length:
+            self._buffer, self._pos = b"", 0
+            return bytes(buffer[pos:] if pos else buffer)
+        self._pos = pos + length
+        return bytes(buffer[pos : self._pos])
 
 
 @dataclasses.dataclass(slots=True)
@@ -97,13 +106,19 @@ def fragments_of(pdu: Request | Response, max_fragment: int, protection: Protect
     header = pdu.stub_offset
     room = max_fragment - header if protection is None else protection.room(max_fragment, header)
     if len(stub) <= room:
-        return pdu.pack() if protection is None else protection.protect(pdu)
+        return _fragment(pdu, pdu.flags, stub, pdu.alloc_hint, protection)
     others = pdu.flags & ~Pfc.WHOLE
     sent = []
     for start in range(0, len(stub), room):
-        part = stub[start : start + room]
         last = Pfc.LAST_FRAG if start + room >= len(stub) else 0
         flags = others | (Pfc.FIRST_FRAG if start == 0 else 0) | last
-        one = dataclasses.replace(pdu, stub=part, flags=flags, alloc_hint=len(stub) - start)
-        sent.append(one.pack() if protection is None else protection.protect(one))
+        sent.append(_fragment(pdu, flags, stub[start : start + room], len(stub) - start, protection))
     return b"".join(sent)
+
+
+def _fragment(
+    pdu: Request | Response, flags: int, part: bytes, alloc_hint: int, protection: Protection | None
+) -> bytes:
+    if protection is not None:
+        return protection.protect(pdu, flags, part, alloc_hint)
+    return pdu.fragment_head(flags, alloc_hint, len(part), 0) + part

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Final
 
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel, AuthType, Identity, SecurityContext, SecurityError
-from openchange_py.wire.auth_trailer import AUTH_PAD_ALIGNMENT, SEC_TRAILER_SIZE, SecTrailer
+from openchange_py.wire.auth_trailer import AUTH_PAD_ALIGNMENT, SEC_TRAILER_SIZE, SecTrailer, sec_trailer
 from openchange_py.wire.pdu import Fault, Request, Response
 
 #: The levels that a bind may ask for. CALL is PACKET on a connection, [MS-RPCE] 2.2.1.1.8.
@@ -40,11 +40,9 @@ class Protection:
         #: What was negotiated; `covers_header` is what is done.
         self.header_signing = header_signing
         self._caller: Identity | None = None
-
-    @property
-    def protects(self) -> bool:
-        """Every PDU has a signature."""
-        return self.level >= AuthLevel.PACKET
+        #: Every PDU has a signature.
+        self.protects = self.level >= AuthLevel.PACKET
+        self._seals = self.level >= AuthLevel.PRIVACY
 
     @property
     def covers_header(self) -> bool:
@@ -78,24 +76,22 @@ class Protection:
         room = max_fragment - header_size - SEC_TRAILER_SIZE - signature
         return room // AUTH_PAD_ALIGNMENT * AUTH_PAD_ALIGNMENT
 
-    def protect(self, pdu: Request | Response) -> bytes:
-        """The PDU's bytes, its stub padded and signed or sealed."""
+    def protect(self, pdu: Request | Response, flags: int, stub: bytes, alloc_hint: int) -> bytes:
+        """The bytes of a fragment of the PDU with this part of its stub, padded and signed or sealed."""
         size = self.context.signature_size(self.level)
-        pad = -len(pdu.stub) % AUTH_PAD_ALIGNMENT
-        padded = pdu.stub + bytes(pad)
-        raw = dataclasses.replace(pdu, stub=padded, auth=self.trailer(bytes(size), pad)).pack()
-        body = pdu.stub_offset
-        after = len(raw) - size - SEC_TRAILER_SIZE
-        head, tail = raw[:body], raw[after : after + SEC_TRAILER_SIZE]
-        if self.level < AuthLevel.PRIVACY:
-            signature = self.context.sign(raw[: len(raw) - size] if self.covers_header else padded)
+        pad = -len(stub) % AUTH_PAD_ALIGNMENT
+        body = stub + bytes(pad) if pad else stub
+        tail = sec_trailer(self.auth_type, self.auth_level, pad, self.context_id)
+        head = pdu.fragment_head(flags, alloc_hint, len(body) + SEC_TRAILER_SIZE + size, size)
+        if not self._seals:
+            signature = self.context.sign(head + body + tail if self.covers_header else body)
         elif self.covers_header:
-            padded, signature = self.context.seal(head, padded, tail)
+            body, signature = self.context.seal(head, body, tail)
         else:
-            padded, signature = self.context.seal(b"", padded, b"")
+            body, signature = self.context.seal(b"", body, b"")
         if len(signature) != size:
             raise SecurityError(f"signature of {len(signature)} bytes where {size} were announced")
-        return head + padded + tail + signature
+        return b"".join((head, body, tail, signature))
 
     def unprotect(self, raw: bytes, pdu: CallPdu) -> bytes:
         """The PDU's stub, verified and unsealed, without its padding; raises `SecurityError`."""
@@ -114,7 +110,7 @@ class Protection:
     def _verified(self, raw: bytes, pdu: CallPdu, trailer: SecTrailer) -> bytes:
         signature = trailer.auth_value
         signed = len(raw) - len(signature)
-        if self.level < AuthLevel.PRIVACY:
+        if not self._seals:
             self.context.verify(raw[:signed] if self.covers_header else pdu.stub, signature)
             return pdu.stub
         if not self.covers_header:

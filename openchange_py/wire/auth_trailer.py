@@ -56,6 +56,11 @@ class SecTrailer:
         return head + self.auth_value
 
 
+def sec_trailer(auth_type: int, level: int, pad_length: int, context_id: int) -> bytes:
+    """A sec_trailer's bytes, without the authentication value."""
+    return _SEC_TRAILER.pack(auth_type, level, pad_length, 0, context_id)
+
+
 _MAGIC: Final = bytes.fromhex("8ae3137102f43671")
 _COMMAND_MASK: Final = 0x3FFF
 _COMMAND_END: Final = 0x4000

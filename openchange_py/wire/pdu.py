@@ -20,6 +20,9 @@ from openchange_py.wire.syntax import read_syntax_id, write_syntax_id
 _HEADER: Final = struct.Struct("<BBBB4sHHI")
 _CALL: Final = struct.Struct("<BBBB4sHHIIHH")
 _RESPONSE: Final = struct.Struct("<BBBB4sHHIIHBB")
+#: What stands behind the common header of a request, and of a response.
+_CALL_FIELDS: Final = struct.Struct("<IHH")
+_RESPONSE_FIELDS: Final = struct.Struct("<IHBB")
 _FAULT: Final = struct.Struct("<IHBBII")
 _BIND: Final = struct.Struct("<HHIB3x")
 _BIND_ACK: Final = struct.Struct("<HHI")
@@ -192,7 +195,7 @@ class Request(Pdu):
             raise DecodeError(f"request header of {pos} bytes in {end}", HEADER_SIZE)
         if pos > CALL_HEADER_SIZE:
             object_uuid = uuid.UUID(bytes_le=data[CALL_HEADER_SIZE:pos])
-        alloc_hint, context_id, opnum = _CALL.unpack_from(data)[8:]
+        alloc_hint, context_id, opnum = _CALL_FIELDS.unpack_from(data, HEADER_SIZE)
         return cls(
             context_id=context_id,
             opnum=opnum,
@@ -202,16 +205,18 @@ class Request(Pdu):
             **header,
         )
 
-    def pack(self) -> bytes:
-        auth = b"" if self.auth is None else self.auth.pack()
-        length = self.stub_offset + len(self.stub) + len(auth)
+    def fragment_head(self, flags: int, alloc_hint: int, rest: int, auth_length: int) -> bytes:
+        """The header of one fragment of this request; `rest` bytes follow, stub and sec_trailer."""
+        length = self.stub_offset + rest
+        common = (5, self.version_minor, self.ptype, flags, LITTLE_ENDIAN, length, auth_length, self.call_id)
         try:
-            head = _CALL.pack(*self._head(length), self.alloc_hint, self.context_id, self.opnum)
+            head = _CALL.pack(*common, alloc_hint, self.context_id, self.opnum)
         except struct.error as error:
             raise EncodeError(f"Request: {error}") from error
-        if self.object_uuid is not None:
-            head += self.object_uuid.bytes_le
-        return head + self.stub + auth
+        return head if self.object_uuid is None else head + self.object_uuid.bytes_le
+
+    def pack(self) -> bytes:
+        return _pack_call(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +237,7 @@ class Response(Pdu):
     def _decode(cls, data: bytes, end: int, header: dict[str, Any]) -> Self:
         if end < CALL_HEADER_SIZE:
             raise DecodeError(f"response header of {CALL_HEADER_SIZE} bytes in {end}", HEADER_SIZE)
-        alloc_hint, context_id, cancel_count, reserved = _RESPONSE.unpack_from(data)[8:]
+        alloc_hint, context_id, cancel_count, reserved = _RESPONSE_FIELDS.unpack_from(data, HEADER_SIZE)
         return cls(
             context_id=context_id,
             stub=data[CALL_HEADER_SIZE:end],
@@ -242,19 +247,25 @@ class Response(Pdu):
             **header,
         )
 
-    def pack(self) -> bytes:
-        auth = b"" if self.auth is None else self.auth.pack()
+    def fragment_head(self, flags: int, alloc_hint: int, rest: int, auth_length: int) -> bytes:
+        """The header of one fragment of this response; `rest` bytes follow, stub and sec_trailer."""
+        length = CALL_HEADER_SIZE + rest
+        common = (5, self.version_minor, self.ptype, flags, LITTLE_ENDIAN, length, auth_length, self.call_id)
         try:
-            head = _RESPONSE.pack(
-                *self._head(CALL_HEADER_SIZE + len(self.stub) + len(auth)),
-                self.alloc_hint,
-                self.context_id,
-                self.cancel_count,
-                self.reserved,
-            )
+            return _RESPONSE.pack(*common, alloc_hint, self.context_id, self.cancel_count, self.reserved)
         except struct.error as error:
             raise EncodeError(f"Response: {error}") from error
-        return head + self.stub + auth
+
+    def pack(self) -> bytes:
+        return _pack_call(self)
+
+
+def _pack_call(pdu: Request | Response) -> bytes:
+    stub, auth = pdu.stub, pdu.auth
+    if auth is None:
+        return pdu.fragment_head(pdu.flags, pdu.alloc_hint, len(stub), 0) + stub
+    trailer = auth.pack()
+    return pdu.fragment_head(pdu.flags, pdu.alloc_hint, len(stub) + len(trailer), len(auth.auth_value)) + stub + trailer
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
