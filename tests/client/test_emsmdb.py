@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import uuid
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openchange_py.client.emsmdb import EmsmdbClient
 from openchange_py.client.errors import ClientError
@@ -26,14 +30,15 @@ from openchange_py.wire.rop.context import NO_HANDLE
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest, RopOpenFolderResponse
 from openchange_py.wire.rop.oxcprpt_streams import RopReadStreamRequest, RopReadStreamResponse
+from openchange_py.wire.rop.oxcstor import LogonTime, RopLogonPrivateResponse
 from openchange_py.wire.rop.oxctabl import (
     RopQueryRowsRequest,
     RopQueryRowsResponse,
     RopSetColumnsRequest,
     RopSetColumnsResponse,
 )
-from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers
-from tests.client.scripted import HANDLE, ScriptedChannel, asked, connected, session
+from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, unpack_payloads
+from tests.client.scripted import HANDLE, Answer, ScriptedChannel, asked, connected, session
 from tests.node import RunningNode
 
 OPEN = RopOpenFolderRequest(0, 0, 1, FolderId(0x0401), 0)
@@ -257,3 +262,99 @@ def test_an_answer_that_lacks_what_was_asked_for() -> None:
             done.first(RopOpenFolderResponse)
 
     asyncio.run(work())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=120), st.lists(st.integers(0, 0xFFFFFFFF), max_size=3))
+def test_any_answer_is_understood_or_an_error(rops: bytes, handles: list[int]) -> None:
+    """Whatever stands in the ROP buffer: a result, `ClientError` or `MapiError`, and nothing else."""
+    frame = (len(rops) + 2).to_bytes(2, "little") + rops + b"".join(h.to_bytes(4, "little") for h in handles)
+
+    async def work() -> None:
+        client, _ = await session(lambda request: [frame], lambda request: [frame])
+        mailbox = MailboxClient(client, 1, 0, logged_on())
+        await mailbox.folders()
+
+    with contextlib.suppress(ClientError, MapiError):
+        asyncio.run(work())
+
+
+def logged_on() -> RopLogonPrivateResponse:
+    """A RopLogon response as the first of them all."""
+    time = LogonTime(0, 0, 0, 0, 1, 1, 2024)
+    nil = uuid.UUID(int=0)
+    return RopLogonPrivateResponse(0, 0, 1, [FolderId(n) for n in range(13)], 7, nil, 1, nil, time, 0, 0)
+
+
+def test_answers_of_a_real_server_again(recorded: list[bytes]) -> None:
+    """Played back undamaged they are understood to their end: the next test damages what is really read."""
+
+    def answer(payload: bytes) -> Answer:
+        return lambda request: [payload]
+
+    async def work() -> None:
+        client, channel = await session(*map(answer, recorded))
+        await read_newest(client, "/o=x")
+        assert len(channel.requests) == 1 + len(recorded)
+
+    asyncio.run(work())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_damaged_answers_of_a_real_server(recorded: list[bytes], data: st.DataObject) -> None:
+    """What a real server answered while a message was read, with some bytes changed."""
+    payloads = list(recorded)
+    for _ in range(data.draw(st.integers(1, 4))):
+        which = data.draw(st.integers(0, len(payloads) - 1))
+        damaged = bytearray(payloads[which])
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+        payloads[which] = bytes(damaged)
+
+    def answer(payload: bytes) -> Answer:
+        return lambda request: [payload]
+
+    async def work() -> None:
+        client, _ = await session(*map(answer, payloads), *([lambda request: [b"\2\0"]] * 50))
+        await read_newest(client, "/o=x")
+
+    with contextlib.suppress(ClientError, MapiError):
+        asyncio.run(work())
+
+
+async def read_newest(client: EmsmdbClient, dn: str) -> None:
+    """Log on, list the Inbox, read its second message: it is small."""
+    mailbox = await MailboxClient.logon(client, dn)
+    inbox = await mailbox.find_folder("Inbox")
+    found = await mailbox.message_at(inbox.id, 2)
+    async with await mailbox.open_message(inbox.id, found.id) as message:
+        await message.info()
+        await message.body()
+        await message.attachments()
+
+
+@pytest.fixture(scope="module")
+def recorded(node: RunningNode) -> list[bytes]:
+    """The payloads of a real server's answers to `read_newest`."""
+    payloads: list[bytes] = []
+
+    async def work() -> None:
+        channel = await node.connector().connect(EMSMDB)
+        call = channel.call
+
+        async def watched(request: object, response: object) -> object:
+            answer = await call(request, response)  # type: ignore[arg-type, type-var]
+            if isinstance(answer, EcDoRpcExt2Response):
+                payloads.extend(unpack_payloads(answer.rgb_out))
+            return answer
+
+        channel.call = watched  # type: ignore[method-assign, assignment]
+        client = EmsmdbClient(channel)
+        dn = node.entry("alice").legacy_exchange_dn
+        await client.connect(dn)
+        await read_newest(client, dn)
+        await client.disconnect()
+        await channel.close()
+
+    asyncio.run(work())
+    return payloads
