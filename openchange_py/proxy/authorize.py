@@ -34,7 +34,7 @@ from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest
-from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
+from openchange_py.wire.rpcheaderext import may_contain, pack_payload, unpack_payloads
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ RELAYED_CALLS: Final[dict[str, frozenset[int]]] = {
 
 #: ulFlags of EcDoConnectEx: the client wants to be an administrator.
 _ADMIN_CONNECT: Final = 0x00000001
+_LOGON: Final = int(RopId.Logon)
 #: ulIcxrLink of EcDoConnectEx: no link to another session.
 _NO_LINK: Final = 0xFFFFFFFF
 
@@ -110,7 +111,12 @@ class Authorizer:
         return None
 
     async def _authorize_rops(self, call: Call) -> RpcMessage | None:
-        """EcDoRpcExt2: every RopLogon in it."""
+        """EcDoRpcExt2: every RopLogon in it. Most calls hold not even a byte that could be its RopId."""
+        try:
+            if not may_contain(EcDoRpcExt2Request.rgb_in_of(call.stub), _LOGON):
+                return None
+        except DecodeError:
+            pass  # answered below, as it is read in full
         request = EcDoRpcExt2Request.unpack(call.stub)
         try:
             buffers = [_read_rops(payload) for payload in unpack_payloads(request.rgb_in) if _may_log_on(payload)]

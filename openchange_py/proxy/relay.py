@@ -19,11 +19,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from openchange_py.proxy.authorize import Authorizer
-from openchange_py.proxy.handles import handle_given, handle_taken, makes_handle
+from openchange_py.proxy.handles import NULL_HANDLE, handle_given, handle_taken, makes_handle
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import ContextHandle, RpcInterface
+from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,8 @@ class _Association:
     """What one client session has open upstream."""
 
     group: int = 0
-    handles: set[ContextHandle] = dataclasses.field(default_factory=set)
+    #: Context handles, their bytes.
+    handles: set[bytes] = dataclasses.field(default_factory=set)
     idle: dict[str, list[UpstreamClient]] = dataclasses.field(default_factory=dict)
     busy: list[tuple[str, UpstreamClient]] = dataclasses.field(default_factory=list)
     #: Connections that answered a call, and so accepted the relay's account.
@@ -73,10 +74,13 @@ class _Association:
 
     def forget_lost(self) -> None:
         """Without its last connection the group is gone there, and its handles with it."""
+        clients = self.all_clients()
+        if clients and all(client.connected for client in clients):
+            return
         for interface, clients in self.idle.items():
             self.idle[interface] = [client for client in clients if client.connected]
         self.proven = {client for client in self.proven if client.connected}
-        if not any(client.connected for client in self.all_clients()):
+        if not any(client.connected for client in clients):
             self.group = 0
             self.handles.clear()
 
@@ -120,7 +124,9 @@ class Relay:
         association.idle.clear()
 
     def _association(self, session: Session) -> _Association:
-        association = session.state.setdefault(self, _Association())
+        association = session.state.get(self)
+        if association is None:
+            association = session.state[self] = _Association()
         assert isinstance(association, _Association)
         if association.ended:
             raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
@@ -155,6 +161,7 @@ class Relay:
             else:
                 # An answer that comes too late must not be taken for the next call's.
                 await _close(client)
+                association.proven.discard(client)
                 association.forget_lost()
         return reply
 
@@ -183,7 +190,7 @@ class Relay:
         logger.info("%s: upstream connection for %s of %s", call.session, call.interface.name, call.caller)
         return client
 
-    def _learn(self, association: _Association, call: Call, taken: ContextHandle | None, reply: bytes) -> None:
+    def _learn(self, association: _Association, call: Call, taken: bytes | None, reply: bytes) -> None:
         """Keep the handles that the upstream gave, forget those that it ended."""
         self._authorizer.learn(call, reply)
         try:
@@ -195,7 +202,7 @@ class Relay:
             return
         if taken not in (None, given) and not makes_handle(call.interface.name, call.opnum):
             association.handles -= {taken}
-        if not given.is_null:
+        if given != NULL_HANDLE:
             association.handles.add(given)
 
 
