@@ -6,6 +6,7 @@ the asynchronous interface. They answer the documented error or the fault for an
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -62,6 +63,8 @@ class EmsmdbServer:
         self._directory = directory
         self._store = store
         self._compress = compress
+        #: piCxr, 16 bits: a session's index, which a proxy in front tells sessions apart by.
+        self._indexes = itertools.cycle(range(1, 0xFFFF))
         self._methods: dict[type, Callable[[Call, Any], None]] = {
             EcDoConnectExRequest: self._connect,
             EcDoRpcExt2Request: self._rpc,
@@ -106,7 +109,7 @@ class EmsmdbServer:
             _POLLS_MAX,
             _RETRY_COUNT,
             _RETRY_DELAY,
-            0,
+            next(self._indexes),
             f"{prefix}/cn=".encode("ascii", "replace"),
             narrow(terminated(user.display_name), codec_of(request.cpid)),
             SERVER_VERSION,
