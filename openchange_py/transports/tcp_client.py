@@ -54,6 +54,10 @@ class RpcClient(asyncio.Protocol):
         self._answer: asyncio.Future[bytes | tuple[PresentationResult, ...]] | None = None
         self._lost: ConnectionLost | None = None
         self._gone = asyncio.Event()
+        #: When the call in flight must be answered, on the loop's clock; None while there is none.
+        self._deadline: float | None = None
+        self._seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self.peer = "?"
@@ -124,18 +128,16 @@ class RpcClient(asyncio.Protocol):
         `interface` other than the one connected with is negotiated with its first call. A call that takes longer
         than `call_timeout`, or is cancelled, takes the connection with it: its answer could come any time later.
         """
-        seconds = call_timeout or self._call_timeout
         async with self._turn:
+            self._limit(call_timeout or self._call_timeout)
             try:
-                async with asyncio.timeout(seconds):
-                    context_id = 0 if interface is None else await self._context_id(interface)
-                    return await self._exchange(context_id, opnum, stub, object_uuid)
-            except TimeoutError:
-                self._abort(f"no answer within {seconds:g} s")
-                raise self._loss() from None
+                context_id = 0 if interface is None else await self._context_id(interface)
+                return await self._exchange(context_id, opnum, stub, object_uuid)
             except asyncio.CancelledError:
                 self._abort("a call was cancelled")
                 raise
+            finally:
+                self._deadline = None
 
     async def alter_context(self, interface: RpcInterface | SyntaxId) -> None:
         """Negotiate one more interface; `BindError` where the server does not offer it."""
@@ -190,10 +192,37 @@ class RpcClient(asyncio.Protocol):
         self._answer = asyncio.get_running_loop().create_future()
         try:
             self._transport.write(data)
-            await self._writable.wait()
+            if not self._writable.is_set():
+                await self._writable.wait()
             return await self._answer
         finally:
             self._answer = None
+
+    def _limit(self, seconds: float | None) -> None:
+        """The call that begins now may take so long.
+
+        A timer per call would cost more than the rest of it: one that is set already is left, and looks again when
+        it is due.
+        """
+        if seconds is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._seconds, self._deadline = seconds, loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= self._deadline:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(self._deadline, self._check_time)
+
+    def _check_time(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._deadline <= loop.time():
+            self._abort(f"no answer within {self._seconds:g} s")
+        else:
+            self._timer = loop.call_at(self._deadline, self._check_time)
 
     def _check(self) -> None:
         if self._lost is not None or self._transport is None:
@@ -224,6 +253,9 @@ class RpcClient(asyncio.Protocol):
         self._fail(ConnectionLost(f"{self.peer}: connection lost{f': {exc}' if exc else ''}"))
         self._writable.set()
         self._gone.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _take(self, events: list[Event]) -> None:
         for event in events:

@@ -102,12 +102,18 @@ class UpstreamConnection:
         self.upstream, self.interface, self.assoc_group = upstream, interface, assoc_group
         self.connected = True
 
-    async def call(self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None) -> bytes:
+    async def call(
+        self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
+    ) -> bytes:
         if not self.connected:
             raise ConnectionLost("lost before")
         self.upstream.stubs.append(stub)
-        if self.upstream.gate is not None:
-            await self.upstream.gate.wait()
+        try:
+            async with asyncio.timeout(call_timeout):
+                if self.upstream.gate is not None:
+                    await self.upstream.gate.wait()
+        except TimeoutError:
+            raise ConnectionLost("too late") from None
         if not self.connected:
             raise ConnectionLost("lost meanwhile")
         return self.upstream.answer(self.interface, opnum, stub)

@@ -97,6 +97,24 @@ def test_a_call_that_takes_too_long_takes_the_connection_with_it() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_call_has_its_own_limit(loop: str) -> None:
+    """The limit of a call that was answered ends no later one, and a longer limit before does not lengthen the next."""
+
+    async def main() -> None:
+        async with serving() as (_, handler, port):
+            caller = await client(port, call_timeout=30)
+            assert await caller.call(REVERSE, b"ab", call_timeout=0.05) == b"ba"
+            asyncio.get_running_loop().call_later(0.15, handler.gate.set)
+            assert await caller.call(WAIT, b"") == b"waited"
+            handler.gate.clear()
+            with pytest.raises(ConnectionLost, match=r"no answer within 0\.05 s"):
+                await caller.call(WAIT, b"", call_timeout=0.05)
+            handler.gate.set()
+
+    run(main, loop)
+
+
 def test_a_cancelled_call_can_not_be_mistaken_for_the_next_one_s_answer() -> None:
     async def main() -> None:
         async with serving() as (_, handler, port):
