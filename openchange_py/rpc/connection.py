@@ -66,6 +66,15 @@ class Connection:
             self._read(events)
         return events
 
+    @property
+    def unfinished(self) -> str:
+        """What the peer began to say, and would leave unsaid if it went now; empty where that is nothing."""
+        if self.state in (State.STEPPING, State.CLOSED):
+            return ""
+        if self._framer.pending:
+            return f"a PDU of which {self._framer.pending} bytes came"
+        return f"call {self._assembly.call_id} without its last fragment" if self._assembly is not None else ""
+
     def data_to_send(self) -> bytes:
         """What the connection has to say by itself, to be written before anything that is sent later."""
         if not self._out:

@@ -33,6 +33,11 @@ class Framer:
         self._buffer: bytes | bytearray = b""
         self._pos = 0
 
+    @property
+    def pending(self) -> int:
+        """Bytes that `next` has not given yet."""
+        return len(self._buffer) - self._pos
+
     def feed(self, data: bytes) -> None:
         """Append what came from the network."""
         if self._pos == len(self._buffer):

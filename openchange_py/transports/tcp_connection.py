@@ -99,12 +99,14 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client may close its sending side and still want its answers."""
+        self._tell_unfinished()
         self.drain()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._released:
             return
+        self._tell_unfinished()
         _log.debug("%s disconnected%s", self, f": {exc}" if exc else "")
         self._draining = self._lost = True
         self._queue.clear()
@@ -112,6 +114,10 @@ class ServerConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._release_when_done()
+
+    def _tell_unfinished(self) -> None:
+        if not self._draining and (unfinished := self._acceptor.unfinished):
+            _log.warning("%s ended: the client left %s", self, unfinished)
 
     # What the acceptor tells
 

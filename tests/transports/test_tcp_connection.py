@@ -14,7 +14,7 @@ from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext
 from openchange_py.transports.tcp import TcpLimits
 from openchange_py.wire.auth_trailer import SecTrailer
 from openchange_py.wire.ndr import NDR20
-from openchange_py.wire.pdu import Bind, Fault, Orphaned, PresentationContextElement, Request, Response, decode_pdu
+from openchange_py.wire.pdu import Bind, Fault, Orphaned, Pfc, PresentationContextElement, Request, Response, decode_pdu
 from tests.auth.ntlm_parties import authenticator
 from tests.rpc.echo import ECHO, GROW, REVERSE, WAIT
 from tests.rpc.parties import ntlm, pdus
@@ -199,3 +199,32 @@ def test_a_client_that_floods_while_its_token_is_checked_fills_no_memory() -> No
             writer.transport.abort()
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("data", "left"),
+    [
+        (BIND[:20], "a PDU of which 20 bytes came"),
+        (BIND + request(2)[:20], "a PDU of which 20 bytes came"),
+        (
+            BIND + Request(call_id=3, context_id=0, opnum=0, stub=b"ab", flags=Pfc.FIRST_FRAG).pack(),
+            "call 3 without its last fragment",
+        ),
+    ],
+    ids=["half a bind", "half a request", "half a call"],
+)
+def test_a_client_that_leaves_in_the_middle_is_logged(data: bytes, left: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(data)
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+            whole = await client(port)
+            await whole.close()
+
+    with caplog.at_level(logging.WARNING, "openchange_py"):
+        run(main, LOOPS[0])
+    (record,) = caplog.records
+    assert record.getMessage().endswith(f"ended: the client left {left}")
