@@ -44,7 +44,16 @@ _LONGEST_CLASS: Final = 255
 
 @handles(RopLogonRequest)
 def logon(call: RopCall, request: RopLogonRequest) -> RopLogonPrivateResponse:
-    """RopLogon: [MS-OXCSTOR] 3.2.5.1. A logon that is active under the same LogonId ends."""
+    """RopLogon: [MS-OXCSTOR] 3.2.5.1. A logon that is active under the same LogonId ends. What is refused is logged."""
+    try:
+        return _logon(call, request)
+    except MapiError as error:
+        account = call.session.caller.account
+        logger.warning("RopLogon of %s as %.200r refused: %s", account, request.essdn, error)
+        raise
+
+
+def _logon(call: RopCall, request: RopLogonRequest) -> RopLogonPrivateResponse:
     session = call.session
     if not request.logon_flags & LogonFlags.Private or request.open_flags & OpenFlags.Public:
         raise MapiError(ErrorCode.LogonFailed, "there are no public folders here")
@@ -94,9 +103,6 @@ def _open_mailbox(session: EmsmdbSession, owner: Entry) -> Mailbox:
     """
     caller = session.directory.by_guid(session.caller.guid)
     if caller is None or not may_open_mailbox(caller, owner):
-        logger.warning(
-            "%s may not log on to the mailbox of %s: refused", session.caller.account, owner.legacy_exchange_dn
-        )
         raise MapiError(ErrorCode.LoginPermission, "neither owner nor granted full access")
     assert owner.mailbox_guid is not None
     try:

@@ -103,9 +103,15 @@ def test_looking_without_moving(client: Client) -> None:
         assert (subjects(response), response.origin) == (["RE: letter 2", "RE: letter 1"], Bookmark.Current)
 
 
-def test_no_rows_can_be_asked_for(client: Client) -> None:
+@pytest.mark.parametrize("forward", [True, False])
+def test_who_asks_for_no_rows_gets_none(client: Client, forward: bool) -> None:
+    """As libmapi does behind the last row."""
     table = client.contents(p.PidTagSubject)
-    assert client.rows(table, 0).return_value == ErrorCode.InvalidParameter
+    client.rows(table, 1)
+    response = client.rows(table, 0, forward=forward)
+    assert (response.return_value, response.rows, response.origin) == (0, [], Bookmark.Current)
+    client.rows(table)
+    assert client.rows(table, 0).origin == Bookmark.End
 
 
 def test_a_response_has_the_whole_rows_that_fit(client: Client) -> None:
