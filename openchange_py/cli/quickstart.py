@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -205,14 +206,17 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def running(place: Path) -> Iterator[dict[str, Any]]:
-    """Both nodes as processes of their own; gives what quickstart.json says."""
+    """Both nodes as processes of their own; gives what quickstart.json says, which is there as long as they are."""
+    told = place / "quickstart.json"
+    told.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
+        stack.callback(told.unlink, missing_ok=True)
         exchange = stack.enter_context(ServeProcess(place / "exchange"))
         conf = _HYBRID_CONF.format(place=place, domain=DOMAIN, relay=RELAY, port=exchange.ready["rpc"]["port"])
         _write(place / "hybrid" / "smb.conf", conf)
         hybrid = stack.enter_context(ServeProcess(place / "hybrid"))
         description = _describe(place, {"exchange": exchange, "hybrid": hybrid})
-        _write(place / "quickstart.json", json.dumps(description, indent=2) + "\n")
+        _write(told, json.dumps(description, indent=2) + "\n")
         yield description
 
 
@@ -244,8 +248,15 @@ def _tell(place: Path, description: dict[str, Any]) -> None:
     account = f"--endpoints {ready} --user alice --password-file {place / 'passwords' / 'alice'}"
     click.echo("To look around as alice, through the hybrid:")
     for what in ("resolve bob", "folders", "messages --folder Inbox", "read --folder Inbox --number 1"):
-        click.echo(f"    ocpy client {account} {what}")
+        click.echo(f"    {_program()} client {account} {what}")
     click.echo("\nServing until Ctrl-C.")
+
+
+def _program() -> str:
+    """`ocpy` as it can be typed in this shell, which need not know the environment that this runs in."""
+    here = Path(sys.executable).with_name("ocpy")
+    found = shutil.which("ocpy")
+    return str(here) if here.exists() and (found is None or not here.samefile(found)) else "ocpy"
 
 
 def _wait() -> None:

@@ -72,6 +72,14 @@ def write_ready_file(path: Path, content: dict[str, Any]) -> None:
 
 
 def remove_ready_file(path: Path | None) -> None:
-    """It says that a server listens: not any more."""
-    if path is not None:
+    """It says that this server listens: not any more. Another server's, which replaced it, stays."""
+    if path is not None and ready_process(path) == os.getpid():
         path.unlink(missing_ok=True)
+
+
+def ready_process(path: Path) -> int | None:
+    """The process that a ready file is about; None where there is no such file, or it is none."""
+    try:
+        return int(json.loads(path.read_text("utf-8"))["pid"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -275,12 +275,12 @@ def test_what_does_not_fit_its_field_is_our_callers_mistake(field: str, value: A
 
 def test_bytes_of_a_wrong_length_are_named_instead_of_cut() -> None:
     with pytest.raises(EncodeError, match="Everything: tag: 4 bytes in a field of 3"):
-        dataclass_with(tag=b"tags").pack()
+        example_with(tag=b"tags").pack()
     with pytest.raises(EncodeError, match="4 bytes in a field of 3"):
         Fixed("3s").write(Writer(), b"tags")
 
 
-def dataclass_with(**changed: Any) -> Everything:
+def example_with(**changed: Any) -> Everything:
     value = Everything.unpack(EXAMPLE.pack())
     for name, field in changed.items():
         setattr(value, name, field)
@@ -288,7 +288,7 @@ def dataclass_with(**changed: Any) -> Everything:
 
 
 def test_a_number_without_a_name_is_kept() -> None:
-    value = Everything.unpack(dataclass_with(color=77).pack())
+    value = Everything.unpack(example_with(color=77).pack())
     assert value.color == 77
     assert not isinstance(value.color, Color)
     assert isinstance(Everything.unpack(EXAMPLE.pack()).color, Color)
