@@ -31,6 +31,7 @@ DIRECT, FORWARDER, SOCAT, HAPROXY, OURS, DUMMY = "no relay", "forwarder", "socat
 #: Clients at a time, for calls/s.
 CLIENTS = 8
 
+
 @dataclasses.dataclass
 class Way:
     """One way to the upstream, and what was measured on it."""
