@@ -20,7 +20,7 @@ from openchange_py.servers.emsmdb.session import ClientSettings, EmsmdbSession
 from openchange_py.servers.emsmdb.values import terminated
 from openchange_py.store.base import Store
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import NULL_HANDLE
+from openchange_py.wire.ndr import NULL_HANDLE, RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
@@ -65,20 +65,13 @@ class EmsmdbServer:
         self._compress = compress
         #: piCxr, 16 bits: a session's index, which a proxy in front tells sessions apart by.
         self._indexes = itertools.cycle(range(1, 0xFFFF))
-        self._methods: dict[type, Callable[[Call, Any], None]] = {
-            EcDoConnectExRequest: self._connect,
-            EcDoRpcExt2Request: self._rpc,
-            EcDoDisconnectRequest: self._disconnect,
-            EcDummyRpcRequest: self._dummy,
-            EcRRegisterPushNotificationRequest: self._register_push,
-        }
 
     def call(self, call: Call) -> None:
         """Answer one call. Runs in a worker thread, one call at a time per session."""
-        method = self._methods.get(type(call.request))
+        method = METHODS.get(type(call.request))
         if method is None:
             raise RpcFault(FaultStatus.OP_RANGE_ERROR, call.name)
-        method(call, call.request)
+        method(self, call, call.request)
 
     def end_session(self, session: Session) -> None:
         """The client is gone: close what it left open."""
@@ -184,3 +177,13 @@ class EmsmdbServer:
         """EcRRegisterPushNotification (opnum 4), 3.1.4.5: 2.2.4.1 lets a server that does not do it say so."""
         call.session.find_handle(request.cxh, EmsmdbSession)
         call.response = EcRRegisterPushNotificationResponse(request.cxh, 0, ErrorCode.NotSupported)
+
+
+#: What answers which call.
+METHODS: Final[dict[type[RpcMessage], Callable[[EmsmdbServer, Call, Any], None]]] = {
+    EcDoConnectExRequest: EmsmdbServer._connect,
+    EcDoRpcExt2Request: EmsmdbServer._rpc,
+    EcDoDisconnectRequest: EmsmdbServer._disconnect,
+    EcDummyRpcRequest: EmsmdbServer._dummy,
+    EcRRegisterPushNotificationRequest: EmsmdbServer._register_push,
+}
