@@ -79,8 +79,8 @@ class _Association:
         clients = self.all_clients()
         if clients and all(client.connected for client in clients):
             return
-        for interface, clients in self.idle.items():
-            self.idle[interface] = [client for client in clients if client.connected]
+        for interface, idle in self.idle.items():
+            self.idle[interface] = [client for client in idle if client.connected]
         self.proven = {client for client in self.proven if client.connected}
         if not any(client.connected for client in clients):
             self.group = 0
@@ -116,6 +116,7 @@ class Relay:
 
     async def end_session(self, session: Session) -> None:
         """Close what was opened for the session."""
+        self._authorizer.forget(session)
         association = session.state.get(self)
         if not isinstance(association, _Association):
             session.state[self] = _Association(ended=True)

@@ -25,6 +25,9 @@ MAXIMUM_ROPS: Final = 0x8000
 #: chained payloads that a client which asked for 96 of them gets.
 MAXIMUM_TOTAL: Final = 96 * MAXIMUM_ROPS
 MAXIMUM_PAYLOADS: Final = 96
+#: The same of a request, which servers read: as much as without compression (BIG_RANGE_ULONG, 2.2.1.3). A few hundred
+#: bytes could otherwise ask for a million ROPs.
+MAXIMUM_REQUEST: Final = 0x40000
 
 _XOR_MAGIC: Final = bytes(value ^ 0xA5 for value in range(256))
 

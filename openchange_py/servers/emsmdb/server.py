@@ -37,7 +37,7 @@ from openchange_py.wire.oxcrpc import (
     RpcFlags,
     wire_version,
 )
-from openchange_py.wire.rpcheaderext import HEADER_SIZE, extended_buffers, pack_payload
+from openchange_py.wire.rpcheaderext import HEADER_SIZE, MAXIMUM_REQUEST, extended_buffers, pack_payload
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class EmsmdbServer:
         Nothing is executed where one of them is wrong.
         """
         try:
-            payloads = [buffer.payload for buffer in extended_buffers(request.rgb_in)]
+            payloads = [buffer.payload for buffer in extended_buffers(request.rgb_in, total=MAXIMUM_REQUEST)]
         except DecodeError as error:
             raise MapiError(ErrorCode.RpcFormat, str(error)) from error
         buffers = [decode_request(payload) for payload in payloads]

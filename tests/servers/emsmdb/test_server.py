@@ -211,6 +211,13 @@ def test_what_is_no_extended_buffer(client: Client, rgb_in: bytes) -> None:
     assert client.ask(RopQueryPositionRequest(0, 0), logon).return_value == ErrorCode.NotSupported
 
 
+def test_a_few_bytes_cannot_ask_for_a_million_rops(client: Client) -> None:
+    many = b"\x02\xf6" + b"\x01\x00\x07" * 20_992  # RopRelease
+    answer = client.send(pack_payloads([many] * 40, compress=True))
+    assert (answer.return_value, answer.rgb_out) == (ErrorCode.RpcFormat, b"")
+    assert client.send(pack_payloads([many] * 4, compress=True)).return_value == ErrorCode.Success
+
+
 class Quiet(logging.Handler):
     """Fails where anything is logged with a traceback, which only bugs are."""
 
