@@ -73,7 +73,7 @@ def parse_url(url: str) -> URL:
 
 
 def create_directory_engine(url: URL, *, create: bool) -> Engine:
-    """The engine. `create` makes SQLite's file, with mode 0600, where it is not there; WAL and journal have its mode."""
+    """The engine. `create` makes SQLite's file where it is not there; with mode 0600, which WAL and journal follow."""
     if url.get_backend_name() != "sqlite":
         return create_engine(url, hide_parameters=True, pool_pre_ping=True)
     if not url.database or url.database == ":memory:":
