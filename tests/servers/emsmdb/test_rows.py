@@ -52,6 +52,7 @@ def test_a_row_without_all_values_is_a_flagged_one() -> None:
         (WORDS.with_type(0x101E), ["é"] * 3, [b"\xe9"] * 3),
         (PropertyTag(0x80001003), list(range(1000)), list(range(31))),
         (p.PidTagAttachDataObject, b"object", TOO_LARGE),
+        (p.PidTagImportance, 0xFFFFFFFF, -1),
         (p.PidTagImportance, 1 << 40, PropertyError(ErrorCode.CorruptData)),
         (p.PidTagImportance, "text", PropertyError(ErrorCode.CorruptData)),
         (p.PidTagSubject, None, NOT_FOUND),
@@ -62,7 +63,10 @@ def test_what_a_row_shows(column: PropertyTag, value: object, shown: object) -> 
     assert made({stored: value}, column).values == [shown]
     # Beside a value that is missing, too.
     assert made({stored: value}, p.PidTagMid, column).values == [NOT_FOUND, shown]
-    assert RowMaker((column,), "cp1252").cells({stored: value})[0] in (shown, value)
+    assert RowMaker((column,), "cp1252").cells({stored: value})[0] in (
+        shown,
+        value,
+    )  # what is wrong is found when it is written
 
 
 def test_an_8_bit_text_is_not_cut_within_a_character() -> None:
