@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -107,8 +108,7 @@ def command(check: bool, place: Path | None) -> None:
                 ok = run_check(place, description)
             else:
                 ok = True
-                _tell(place, description)
-                _wait()
+                _serve(place, description)
     if not ok:
         sys.exit(1)
 
@@ -259,7 +259,10 @@ def _program() -> str:
     return str(here) if here.exists() and (found is None or not here.samefile(found)) else "ocpy"
 
 
-def _wait() -> None:
+def _serve(place: Path, description: dict[str, Any]) -> None:
+    """Tell, and wait for Ctrl-C or SIGTERM, which may come as soon as anything was told."""
     with contextlib.suppress(KeyboardInterrupt):
-        signal.pause()
+        _tell(place, description)
+        while True:
+            time.sleep(1)  # not signal.pause(): a signal just before it would be waited for in vain
     click.echo("\nStopping.")
