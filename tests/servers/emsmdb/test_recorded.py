@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -258,6 +258,9 @@ class Outcome:
     no_values: set[int] = dataclasses.field(default_factory=set)
 
 
+_numbers = itertools.count(1)
+
+
 class Replay:
     """Asks our server what the recorded clients asked theirs."""
 
@@ -265,7 +268,7 @@ class Replay:
         self.outcome = Outcome()
         self._world = world
         self._survey = survey
-        self._accounts = {guid: f"user{number}x{guid.hex[:4]}" for number, guid in enumerate(survey.mailboxes)}
+        self._accounts = {guid: f"user{next(_numbers)}" for guid in survey.mailboxes}
         self._replicas = {guid: self._replica(guid) for guid in survey.mailboxes}
         self._clients: dict[str, Client] = {}
         self._handles: dict[tuple[str, int], int] = {}
@@ -349,15 +352,23 @@ def has_value(cell: Any) -> bool:
     return not isinstance(cell, PropertyError) or cell.code == ErrorCode.OutOfMemory
 
 
+@pytest.fixture(scope="module")
+def growing_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Every replay adds mailboxes to it."""
+    built = build_world(tmp_path_factory.mktemp("recorded"))
+    yield built
+    built.store.close()
+    built.directory.close()
+
+
 def replay(world: World, name: str) -> Outcome:
     calls = recorded(name)
     return Replay(world, calls, Survey(calls)).outcome
 
 
 @pytest.mark.parametrize("name", READING)
-def test_a_client_that_reads_gets_what_it_got(tmp_path: Path, name: str) -> None:
-    shared_path("wire")
-    outcome = replay(build_world(tmp_path), name)
+def test_a_client_that_reads_gets_what_it_got(growing_world: World, name: str) -> None:
+    outcome = replay(growing_world, name)
     assert outcome.same > 20
     assert outcome.left_out == 0
     assert outcome.other_codes == []
@@ -366,9 +377,8 @@ def test_a_client_that_reads_gets_what_it_got(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_a_client_that_writes_is_told_that_it_can_not(tmp_path: Path, name: str) -> None:
-    shared_path("wire")
-    outcome = replay(build_world(tmp_path), name)
+def test_a_client_that_writes_is_told_that_it_can_not(growing_world: World, name: str) -> None:
+    outcome = replay(growing_world, name)
     assert outcome.same > 10
     assert outcome.other_codes == []
     assert outcome.not_answered <= NOT_ANSWERED_WRITING
