@@ -47,6 +47,9 @@ from openchange_py.wire.pdu import (
 
 #: RPC_S_SEC_PKG_ERROR: a signature was wrong.
 SEC_PKG_ERROR: Final = 0x00000721
+#: Bytes of a call of somebody who did not authenticate: a question to the endpoint mapper takes a few hundred. What a
+#: crowd of strangers can make us keep stays small.
+ANONYMOUS_CALL_LIMIT: Final = 65536
 #: More presentation contexts than this on one connection are nobody's need.
 MAX_CONTEXTS: Final = 100
 
@@ -313,8 +316,9 @@ class Acceptor(Connection):
             call = Assembly(pdu.call_id, pdu.context_id, pdu.opnum, pdu.object_uuid, protection)
         else:
             call = self._continued(pdu)
-        if not call.add(stub, self._call_limit):
-            raise _Illegal(f"call of more than {self._call_limit} bytes", FaultStatus.ACCESS_DENIED)
+        limit = min(self._call_limit, ANONYMOUS_CALL_LIMIT) if self.caller.is_anonymous else self._call_limit
+        if not call.add(stub, limit):
+            raise _Illegal(f"call of more than {limit} bytes", FaultStatus.ACCESS_DENIED)
         last = pdu.flags & Pfc.LAST_FRAG
         self._assembly = None if last else call
         return call if last else None

@@ -78,21 +78,24 @@ class Assembly:
     opnum: int
     object_uuid: uuid.UUID | None
     protection: Protection | None
-    parts: list[bytes] = dataclasses.field(default_factory=list)
-    size: int = 0
+    #: The first fragment's stub, which mostly is all of it, and behind it those of the others. One growing buffer: an
+    #: object for each fragment would take forty times the bytes of a client that sends single ones.
+    first: bytes = b""
+    others: bytearray = dataclasses.field(default_factory=bytearray)
 
     def add(self, stub: bytes, limit: int) -> bool:
         """Append a fragment's stub; false where the call would become larger than `limit` bytes."""
-        self.size += len(stub)
-        if self.size > limit:
+        if len(self.first) + len(self.others) + len(stub) > limit:
             return False
-        if stub:
-            self.parts.append(stub)
+        if self.first:
+            self.others += stub
+        else:
+            self.first = stub
         return True
 
     def stub(self) -> bytes:
         """All fragments joined."""
-        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        return self.first + self.others if self.others else self.first
 
 
 def fragment_size(ours: int, theirs: int) -> int:

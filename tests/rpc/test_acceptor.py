@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from openchange_py.rpc.acceptor import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus
 from openchange_py.rpc.connection import State, WrongState
@@ -220,6 +221,19 @@ def test_a_call_larger_than_the_limit_is_denied_whatever_its_hint_says() -> None
     assert isinstance(fault, Fault)
     assert fault.status == FaultStatus.ACCESS_DENIED
     assert isinstance(events[-1], ConnectionEnded)
+
+
+def test_who_did_not_authenticate_makes_small_calls_only() -> None:
+    stranger, known = Pair(call_limit=1 << 20), Pair(AuthLevel.CONNECT, call_limit=1 << 20)
+    for pair in (stranger, known):
+        pair.bind()
+    assert len(stranger.request(bytes(ANONYMOUS_CALL_LIMIT)).stub) == ANONYMOUS_CALL_LIMIT
+    assert len(known.request(bytes(500_000)).stub) == 500_000
+    greedy = Pair(call_limit=1 << 20)
+    greedy.bind()
+    _, data = greedy.client.send_request(0, 0, bytes(ANONYMOUS_CALL_LIMIT + 1))
+    greedy.to_server(data)
+    assert isinstance(greedy.server_events[-1], ConnectionEnded)
 
 
 def test_one_byte_at_a_time_is_the_same_as_all_at_once() -> None:

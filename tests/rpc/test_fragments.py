@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,6 +55,17 @@ def test_a_call_has_a_limit() -> None:
     assert call.add(b"67890", 10)
     assert not call.add(b"1", 10)
     assert call.stub() == b"1234567890"
+
+
+def test_fragments_of_single_bytes_take_little_more_than_their_bytes() -> None:
+    call = Assembly(1, 0, 0, None, None)
+    tracemalloc.start()
+    for number in range(50_000):
+        assert call.add(bytes([number & 0xFF]), 1 << 20)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert call.stub() == bytes(number & 0xFF for number in range(50_000))
+    assert size < 200_000
 
 
 @pytest.mark.parametrize(("ours", "theirs", "agreed"), [(5840, 4280, 4280), (4280, 5840, 4280), (5840, 0, 1432)])
