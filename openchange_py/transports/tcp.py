@@ -40,7 +40,8 @@ _log: Final = logging.getLogger(__name__)
 class TcpLimits:
     """What one server instance grants its clients."""
 
-    #: Connections at a time; one more is closed at once.
+    #: Connections at a time. For one more the oldest is closed that nobody authenticated on: strangers who hold
+    #: connections can't keep others out. Where there is none, the new one is closed.
     connections: int = 2000
     #: From connecting to the end of the bind and its authentication.
     handshake_seconds: float = 30.0
@@ -98,7 +99,8 @@ class TcpServer:
         self.interfaces = OfferedInterfaces([*own, MGMT])
         self.endpoint = ""
         self._numbers = itertools.count(1)
-        self._connections: set[ServerConnection] = set()
+        #: In the order in which they came.
+        self._connections: dict[ServerConnection, None] = {}
         self._server: asyncio.Server | None = None
         self._stopping = False
         self._gone = asyncio.Event()
@@ -147,15 +149,21 @@ class TcpServer:
 
     def admit(self, connection: ServerConnection) -> bool:
         """Take a new connection in; false where it must be closed."""
-        if self._stopping or len(self._connections) >= self.limits.connections:
-            _log.warning("%s refused: %d connections are open", connection, len(self._connections))
+        if self._stopping:
             return False
-        self._connections.add(connection)
+        if len(self._connections) >= self.limits.connections:
+            oldest = next((other for other in self._connections if other.is_strangers), None)
+            refused = connection if oldest is None else oldest
+            _log.warning("%s closed: %d connections are open", refused, len(self._connections))
+            if oldest is None:
+                return False
+            oldest.abort()
+        self._connections[connection] = None
         return True
 
     def release(self, connection: ServerConnection) -> None:
         """A connection is gone, its last call finished and its sessions ended."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             self._gone.set()
 

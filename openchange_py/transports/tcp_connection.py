@@ -42,6 +42,8 @@ class ServerConnection(asyncio.Protocol):
         self._local = ""
         self._queue: collections.deque[RequestReceived] = collections.deque()
         self._working = False
+        #: What answers the calls, while the one in hand only waits for something to happen.
+        self._waiting: asyncio.Task[Any] | None = None
         self._stepping = False
         self._orphans: set[int] = set()
         self._draining = False
@@ -51,6 +53,12 @@ class ServerConnection(asyncio.Protocol):
         self._last = 0.0
         self._lost = False
         self._released = False
+
+    @property
+    def is_strangers(self) -> bool:
+        """Nobody authenticated on it, and it is not being closed yet."""
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and self._acceptor.caller.is_anonymous
 
     def __str__(self) -> str:
         caller = self._acceptor.caller if self._transport is not None else ""
@@ -91,16 +99,19 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = asyncio.get_running_loop().create_future()
+        self._read_or_wait()
 
     def resume_writing(self) -> None:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        self._read_or_wait()
 
     def eof_received(self) -> bool:
         """A client may close its sending side and still want its answers."""
         self._tell_unfinished()
         self.drain()
+        self._stop_waiting()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,11 +124,17 @@ class ServerConnection(asyncio.Protocol):
         self.resume_writing()
         if self._timer is not None:
             self._timer.cancel()
+        self._stop_waiting()
         self._release_when_done()
 
     def _tell_unfinished(self) -> None:
         if not self._draining and (unfinished := self._acceptor.unfinished):
             _log.warning("%s ended: the client left %s", self, unfinished)
+
+    def _stop_waiting(self) -> None:
+        """The client is gone: nobody hears of what happens then."""
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     # What the acceptor tells
 
@@ -127,7 +144,7 @@ class ServerConnection(asyncio.Protocol):
                 self._enqueue(event)
             elif isinstance(event, AuthTokenReceived):
                 self._stepping = True
-                self._read(False)  # or a client fills our memory while its token is being checked
+                self._read_or_wait()
                 spawn(self._step(event), f"authentication of {self.peer}")
             elif isinstance(event, Opened):
                 self._last = asyncio.get_running_loop().time()
@@ -166,7 +183,7 @@ class ServerConnection(asyncio.Protocol):
             outcome = SecurityError(repr(error))
         self._stepping = False
         if not self._lost:
-            self._read(True)
+            self._read_or_wait()
             self._take(self._acceptor.auth_result(outcome))
         if self._draining and not self._working:
             self._close()
@@ -176,8 +193,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _enqueue(self, request: RequestReceived) -> None:
         self._queue.append(request)
-        if len(self._queue) >= self._server.limits.queued_calls:
-            self._read(False)
+        self._read_or_wait()
         if not self._working:
             self._working = True
             spawn(self._work(), f"calls of {self.peer}")
@@ -187,8 +203,7 @@ class ServerConnection(asyncio.Protocol):
         try:
             while self._queue:
                 request = self._queue.popleft()
-                if not self._reading and len(self._queue) < self._server.limits.queued_calls:
-                    self._read(True)
+                self._read_or_wait()
                 answer = await self._answer(request)
                 if request.call_id in self._orphans:
                     self._orphans.discard(request.call_id)
@@ -231,7 +246,11 @@ class ServerConnection(asyncio.Protocol):
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s, %d bytes", self, self._name(request), len(request.stub))
         if server.waits(call):
-            return await server.handle(call)
+            self._waiting = asyncio.current_task()
+            try:
+                return await server.handle(call)
+            finally:
+                self._waiting = None
         async with session.lock:
             return await server.handle(call)
 
@@ -263,10 +282,13 @@ class ServerConnection(asyncio.Protocol):
 
     # Reading, time and the end
 
-    def _read(self, on: bool) -> None:
+    def _read_or_wait(self) -> None:
+        """Read on only where a client can't fill our memory: with requests, behind a token, or with unread answers."""
+        on = not self._stepping and self._writable is None and len(self._queue) < self._server.limits.queued_calls
+        if on is self._reading or self._transport is None or self._transport.is_closing():
+            return
         self._reading = on
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.resume_reading if on else self._transport.pause_reading)()
+        (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _set_timer(self, seconds: float) -> None:
         if self._timer is not None:

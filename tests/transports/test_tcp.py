@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from openchange_py.rpc.acceptor import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import AuthLevel
@@ -23,7 +24,8 @@ def test_stubs_of_every_size_at_every_level(level: AuthLevel, loop: str) -> None
     async def main() -> None:
         async with serving() as (_, _, port):
             caller = await client(port, level)
-            for size in (0, 100, 4096, 200 * 1024):
+            largest = ANONYMOUS_CALL_LIMIT if level == AuthLevel.NONE else 200 * 1024
+            for size in (0, 100, 4096, largest):
                 stub = bytes(i % 251 for i in range(size))
                 assert await caller.call(REVERSE, stub) == stub[::-1]
             await caller.close()
@@ -176,18 +178,39 @@ def test_stop_does_not_wait_for_ever() -> None:
 def test_one_connection_too_many_is_closed_and_the_others_live() -> None:
     async def main() -> None:
         async with serving(limits=TcpLimits(connections=2)) as (_, _, port):
-            first, second = await client(port), await client(port)
+            first, second = await client(port, AuthLevel.CONNECT), await client(port, AuthLevel.CONNECT)
             with pytest.raises(ConnectionLost):
-                await client(port)
+                await client(port, AuthLevel.CONNECT)
             assert await first.call(REVERSE, b"ab") == b"ba"
             await second.close()
             await first.call(REVERSE, b"")
-            third = await client(port)
+            third = await client(port, AuthLevel.CONNECT)
             assert await third.call(GROW, (300_000).to_bytes(4, "little")) == bytes(300_000)
             await first.close()
             await third.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_strangers_who_hold_all_connections_keep_nobody_out(loop: str) -> None:
+    async def main() -> None:
+        async with serving(limits=TcpLimits(connections=5)) as (server, _, port):
+            known = await client(port, AuthLevel.CONNECT)
+            assert await known.call(REVERSE, b"ab") == b"ba"
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+            stranger = await client(port)
+            for _ in range(3):
+                one_more = await client(port, AuthLevel.CONNECT)
+                assert await one_more.call(REVERSE, b"ab") == b"ba"
+            for reader, writer in silent:
+                assert await reader.read() == b""
+                writer.close()
+            assert await stranger.call(REVERSE, b"ab") == b"ba"  # the youngest of them
+            assert await known.call(REVERSE, b"ab") == b"ba"
+            assert len(server._connections) == 5
+
+    run(main, loop)
 
 
 def test_object_uuid_and_identity_reach_the_handler() -> None:

@@ -228,3 +228,42 @@ def test_a_client_that_leaves_in_the_middle_is_logged(data: bytes, left: str, ca
         run(main, LOOPS[0])
     (record,) = caplog.records
     assert record.getMessage().endswith(f"ended: the client left {left}")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_answers_that_a_stranger_does_not_read_do_not_pile_up(loop: str) -> None:
+    """Faults, and answers to alter_context, are the connection's own: no queue of calls limits them."""
+
+    async def main() -> None:
+        async with serving() as (server, _, port):
+            with socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                sock.connect(("127.0.0.1", port))
+                sock.setblocking(False)
+                sending = asyncio.get_running_loop().sock_sendall
+                await sending(sock, BIND)
+                provoking = Request(call_id=1, context_id=7, opnum=0, stub=b"").pack() * 400_000
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(sending(sock, provoking), 1.5)
+                (connection,) = server._connections
+                assert connection._transport is not None
+                assert connection._transport.get_write_buffer_size() < 1 << 20
+                good = await client(port)
+                assert await good.call(REVERSE, b"ab") == b"ba"
+                await good.close()
+
+    run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_call_that_waits_ends_with_its_client(loop: str) -> None:
+    async def main() -> None:
+        async with serving(waits=lambda call: call.opnum == WAIT) as (_, handler, port):
+            waiting = await client(port)
+            call = asyncio.ensure_future(waiting.call(WAIT, b""))
+            await handler.waiting.wait()
+            call.cancel()
+            await handler.all_ended.wait()
+            assert not handler.gate.is_set()
+
+    run(main, loop)
