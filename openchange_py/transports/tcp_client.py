@@ -145,11 +145,16 @@ class RpcClient(asyncio.Protocol):
             await self._context_id(interface)
 
     async def close(self) -> None:
-        """Close the connection; a call in flight fails."""
-        if self._transport is not None:
-            self._lost = self._lost or ConnectionLost(f"{self.peer}: closed here")
-            self._transport.close()
+        """Close the connection; a call in flight fails. Whoever loses patience cuts it off, unsent bytes and all."""
+        if self._transport is None:
+            return
+        self._lost = self._lost or ConnectionLost(f"{self.peer}: closed here")
+        self._transport.close()
+        try:
             await self._gone.wait()
+        except asyncio.CancelledError:
+            self._transport.abort()
+            raise
 
     # Exchanges: one at a time
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
+from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
@@ -162,3 +164,28 @@ def test_a_wrong_password_is_told_by_the_first_call() -> None:
             await again.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_closing_a_connection_whose_server_reads_nothing_cuts_it_off_in_the_end(loop: str) -> None:
+    async def main() -> None:
+        accepted: list[asyncio.Transport] = []
+
+        class Deaf(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                accepted.append(cast("asyncio.Transport", transport))
+                accepted[0].pause_reading()
+
+        running = asyncio.get_running_loop()
+        server = await running.create_server(Deaf, "127.0.0.1", 0)
+        caller = RpcClient(Initiator())
+        await running.create_connection(lambda: caller, *server.sockets[0].getsockname())
+        assert caller._transport is not None
+        caller._transport.write(bytes(32 << 20))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(caller.close(), 0.1)
+        await asyncio.wait_for(caller._gone.wait(), 5)
+        accepted[0].abort()
+        server.close()
+
+    run(main, loop)
