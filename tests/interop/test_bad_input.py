@@ -97,7 +97,7 @@ def test_connecting_as_an_unknown_dn(site: Site, node: Node) -> None:
 
 
 def test_logging_on_to_the_mailbox_of_an_unknown_dn(site: Site, node: Node) -> None:
-    with session(site, node, "alice") as opened:
+    with node.log.expect("WARNING .*RopLogon.*nobody"), session(site, node, "alice") as opened:
         response, _ = opened.log_on("nobody")
         assert response.return_value == ErrorCode.UnknownUser
         assert opened.log_on("alice")[0].return_value == ErrorCode.Success
