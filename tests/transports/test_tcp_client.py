@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import cast
 
 import pytest
@@ -182,7 +183,7 @@ def test_closing_a_connection_whose_server_reads_nothing_cuts_it_off_in_the_end(
         await running.create_connection(lambda: caller, *server.sockets[0].getsockname())
         assert caller._transport is not None
         caller._transport.write(bytes(32 << 20))
-        with pytest.raises(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # uvloop does not wait for what the system's buffer has no room for
             await asyncio.wait_for(caller.close(), 0.1)
         await asyncio.wait_for(caller._gone.wait(), 5)
         accepted[0].abort()
