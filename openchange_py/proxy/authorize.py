@@ -36,7 +36,13 @@ from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest, logon_lookalikes
-from openchange_py.wire.rpcheaderext import MAXIMUM_REQUEST, may_contain, pack_payload, unpack_payloads
+from openchange_py.wire.rpcheaderext import (
+    MAXIMUM_REQUEST,
+    decompressed_size,
+    may_contain,
+    pack_payload,
+    unpack_payloads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +65,8 @@ _LOGON: Final = int(RopId.Logon)
 #: ulIcxrLink of EcDoConnectEx: no link to another session.
 _NO_LINK: Final = 0xFFFFFFFF
 
+#: Bytes of ROPs that are read in less time than it takes to hand them to a thread.
+_QUICKLY_READ: Final = 1024
 #: RopLogons of one call, those included that are other ROPs' data. Clients send one.
 _MAXIMUM_LOGONS: Final = 32
 
@@ -137,8 +145,11 @@ class Authorizer:
             pass  # answered below, as it is read in full
         request = EcDoRpcExt2Request.unpack(call.stub)
         try:
-            # In a thread, as it may take tens of milliseconds, and everybody's calls stand still meanwhile.
-            logons, lookalikes = await asyncio.to_thread(_find_logons, request.rgb_in)
+            if decompressed_size(request.rgb_in) <= _QUICKLY_READ:
+                logons, lookalikes = _find_logons(request.rgb_in)
+            else:
+                # In a thread, as it may take tens of milliseconds, and everybody's calls stand still meanwhile.
+                logons, lookalikes = await asyncio.to_thread(_find_logons, request.rgb_in)
         except DecodeError as error:
             logger.warning("%s: EcDoRpcExt2 of %s refused: %s", call.session, call.caller, error)
             return EcDoRpcExt2Response.failed(request.cxh, ErrorCode.RpcFormat)

@@ -107,21 +107,32 @@ def may_contain(rgb: bytes, value: int) -> bool:
     Nothing is decompressed for it: LZ77 repeats bytes that stood before, so that what is nowhere in the compressed
     bytes is nowhere in the payload. Raises `DecodeError` for a chain of payloads that is none.
     """
+    for flags, start, end, _size_actual in _chain(rgb):
+        if rgb.find(value ^ 0xA5 if flags & _OBFUSCATED else value, start, end) >= 0:
+            return True
+    return False
+
+
+def decompressed_size(rgb: bytes) -> int:
+    """What the payloads of a buffer hold together, in bytes, as their headers say. Raises `DecodeError`."""
+    return sum(size_actual for _, _, _, size_actual in _chain(rgb))
+
+
+def _chain(rgb: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Per payload its flags, where it starts and ends as it travels, and SizeActual."""
     pos = 0
     for _ in range(MAXIMUM_PAYLOADS if rgb else 0):
         if len(rgb) - pos < HEADER_SIZE:
             raise DecodeError(f"{HEADER_SIZE} bytes needed, {len(rgb) - pos} left", pos)
-        version, flags, size, _size_actual = _HEADER.unpack_from(rgb, pos)
+        version, flags, size, size_actual = _HEADER.unpack_from(rgb, pos)
         start, pos = pos + HEADER_SIZE, pos + HEADER_SIZE + size
         if version != 0 or pos > len(rgb):
             raise DecodeError(f"RPC_HEADER_EXT version {version}, {size} bytes", start - HEADER_SIZE)
-        if rgb.find(value ^ 0xA5 if flags & _OBFUSCATED else value, start, pos) >= 0:
-            return True
+        yield flags, start, pos, size_actual
         if flags & _LAST:
             break
     if pos != len(rgb):
         raise DecodeError("the chain of payloads does not end with the buffer", pos)
-    return False
 
 
 def unpack_payloads(rgb: bytes, *, total: int = MAXIMUM_TOTAL) -> list[bytes]:

@@ -13,6 +13,7 @@ from openchange_py.wire.rpcheaderext import (
     MAXIMUM_PAYLOADS,
     RpcHeaderExt,
     RpcHeaderFlags,
+    decompressed_size,
     extended_buffers,
     may_contain,
     obfuscate,
@@ -173,3 +174,12 @@ def test_looking_for_a_byte_in_garbage(rgb: bytes, value: int) -> None:
 def test_looking_into_a_wrong_chain(rgb: str) -> None:
     with pytest.raises(DecodeError):
         may_contain(bytes.fromhex(rgb), 0xFE)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_the_size_of_payloads_is_known_without_reading_them(compress: bool) -> None:
+    chain = pack_payloads([b"abc" * 100, b"def"], compress=compress)
+    assert decompressed_size(chain) == 303
+    assert decompressed_size(b"") == 0
+    with pytest.raises(DecodeError):
+        decompressed_size(chain[:-1])
