@@ -61,13 +61,15 @@ class Node:
         self._resources.close()
 
     def describe(self) -> dict[str, Any]:
-        """What the ready file says: the bound addresses, and per interface who answers it."""
+        """What the ready file says: the bound addresses, and per interface that is served who answers it."""
+        served = {interface.name for interface in self._dispatcher.interfaces()} if self._dispatcher else set()
         return {
             "endpoint_mapper": _addresses(self.endpoint_mapper),
             "rpc": _addresses(self.rpc),
             "interfaces": {
                 route.interface: {"server": route.server} if route.server else {"relay": str(route.binding)}
                 for route in routes(self.settings)
+                if route.interface in served
             },
         }
 

@@ -192,7 +192,7 @@ def _make_passwords(place: Path) -> None:
         if not path.exists():
             _write(path, secrets.token_urlsafe(15) + "\n")
         passwords[user] = path.read_text("utf-8").rstrip("\n")
-    _write(place / "passwords.json", json.dumps(passwords, indent=2) + "\n")
+    _write(place / "passwords.json", _as_json(passwords))
 
 
 def _write(path: Path, text: str) -> None:
@@ -206,18 +206,22 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def running(place: Path) -> Iterator[dict[str, Any]]:
-    """Both nodes as processes of their own; gives what quickstart.json says, which is there as long as they are."""
+    """Both nodes as processes of their own; gives what quickstart.json says, whose `serving` is false afterwards."""
     told = place / "quickstart.json"
     told.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
-        stack.callback(told.unlink, missing_ok=True)
         exchange = stack.enter_context(ServeProcess(place / "exchange"))
         conf = _HYBRID_CONF.format(place=place, domain=DOMAIN, relay=RELAY, port=exchange.ready["rpc"]["port"])
         _write(place / "hybrid" / "smb.conf", conf)
         hybrid = stack.enter_context(ServeProcess(place / "hybrid"))
-        description = _describe(place, {"exchange": exchange, "hybrid": hybrid})
-        _write(told, json.dumps(description, indent=2) + "\n")
+        description = {"serving": True, **_describe(place, {"exchange": exchange, "hybrid": hybrid})}
+        stack.callback(_write, told, _as_json({**description, "serving": False}))
+        _write(told, _as_json(description))
         yield description
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def _describe(place: Path, nodes: dict[str, ServeProcess]) -> dict[str, Any]:
