@@ -8,7 +8,7 @@ import itertools
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from openchange_py.rpc.security import ANONYMOUS, Identity
 from openchange_py.wire.ndr import ContextHandle, RpcInterface, RpcMessage
@@ -20,7 +20,8 @@ class RpcFault(Exception):
     """Answer a call with a fault PDU of this status (C706 appendix E, [MS-RPCE] 2.2.2.6, or a Win32 code)."""
 
     def __init__(self, status: int, reason: str = "") -> None:
-        super().__init__(f"fault 0x{status:08x}" + (f": {reason}" if reason else ""))
+        name = FAULT_NAMES.get(status)
+        super().__init__(f"fault 0x{status:08x}" + (f" ({name})" if name else "") + (f": {reason}" if reason else ""))
         self.status = status
         self.reason = reason
 
@@ -39,6 +40,22 @@ class FaultStatus:
     CONTEXT_MISMATCH = 0x1C00001A
     REMOTE_NO_MEMORY = 0x1C00001D
     UNSPECIFIED = 0x1C000012
+
+
+#: What these statuses say, for people.
+FAULT_NAMES: Final = {
+    FaultStatus.ACCESS_DENIED: "access denied",
+    FaultStatus.BAD_STUB_DATA: "bad stub data",
+    FaultStatus.SERVER_UNAVAILABLE: "server unavailable",
+    FaultStatus.CALL_FAILED: "call failed",
+    FaultStatus.OP_RANGE_ERROR: "no such operation",
+    FaultStatus.UNKNOWN_INTERFACE: "unknown interface",
+    FaultStatus.PROTOCOL_ERROR: "protocol error",
+    FaultStatus.SERVER_TOO_BUSY: "server too busy",
+    FaultStatus.CONTEXT_MISMATCH: "context handle mismatch",
+    FaultStatus.REMOTE_NO_MEMORY: "out of memory",
+    FaultStatus.UNSPECIFIED: "unspecified fault",
+}
 
 
 @dataclasses.dataclass(eq=False, slots=True)

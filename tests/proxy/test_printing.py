@@ -60,7 +60,7 @@ def test_long_values_are_shortened(caplog: pytest.LogCaptureFixture) -> None:
 def test_faults(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     Printer().print_fault(number_call(), RpcFault(5, "no"))
-    assert "< numbers Double: fault 0x00000005: no" in caplog.text
+    assert "< numbers Double: fault 0x00000005 (access denied): no" in caplog.text
 
 
 def test_a_recorded_session_is_dissected(caplog: pytest.LogCaptureFixture) -> None:
