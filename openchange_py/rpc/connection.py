@@ -34,6 +34,9 @@ class State(enum.Enum):
     REFUSED = "the last authentication leg, which has no answer, failed; the next call tells it"
     CLOSED = "nothing more is read"
 
+    # A state is looked up for every PDU; Enum's own hash is Python code.
+    __hash__ = object.__hash__
+
 
 Transitions = Mapping[State, Mapping[PduType, str]]
 

@@ -20,7 +20,7 @@ from openchange_py.rpc.events import (
     Opened,
     RequestReceived,
 )
-from openchange_py.rpc.security import AuthLevel, SecurityError
+from openchange_py.rpc.security import AuthLevel, Identity, SecurityError
 from openchange_py.transports.tasks import spawn
 from openchange_py.wire.buffer import DecodeError
 
@@ -40,6 +40,8 @@ class ServerConnection(asyncio.Protocol):
         self._acceptor: Acceptor
         self._transport: asyncio.Transport | None = None
         self._local = ""
+        #: The caller of the last call, and its session: with most connections every call's.
+        self._session_of: tuple[Identity, Session] | None = None
         self._queue: collections.deque[RequestReceived] = collections.deque()
         self._working = False
         #: What answers the calls, while the one in hand only waits for something to happen.
@@ -255,10 +257,13 @@ class ServerConnection(asyncio.Protocol):
             return await server.handle(call)
 
     def _session(self, request: RequestReceived) -> Session:
+        if self._session_of is not None and self._session_of[0] is request.caller:
+            return self._session_of[1]
         group = self._acceptor.group
         assert group is not None
         session = group.session(request.caller)
         session.state.setdefault(LOCAL_ADDRESS, self._local)
+        self._session_of = request.caller, session
         return session
 
     def _orphan(self, call_id: int) -> None:
