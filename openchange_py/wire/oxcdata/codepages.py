@@ -9,6 +9,9 @@ from typing import Final
 #: UTF-16, little- and big-endian: no 8-bit text can be in these.
 UTF16_CODE_PAGES: Final = (1200, 1201)
 
+#: Code pages have 16 bits. Python remembers each name that it found no codec for: it is not asked for any other.
+_LARGEST: Final = 0xFFFF
+
 #: What T.61 (CP_TELETEX) is taken for: they differ in accents, which no client that names it is known to need.
 _TELETEX: Final = "latin-1"
 
@@ -39,7 +42,7 @@ _NAMES: Final = {
 @lru_cache(maxsize=256)
 def codec_name(code_page: int) -> str | None:
     """The codec for 8-bit texts in that code page; None where Python has none, and for UTF-16."""
-    if code_page in UTF16_CODE_PAGES:
+    if code_page in UTF16_CODE_PAGES or code_page > _LARGEST:
         return None
     name = f"iso8859-{code_page - 28590}" if 28591 <= code_page <= 28606 else _NAMES.get(code_page, f"cp{code_page}")
     try:

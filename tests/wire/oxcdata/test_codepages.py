@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import encodings
+
 import pytest
 
 from openchange_py.wire.oxcdata.codepages import codec_name
@@ -29,3 +31,10 @@ def test_texts_are_in_the_code_page(code_page: int, text: str, raw: bytes) -> No
 @pytest.mark.parametrize("code_page", [1200, 1201, 1, 28607, 0xFFFFFFFF])
 def test_utf16_and_unknown_ones_have_none(code_page: int) -> None:
     assert codec_name(code_page) is None
+
+
+def test_numbers_that_are_no_code_pages_leave_nothing_behind() -> None:
+    """Python's encodings remember each name that they were asked for in vain."""
+    before = len(encodings._cache)  # type: ignore[attr-defined]
+    assert {codec_name(code_page) for code_page in range(1 << 20, (1 << 20) + 300)} == {None}
+    assert len(encodings._cache) == before  # type: ignore[attr-defined]
