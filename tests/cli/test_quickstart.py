@@ -1,4 +1,7 @@
-"""`ocpy quickstart`: two nodes from nothing, again and again, and whatever happened to the one before."""
+"""`ocpy quickstart`: what it sets up, and what it tells people and programs.
+
+How it starts, ends and is killed as a whole is in tests/interop/test_quickstart.py.
+"""
 
 from __future__ import annotations
 
@@ -64,22 +67,20 @@ class Quickstart:
         """Its exit code, once it ends."""
         return self._process.wait(2 * PATIENCE)
 
-    def wait_until_serving(self) -> dict[str, Any]:
-        """What quickstart.json says, once it has told people too."""
+    def wait_until_serving(self) -> None:
+        """It has told all, and that it serves."""
         deadline = time.monotonic() + 2 * PATIENCE
         while "Serving until Ctrl-C" not in self.said:
             assert time.monotonic() < deadline, self.said
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(0.02)
                 raise AssertionError(f"it ended with exit code {code}:\n{self.said}")
-        description: dict[str, Any] = json.loads((self.place / "quickstart.json").read_text("utf-8"))
-        return description
 
 
-def told_to_serve(place: Path) -> bool:
-    """Whether quickstart.json says that the nodes run."""
-    serving: bool = json.loads((place / "quickstart.json").read_text("utf-8"))["serving"]
-    return serving
+def told(place: Path) -> dict[str, Any]:
+    """What programs are told."""
+    description: dict[str, Any] = json.loads((place / "quickstart.json").read_text("utf-8"))
+    return description
 
 
 def listens(description: dict[str, Any], node: str) -> bool:
@@ -96,7 +97,7 @@ def passwords(place: Path) -> dict[str, bytes]:
 
 
 def test_it_serves_and_tells_programs_where(quickstarted: Quickstarted) -> None:
-    assert json.loads((quickstarted.place / "quickstart.json").read_text("utf-8")) == quickstarted.description
+    assert told(quickstarted.place) == quickstarted.description
     nodes = quickstarted.description["nodes"]
     assert listens(quickstarted.description, "exchange")
     assert listens(quickstarted.description, "hybrid")
@@ -121,9 +122,9 @@ def test_nobody_else_can_read_passwords_or_mail(quickstarted: Quickstarted) -> N
 
 
 def test_the_passwords_for_programs_are_those_of_the_files(quickstarted: Quickstarted) -> None:
-    told = json.loads((quickstarted.place / "passwords.json").read_text("utf-8"))
-    assert len(set(told.values())) == 3
-    for name, password in told.items():
+    shown = json.loads((quickstarted.place / "passwords.json").read_text("utf-8"))
+    assert len(set(shown.values())) == 3
+    for name, password in shown.items():
         assert (quickstarted.place / "passwords" / name).read_text("utf-8") == password + "\n"
 
 
@@ -154,34 +155,6 @@ def place(tmp_path: Path) -> Iterator[Path]:
         os.kill(json.loads(ready.read_text("utf-8"))["pid"], signal.SIGKILL)
 
 
-def test_a_killed_one_is_cleaned_up_by_the_next(place: Path) -> None:
-    with Quickstart(place) as killed:
-        old = killed.wait_until_serving()
-        before = passwords(place)
-        killed.send(signal.SIGKILL)
-        assert killed.end() == -signal.SIGKILL
-    assert listens(old, "exchange"), "who is killed can't stop its nodes"
-    with Quickstart(place, "--check") as following:
-        assert following.end() == 0, following.said
-        assert following.said.endswith("Everything that came back was right.\n")
-    assert not listens(old, "exchange")
-    assert not listens(old, "hybrid")
-    assert passwords(place) == before
-    assert not told_to_serve(place)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_its_nodes(place: Path, number: signal.Signals) -> None:
-    with Quickstart(place) as process:
-        description = process.wait_until_serving()
-        process.send(number)
-        assert process.end() == 0, process.said
-        assert process.said.endswith("Stopping.\n")
-    assert not listens(description, "exchange")
-    assert not listens(description, "hybrid")
-    assert not told_to_serve(place)
-
-
 def test_a_check_of_mail_that_was_tampered_with_is_1(place: Path) -> None:
     with Quickstart(place, "--check") as right:
         assert right.end() == 0, right.said
@@ -206,8 +179,10 @@ def test_the_commands_that_it_shows_can_be_pasted(place: Path) -> None:
             )
             assert done.returncode == 0, f"{command}\n{done.stderr}"
             assert done.stdout
+        assert told(place)["serving"] is True
         process.send(signal.SIGTERM)
         assert process.end() == 0
+        assert told(place)["serving"] is False, "programs must not look for it any more"
 
 
 def test_by_default_it_is_kept_below_the_users_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
