@@ -6,7 +6,7 @@ import json
 
 import click
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry
+from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, DirectoryError, Entry
 from openchange_py.cli.newuser import directory_of, existing
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings
@@ -30,10 +30,18 @@ def command(settings: Settings, user: str, grant: tuple[str, ...], revoke: tuple
     for account in revoke:
         granted.pop(existing(directory, account).legacy_exchange_dn, None)
     for account in grant:
-        granted[existing(directory, account).legacy_exchange_dn] = None
+        granted[_name(directory, account)] = None
     if grant or revoke:
         entry = directory.modify(entry, {FULL_ACCESS_ATTRIBUTE: list(granted) or None})
     _show(directory, entry, as_json)
+
+
+def _name(directory: Directory, account: str) -> str:
+    """What an account is granted something by."""
+    dn = existing(directory, account).legacy_exchange_dn
+    if not dn:
+        raise DirectoryError(f"the account {account} has no Exchange attributes: run `ocpy newuser --create {account}`")
+    return dn
 
 
 def _show(directory: Directory, entry: Entry, as_json: bool) -> None:

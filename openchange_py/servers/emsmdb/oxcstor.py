@@ -90,7 +90,7 @@ def _rights(session: EmsmdbSession, owner: Entry) -> int:
 def _mailbox_owner(session: EmsmdbSession, essdn: bytes) -> Entry:
     """Whose mailbox is meant; an empty Essdn means the user that connected."""
     name = essdn.rstrip(b"\0").decode("utf-8", "replace")
-    owner = session.directory.by_legacy_dn(name) if name else session.user
+    owner = session.directory.by_legacy_dn(name) if name else session.directory.by_guid(session.user.guid)
     if owner is None or owner.mailbox_guid is None:
         raise MapiError(ErrorCode.UnknownUser, f"no mailbox of {name!r}")
     return owner
@@ -102,7 +102,10 @@ def _open_mailbox(session: EmsmdbSession, owner: Entry) -> Mailbox:
     [MS-OXCDATA] 2.4.1 has LoginPermission for who may not, as Exchange answers; [MS-OXCSTOR] 3.2.5.1.3 AccessDenied.
     """
     caller = session.directory.by_guid(session.caller.guid)
-    if caller is None or not may_open_mailbox(caller, owner):
+    account = session.directory.account(caller.account) if caller is not None and caller.account else None
+    if caller is None or account is None or not account.enabled:
+        raise MapiError(ErrorCode.LoginPermission, "the account is disabled, or deleted")
+    if not may_open_mailbox(caller, owner):
         raise MapiError(ErrorCode.LoginPermission, "neither owner nor granted full access")
     assert owner.mailbox_guid is not None
     try:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from openchange_py.addressbook.base import Directory, Entry, may_open_mailbox
+from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.servers.emsmdb.codepages import codec_of, narrow
 from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, decode_request, execute
@@ -116,9 +117,9 @@ class EmsmdbServer:
         """The entries of the authenticated account and of the user whose DN it presents, if it may."""
         if call.caller.is_anonymous:
             raise MapiError(ErrorCode.AccessDenied, "not authenticated")
-        caller = self._directory.by_account(call.caller.account)
+        caller = caller_entry(self._directory, call.caller)
         if caller is None:
-            raise MapiError(ErrorCode.AccessDenied, f"{call.caller} is not in the directory")
+            raise MapiError(ErrorCode.AccessDenied, f"{call.caller} is not in the directory, or disabled")
         try:
             user = self._directory.by_legacy_dn(user_dn.decode("utf-8"))
         except UnicodeDecodeError:

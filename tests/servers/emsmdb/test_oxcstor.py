@@ -80,6 +80,29 @@ def test_a_grant_counts_from_the_next_logon_on(own_world: World) -> None:
     assert bob.log_on("alice").return_value == ErrorCode.LoginPermission
 
 
+def test_what_was_taken_away_counts_for_an_empty_essdn_too(own_world: World) -> None:
+    grant(own_world.directory, "alice", "bob")
+    bob = Client(own_world, "bob", dn=own_world.dn("alice"))
+    assert bob.log_on("").return_value == 0
+    grant(own_world.directory, "alice")
+    assert bob.log_on("").return_value == ErrorCode.LoginPermission
+
+
+def test_an_account_that_was_disabled_or_deleted_meanwhile(own_world: World) -> None:
+    bob, directory = Client(own_world, "bob"), own_world.directory
+    entry = directory.by_account("bob")
+    assert entry is not None
+    directory.set_enabled(entry, False)
+    assert bob.log_on().return_value == ErrorCode.LoginPermission
+    assert bob.connect().return_value == ErrorCode.AccessDenied
+    directory.set_enabled(entry, True)
+    assert bob.log_on().return_value == 0
+    directory.delete(entry)
+    assert bob.log_on("alice").return_value == ErrorCode.LoginPermission
+    assert bob.log_on("").return_value == ErrorCode.UnknownUser
+    assert bob.connect(dn=own_world.dn("alice")).return_value == ErrorCode.AccessDenied
+
+
 @pytest.mark.parametrize("changes", [{"logon_flags": 0}, {"open_flags": 0x02}, {"logon_flags": 0, "open_flags": 0x02}])
 def test_there_are_no_public_folders(client: Client, changes: dict[str, int]) -> None:
     assert client.log_on(**changes).return_value == ErrorCode.LogonFailed
