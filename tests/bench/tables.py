@@ -13,8 +13,7 @@ from pathlib import Path
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.cli.processes import ServeProcess
-from openchange_py.rpc.call import Call, Session
-from openchange_py.rpc.security import AuthLevel, Identity
+from openchange_py.rpc.security import AuthLevel
 from openchange_py.servers.emsmdb.server import EmsmdbServer
 from openchange_py.store.source import open_store
 from openchange_py.transports.tcp_client import RpcClient
@@ -36,7 +35,7 @@ from openchange_py.wire.rop.oxctabl import (
     RopSortTableRequest,
 )
 from tests.bench.parts import people
-from tests.bench.parts.mailbox import INBOX, LOGON, CallEmsmdb, MailboxSession, make_mailbox
+from tests.bench.parts.mailbox import INBOX, LOGON, MailboxSession, calling, make_mailbox
 from tests.bench.parts.nodes import relay_options, server_options, write_node
 from tests.bench.parts.report import Report
 from tests.bench.parts.timing import in_turn, on_loop
@@ -62,8 +61,8 @@ COLUMNS: tuple[PropertyTag, ...] = (
 #: The same with properties that the store keeps packed, which every row's have to be looked up for.
 PACKED: tuple[PropertyTag, ...] = (*COLUMNS[:8], p.PidTagIconIndex, p.PidTagConversationTopic)
 
-_NEWEST = [SortOrder(p.PidTagMessageDeliveryTime, Order.Descending)]
-_SENDERS = [SortOrder(p.PidTagSentRepresentingName, Order.Ascending)]
+NEWEST = [SortOrder(p.PidTagMessageDeliveryTime, Order.Descending)]
+SENDERS = [SortOrder(p.PidTagSentRepresentingName, Order.Ascending)]
 
 LAYERS = ("server", "TCP", "hybrid")
 Work = Callable[[], Awaitable[object]]
@@ -118,7 +117,7 @@ async def _sessions(directory: Directory, exchange: Path, ports: Sequence[int]) 
     store = open_store(f"sqlite:///{exchange}/mailboxes.db")
     clients = []
     try:
-        sessions = [MailboxSession(_calling(EmsmdbServer(directory, store)))]
+        sessions = [MailboxSession(calling(EmsmdbServer(directory, store)))]
         for port in ports:
             context = people.client_context(AuthLevel.PRIVACY)
             client = await RpcClient.connect("127.0.0.1", port, EMSMDB, context=context, level=AuthLevel.PRIVACY)
@@ -129,18 +128,6 @@ async def _sessions(directory: Directory, exchange: Path, ports: Sequence[int]) 
         for client in clients:
             await client.close()
         store.close()
-
-
-def _calling(server: EmsmdbServer) -> CallEmsmdb:
-    """The server, called as its worker thread would."""
-    session, caller = Session("bench", "here"), Identity(people.USER, people.DOMAIN, AuthLevel.PRIVACY)
-
-    async def call(opnum: int, stub: bytes) -> bytes:
-        made = Call(EMSMDB, opnum, stub, session, caller)
-        server.call(made)
-        return made.reply_bytes()
-
-    return call
 
 
 async def _reader(session: MailboxSession) -> Reader:
@@ -170,7 +157,7 @@ class Reader:
             await self._rows([set_columns, seek, query])
             self._stubs[f"{name} first"] = session.stub([set_columns, seek, query])
             self._stubs[f"{name} next"] = session.stub([query])
-        for name, order in (("newest_first", _NEWEST), ("by_sender", _SENDERS)):
+        for name, order in (("newest_first", NEWEST), ("by_sender", SENDERS)):
             self._stubs[name] = session.stub(self._first_page(order))
             await self._rows(self._first_page(order))
         rows = await self._rows([set_columns, seek, query])

@@ -7,13 +7,16 @@ from itertools import islice
 from pathlib import Path
 
 from openchange_py.addressbook.base import Directory
+from openchange_py.rpc.call import Call, Session
+from openchange_py.rpc.security import AuthLevel, Identity
+from openchange_py.servers.emsmdb.server import EmsmdbServer
 from openchange_py.store import migrate
 from openchange_py.store.base import MessageDraft, Recipient, RecipientType, SpecialFolder
 from openchange_py.store.source import open_store
 from openchange_py.wire import proptags as p
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
 from openchange_py.wire.oxcdata.ids import FolderId
-from openchange_py.wire.oxcrpc import EcDoConnectExResponse, EcDoRpcExt2Request, EcDoRpcExt2Response, RpcFlags
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoConnectExResponse, EcDoRpcExt2Request, EcDoRpcExt2Response, RpcFlags
 from openchange_py.wire.rop.base import RopRequest, RopResponse
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE, HandleStates
@@ -84,7 +87,7 @@ class MailboxSession:
     def __init__(self, call: CallEmsmdb) -> None:
         self._call = call
         self._cxh = NULL_HANDLE
-        self._states = HandleStates()
+        self.states = HandleStates()
         self.handles = [NO_HANDLE] * 8
         self.inbox = FolderId(0)
 
@@ -119,7 +122,7 @@ class MailboxSession:
         response = EcDoRpcExt2Response.unpack(reply)
         assert response.return_value == 0, hex(response.return_value)
         request = RopBuffer(list(rops), self.handles)
-        return RopBuffer.unpack_response(unpack_payloads(response.rgb_out)[0], request, self._states)
+        return RopBuffer.unpack_response(unpack_payloads(response.rgb_out)[0], request, self.states)
 
     @staticmethod
     def successes(buffer: RopBuffer) -> Iterator[RopResponse]:
@@ -129,3 +132,15 @@ class MailboxSession:
             assert isinstance(response, RopResponse)
             assert response.return_value == 0, response
             yield response
+
+
+def calling(server: EmsmdbServer) -> CallEmsmdb:
+    """A server in this process, called as its worker thread would."""
+    session, caller = Session("bench", "here"), Identity(people.USER, people.DOMAIN, AuthLevel.PRIVACY)
+
+    async def call(opnum: int, stub: bytes) -> bytes:
+        made = Call(EMSMDB, opnum, stub, session, caller)
+        server.call(made)
+        return made.reply_bytes()
+
+    return call
