@@ -95,7 +95,7 @@ def ocpy(ctx: click.Context, config: str | None, verbose: int) -> None:
 def main() -> None:
     """The entry point of the console script."""
     try:
-        status = ocpy.main(standalone_mode=False)
+        status = ocpy.main(prog_name="ocpy", standalone_mode=False)
     except click.exceptions.Abort:
         print("ocpy: interrupted", file=sys.stderr)
         sys.exit(130)
