@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -99,6 +100,7 @@ def command(check: bool, place: Path | None) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     place = (place or default_place()).absolute()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    claim(place)
     with _alone(place):
         set_up(place)
         with running(place) as description:
@@ -115,6 +117,14 @@ def command(check: bool, place: Path | None) -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def claim(place: Path) -> None:
+    """Nobody else may put a configuration where this one is read from, nor a link where something is written."""
+    status = place.stat()
+    if status.st_uid != os.geteuid():
+        raise click.ClickException(f"{place} is another user's: choose another --directory")
+    place.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
 
 
 @contextlib.contextmanager

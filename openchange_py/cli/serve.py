@@ -7,18 +7,22 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from openchange_py.cli.logs import start_log
 from openchange_py.cli.settings import with_settings
-from openchange_py.config import Settings
+from openchange_py.config import Settings, declared
 
 logger = logging.getLogger(__name__)
+
+#: Open files besides connections: databases, log, libraries.
+_OTHER_FILES: Final = 256
 
 
 @click.command("serve")
@@ -51,6 +55,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     # Imported when it is run, not when the shell completes its options.
     from openchange_py.cli.node import Node
 
+    allow_open_files(settings[declared.MAX_CONNECTIONS])
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,6 +73,20 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
         await node.stop()
 
 
+def allow_open_files(connections: int) -> None:
+    """Every connection is an open file, here and upstream, on the endpoint mapper too. Without this, clients that
+    merely hold connections would keep databases from being opened long before `connections` are there.
+    """
+    wanted = 4 * connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted < wanted:
+        logger.warning("%d open files are allowed, for %d connections %d are needed", granted, connections, wanted)
+
+
 def settle_memory() -> None:
     """What is there by now stays. Without this the garbage collector looks through all of it for every few pages of
     a table, whose rows come and go by the hundred.
@@ -80,7 +99,10 @@ def settle_memory() -> None:
 def write_ready_file(path: Path, content: dict[str, Any]) -> None:
     """All of it or nothing: who waits for the file must never read half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    temporary.unlink(missing_ok=True)
+    # In a folder that others may write to, a link may wait where the file is made.
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=2) + "\n")
     temporary.replace(path)
 
 

@@ -22,9 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import click
 import pytest
 
-from openchange_py.cli.quickstart import default_place, set_up
+from openchange_py.cli.quickstart import claim, default_place, set_up
 from tests.cli.conftest import Quickstarted
 from tests.interop.nodes import PATIENCE, environment
 
@@ -191,3 +192,14 @@ def test_by_default_it_is_kept_below_the_users_data(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_place() == tmp_path / ".local" / "share" / "openchange-py" / "quickstart"
+
+
+def test_a_directory_that_others_can_write_to_is_made_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    place.chmod(0o777)
+    claim(place)
+    assert place.stat().st_mode & 0o777 == 0o755
+    monkeypatch.setattr(os, "geteuid", lambda: place.stat().st_uid + 1)
+    with pytest.raises(click.ClickException, match="another user's"):
+        claim(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.cli.serve import ready_process, remove_ready_file, write_ready_file
+from openchange_py.cli.serve import allow_open_files, ready_process, remove_ready_file, write_ready_file
 from tests.cli.commands import Installation
 from tests.interop.nodes import Node, ocpy
 
@@ -152,3 +153,28 @@ def test_a_server_that_ends_late_leaves_its_successors_ready_file(tmp_path: Path
 def test_a_ready_file_that_is_none_is_about_nobody(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "ready").write_bytes(content)
     assert ready_process(tmp_path / "ready") is None
+
+
+def test_no_link_is_followed_where_the_ready_file_is_made(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / f".ready.json.{os.getpid()}").symlink_to(victim)
+    write_ready_file(tmp_path / "ready.json", {"pid": 1})
+    assert victim.read_text() == "precious"
+    assert json.loads((tmp_path / "ready.json").read_text()) == {"pid": 1}
+
+
+def test_as_many_files_may_be_open_as_connections_need(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = [(1024, 20_000)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    allow_open_files(100)
+    assert limits == [(1024, 20_000)]
+    allow_open_files(1000)
+    assert limits[1:] == [(4256, 20_000)]
+    assert not caplog.text
+    allow_open_files(100_000)
+    assert limits[2:] == [(20_000, 20_000)]
+    assert "400256 are needed" in caplog.text
