@@ -6,14 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from openchange_py.servers.emsmdb.handles import NO_HANDLE, HandleTable
+from openchange_py.servers.emsmdb.handles import MAXIMUM_WEIGHT, NO_HANDLE, HandleTable
 from openchange_py.servers.emsmdb.objects.base import PropertyObject, ServerObject
+from openchange_py.servers.emsmdb.objects.stream import BytesContent, StreamObject
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 
 
 def logon(logon_id: int) -> ServerObject:
     """An object that is a logon of that LogonId."""
-    value = SimpleNamespace(logon_id=logon_id)
+    value = SimpleNamespace(logon_id=logon_id, weight=0)
     value.logon = value
     return value  # type: ignore[return-value]
 
@@ -80,3 +81,22 @@ def test_a_logon_replaces_the_other_one_of_its_id() -> None:
     assert len(table) == 2
     table.clear()
     assert len(table) == 0
+
+
+def test_heavy_objects_have_a_limit_together() -> None:
+    table = HandleTable()
+
+    def stream(size: int) -> StreamObject:
+        return StreamObject(logon(0), BytesContent(bytes(size)))  # type: ignore[arg-type]
+
+    first = table.add(stream(MAXIMUM_WEIGHT + 1))
+    for _ in range(100):
+        table.add(stream(100))
+    with pytest.raises(MapiError) as raised:
+        table.add(stream(1 << 20))
+    assert raised.value.code == ErrorCode.OutOfResources
+    table.release(first)
+    for _ in range(3):
+        table.add(stream(MAXIMUM_WEIGHT // 3))
+    with pytest.raises(MapiError):
+        table.add(stream(1 << 20))

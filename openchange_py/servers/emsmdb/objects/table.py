@@ -6,6 +6,7 @@ id tells.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 from openchange_py.servers.emsmdb.objects.base import ServerObject
@@ -120,13 +121,15 @@ class ContentsTable(TableObject):
         self._associated = associated
         self._soft_deleted = soft_deleted
         self._keys: Sequence[SortKey] = ()
-        self._known_ids: list[MessageId] | None = [] if soft_deleted else None
+        #: As 64-bit numbers: a list would take five times the memory for as long as the table is open.
+        self._known_ids: array[int] | None = array("Q") if soft_deleted else None
 
     @property
-    def _ids(self) -> list[MessageId]:
+    def _ids(self) -> array[int]:
         if self._known_ids is None:
             mailbox = self.mailbox_logon.mailbox
-            self._known_ids = mailbox.message_ids(self._folder_id, associated=self._associated, sort=self._keys)
+            ids = mailbox.message_ids(self._folder_id, associated=self._associated, sort=self._keys)
+            self._known_ids = array("Q", ids)
         return self._known_ids
 
     @property
@@ -147,7 +150,7 @@ class ContentsTable(TableObject):
         self.position = 0
 
     def rows(self, start: int, stop: int, tags: Sequence[PropertyTag]) -> list[PropertyMap]:
-        mailbox, ids = self.mailbox_logon.mailbox, self._ids[start:stop]
+        mailbox, ids = self.mailbox_logon.mailbox, [MessageId(key) for key in self._ids[start:stop]]
         rows = mailbox.message_rows(ids, tags)
         if not _MADE_HERE.isdisjoint(tags):
             for message_id, row in zip(ids, rows, strict=True):

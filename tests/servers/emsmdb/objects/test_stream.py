@@ -36,3 +36,17 @@ def test_a_bad_seek_moves_nothing(stream: StreamObject) -> None:
             stream.seek(origin, offset)
         assert raised.value.code == code
     assert stream.position == 3
+
+
+def test_what_is_read_piecewise_weighs_nothing(stream: StreamObject) -> None:
+    assert stream.weight == 10
+    assert StreamObject(stream.mailbox_logon, Elsewhere()).weight == 0
+
+
+class Elsewhere:
+    """A value that is not in memory."""
+
+    size = 1 << 30
+
+    def read(self, offset: int, count: int) -> bytes:
+        return bytes(count)
