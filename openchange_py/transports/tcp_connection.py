@@ -206,6 +206,8 @@ class ServerConnection(asyncio.Protocol):
             while self._queue:
                 request = self._queue.popleft()
                 self._read_or_wait()
+                if len(self._queue) >= self._server.limits.queued_calls:
+                    await asyncio.sleep(0)  # thousands came at once, and others want to be served meanwhile
                 answer = await self._answer(request)
                 if request.call_id in self._orphans:
                     self._orphans.discard(request.call_id)
