@@ -64,12 +64,20 @@ def _reason(error: DBAPIError) -> str:
     return text
 
 
+def _without_password(url: str) -> str:
+    """A URL that nobody could parse, as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}://...@{rest.rpartition('@')[2]}" if separator and "@" in rest else url
+
+
 def parse_url(url: str) -> URL:
     """A database URL; `DirectoryError` where it is not one."""
     try:
         return make_url(url)
-    except ArgumentError as error:
-        raise DirectoryError(f"not a directory URL: {url!r} (sqlite:////path/to/file, postgresql://...)") from error
+    except (ArgumentError, ValueError) as error:
+        raise DirectoryError(
+            f"not a directory URL: {_without_password(url)!r} (sqlite:////path/to/file, postgresql://...)"
+        ) from error
 
 
 def create_directory_engine(url: URL, *, create: bool) -> Engine:

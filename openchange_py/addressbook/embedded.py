@@ -128,7 +128,8 @@ class EmbeddedDirectory:
         with self._database.reading() as connection:
             mids = self._index.snapshot(connection).list(container).page(start, limit)
             found = _by_mid(connection, mids)
-        return [found[mid] for mid in mids]
+        # PostgreSQL lets this transaction see what was deleted since it read the list.
+        return [found[mid] for mid in mids if mid in found]
 
     def position(self, container: MinimalEntryId, entry: Entry) -> int | None:
         return self._list(container).position(sort_key(entry.display_name), entry.mid)
