@@ -43,9 +43,7 @@ IMPORT_EXCEPTIONS: dict[tuple[str, str], str] = {
 UNTESTED: dict[str, str] = {}
 
 #: Files that declare types and constants for others, of which nothing can be run.
-DECLARATIONS: dict[str, str] = {
-    "store/base.py": "the interface; tests/contract runs it against every store",
-}
+DECLARATIONS: dict[str, str] = {}
 
 #: Test files beside the others that hold all of a folder against recordings.
 CROSS_TESTS = {"test_recorded.py"}

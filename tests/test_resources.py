@@ -1,8 +1,10 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from openchange_py import resources
+from tests.conftest import ROOT
 
 
 def test_a_checkout_has_them_beside_the_package() -> None:
@@ -22,3 +24,12 @@ def test_an_installation_without_them_says_where_it_looked(tmp_path: Path, monke
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
     with pytest.raises(FileNotFoundError, match="no setup"):
         resources.setup_path()
+
+
+def test_a_wheel_is_given_all_that_the_program_looks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    wanted = [*ROOT.glob("setup/smb.conf.*"), *ROOT.glob("setup/*.service"), ROOT / "setup" / "sample-mailbox"]
+    assert {str(path.relative_to(ROOT)) for path in wanted} | {"migrations"} == set(included)
+    for source, target in included.items():
+        assert target == f"openchange_py/_{source}"

@@ -169,7 +169,9 @@ class Directory(Protocol):
 
     def set_password(self, entry: Entry, password: str) -> None: ...
     def set_enabled(self, entry: Entry, enabled: bool) -> None: ...
-    def delete(self, entry: Entry) -> None: ...
+    def delete(self, entry: Entry) -> None:
+        """Delete it, and what it was given: nobody who gets its name later inherits full access to a mailbox."""
+
     def entries(self) -> Iterable[Entry]:
         """Every entry, hidden ones too."""
 
@@ -185,5 +187,6 @@ def may_open_mailbox(caller: Entry, mailbox: Entry) -> bool:
     """Whether `caller` owns the mailbox or was explicitly given full access to it."""
     if caller.guid == mailbox.guid:
         return True
-    granted = {dn.casefold() for dn in mailbox.all(FULL_ACCESS_ATTRIBUTE)}
-    return caller.legacy_exchange_dn.casefold() in granted
+    # An account without Exchange attributes has no name that could be granted anything.
+    name = caller.legacy_exchange_dn.casefold()
+    return bool(name) and name in {dn.casefold() for dn in mailbox.all(FULL_ACCESS_ATTRIBUTE)}

@@ -64,16 +64,24 @@ def _reason(error: DBAPIError) -> str:
     return text
 
 
+def _without_password(url: str) -> str:
+    """A URL that nobody could parse, as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}://...@{rest.rpartition('@')[2]}" if separator and "@" in rest else url
+
+
 def parse_url(url: str) -> URL:
     """A database URL; `DirectoryError` where it is not one."""
     try:
         return make_url(url)
-    except ArgumentError as error:
-        raise DirectoryError(f"not a directory URL: {url!r} (sqlite:////path/to/file, postgresql://...)") from error
+    except (ArgumentError, ValueError) as error:
+        raise DirectoryError(
+            f"not a directory URL: {_without_password(url)!r} (sqlite:////path/to/file, postgresql://...)"
+        ) from error
 
 
 def create_directory_engine(url: URL, *, create: bool) -> Engine:
-    """The engine. `create` makes SQLite's file, with mode 0600, where it is not there; WAL and journal have its mode."""
+    """The engine. `create` makes SQLite's file where it is not there; with mode 0600, which WAL and journal follow."""
     if url.get_backend_name() != "sqlite":
         return create_engine(url, hide_parameters=True, pool_pre_ping=True)
     if not url.database or url.database == ":memory:":

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from Cryptodome.Hash import MD4
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, String, cast, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from openchange_py.addressbook import resolution, rows
 from openchange_py.addressbook.base import (
+    FULL_ACCESS_ATTRIBUTE,
     GLOBAL_ADDRESS_LIST,
     Account,
     Attributes,
@@ -127,7 +128,8 @@ class EmbeddedDirectory:
         with self._database.reading() as connection:
             mids = self._index.snapshot(connection).list(container).page(start, limit)
             found = _by_mid(connection, mids)
-        return [found[mid] for mid in mids]
+        # PostgreSQL lets this transaction see what was deleted since it read the list.
+        return [found[mid] for mid in mids if mid in found]
 
     def position(self, container: MinimalEntryId, entry: Entry) -> int | None:
         return self._list(container).position(sort_key(entry.display_name), entry.mid)
@@ -190,9 +192,11 @@ class EmbeddedDirectory:
 
     def delete(self, entry: Entry) -> None:
         with self._writing() as connection:
-            mid = _current(connection, entry).mid
+            current = _current(connection, entry)
             for table in (token, address, credential, _entries):
-                connection.execute(delete(table).where(table.c.mid == mid))
+                connection.execute(delete(table).where(table.c.mid == current.mid))
+            if current.legacy_exchange_dn:
+                _revoke_full_access(connection, current.legacy_exchange_dn)
 
     def entries(self) -> Iterable[Entry]:
         """Every entry in the order of their ids, hidden ones and servers too."""
@@ -303,6 +307,18 @@ def _insert_names(connection: Connection, mid: MinimalEntryId, derived: Derived)
     if derived.tokens:
         values = [{"token": name, "mid": mid, "whole": whole} for name, whole in derived.tokens.items()]
         connection.execute(insert(token), values)
+
+
+def _revoke_full_access(connection: Connection, dn: str) -> None:
+    """Take a name out of every list of those who may open a mailbox."""
+    listing = select(entry).where(cast(entry.c.attributes, String).contains(FULL_ACCESS_ATTRIBUTE))
+    for row in connection.execute(listing).all():
+        values = AttributeMap(rows.to_entry(row).attributes)
+        granted = values.texts(FULL_ACCESS_ATTRIBUTE)
+        kept = [name for name in granted if fold(name) != fold(dn)]
+        if len(kept) < len(granted):
+            values.put(FULL_ACCESS_ATTRIBUTE, kept)
+            _update(connection, row.mid, rows.derive(values, DisplayType(row.display_type)))
 
 
 def _refuse_taken_names(connection: Connection, mid: MinimalEntryId, derived: Derived) -> None:

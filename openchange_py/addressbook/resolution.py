@@ -23,6 +23,8 @@ def resolve(connection: Connection, name: str, kind: str | None, limit: int) -> 
 
     `=name` asks for whole names alone.
     """
+    if len(name) > LONGEST_NAME:
+        return []
     exact = name.startswith("=")
     key = sort_key(name[1:] if exact else name)
     if not key or limit <= 0 or len(key) > LONGEST_NAME:

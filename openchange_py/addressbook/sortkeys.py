@@ -12,6 +12,8 @@ import unicodedata
 #: From katakana U+30A1-U+30F6 to hiragana, which stands 0x60 before it.
 _KANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
 _WORD = re.compile(r"[^\s,;]+")
+#: Characters of a text that count: more than any name has, and few enough for one letter to become eighteen.
+_LONGEST = 4096
 
 
 def fold(text: str) -> str:
@@ -23,8 +25,8 @@ def fold(text: str) -> str:
 
 
 def sort_key(text: str) -> bytes:
-    """Bytes that order, equal and begin as the texts do. No key has a byte of 0xFF."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    """Bytes that order, equal and begin as the texts do, up to their 4096th character. No key has a byte of 0xFF."""
+    decomposed = unicodedata.normalize("NFKD", text[:_LONGEST].casefold())
     plain = "".join(character for character in decomposed if not unicodedata.combining(character))
     return plain.casefold().translate(_KANA).strip().encode("utf-8", "surrogatepass")
 

@@ -14,4 +14,6 @@ def open_directory(url: str) -> Directory:
         return EmbeddedDirectory(url)
     if scheme in ("ldap", "ldaps", "ldapi"):
         raise DirectoryError(f"{scheme}: directories in LDAP are not there yet; use sqlite: or postgresql:")
-    raise DirectoryError(f"{url!r} is no directory: use sqlite:////path/to/file or postgresql://...")
+    # A URL of whatever kind may have a password in it.
+    shown = f"{scheme}://..." if "://" in url else repr(url)
+    raise DirectoryError(f"{shown} is no directory: use sqlite:////path/to/file or postgresql://...")

@@ -16,8 +16,11 @@ class NotAuthorized(Exception):
 
 
 def caller_entry(directory: Directory, identity: Identity) -> Entry | None:
-    """The directory entry of the authenticated account; None for anonymous and for accounts without entry."""
-    return None if identity.is_anonymous else directory.by_account(identity.account)
+    """The directory entry of the authenticated account; None for anonymous, and for one that may log in no more."""
+    if identity.is_anonymous:
+        return None
+    account = directory.account(identity.account)
+    return directory.by_account(identity.account) if account is not None and account.enabled else None
 
 
 def may_use_dn(directory: Directory, identity: Identity, user_dn: str) -> Entry:
@@ -42,7 +45,7 @@ def _open(directory: Directory, identity: Identity, dn: str, what: str) -> Entry
         raise NotAuthorized(f"anonymous may not {what} {dn!r}")
     caller = caller_entry(directory, identity)
     if caller is None:
-        raise NotAuthorized(f"{identity} may not {what} {dn!r}: the account has no entry in the directory")
+        raise NotAuthorized(f"{identity} may not {what} {dn!r}: the account is not in the directory, or disabled")
     target = directory.by_legacy_dn(dn)
     if target is None:
         raise NotAuthorized(f"{identity} may not {what} {dn!r}: there is no such entry")

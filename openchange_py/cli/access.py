@@ -6,11 +6,10 @@ import json
 
 import click
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry
-from openchange_py.addressbook.source import open_directory
-from openchange_py.cli.newuser import existing
+from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, DirectoryError, Entry
+from openchange_py.cli.newuser import directory_of, existing
 from openchange_py.cli.settings import with_settings
-from openchange_py.config import Settings, declared
+from openchange_py.config import Settings
 
 
 @click.command("access")
@@ -25,16 +24,24 @@ def command(settings: Settings, user: str, grant: tuple[str, ...], revoke: tuple
     A proxy that relays with one account for all (dcerpc_mapiproxy:username) needs that account to have full access to
     the mailboxes behind it; the proxy itself checks that each user opens no mailbox but what he may open.
     """
-    directory = open_directory(settings[declared.DIRECTORY])
+    directory = directory_of(settings)
     entry = existing(directory, user)
     granted = dict.fromkeys(entry.all(FULL_ACCESS_ATTRIBUTE))
     for account in revoke:
         granted.pop(existing(directory, account).legacy_exchange_dn, None)
     for account in grant:
-        granted[existing(directory, account).legacy_exchange_dn] = None
+        granted[_name(directory, account)] = None
     if grant or revoke:
         entry = directory.modify(entry, {FULL_ACCESS_ATTRIBUTE: list(granted) or None})
     _show(directory, entry, as_json)
+
+
+def _name(directory: Directory, account: str) -> str:
+    """What an account is granted something by."""
+    dn = existing(directory, account).legacy_exchange_dn
+    if not dn:
+        raise DirectoryError(f"the account {account} has no Exchange attributes: run `ocpy newuser --create {account}`")
+    return dn
 
 
 def _show(directory: Directory, entry: Entry, as_json: bool) -> None:

@@ -115,10 +115,12 @@ def show_fields(fields: Sequence[tuple[str, str]]) -> None:
         click.echo(f"{name + ':':<{longest}} {printable(value)}")
 
 
-#: Elements that begin and end a line.
+#: Elements that begin and end a line, and those with an empty line around them.
 _BLOCKS: Final = frozenset(
-    """address article blockquote br div dl dt dd fieldset footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre
-    section table tr ul""".split()  # noqa: SIM905  nineteen quoted words would be no easier to read
+    ("address", "dd", "div", "dt", "footer", "header", "hr", "li", "main", "nav", "section", "tr")
+)
+_PARAGRAPHS: Final = frozenset(
+    ("article", "blockquote", "dl", "form", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul")
 )
 _HIDDEN: Final = frozenset(("script", "style", "head", "title"))
 
@@ -129,29 +131,40 @@ class _TextOfHtml(html.parser.HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._pieces: list[str] = []
+        self._line_ends = 2
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in _HIDDEN
-        if tag in _BLOCKS:
+        self._break(tag)
+        if tag == "br":
             self._pieces.append("\n")
-        if tag == "li":
-            self._pieces.append("- ")
+        elif tag == "li":
+            self._add("- ")
         elif tag in ("td", "th"):
-            self._pieces.append("\t")
+            self._add(" ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _HIDDEN and self._hidden:
             self._hidden -= 1
-        if tag in _BLOCKS:
-            self._pieces.append("\n")
+        self._break(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self._pieces.append(re.sub(r"\s+", " ", data))
+            self._add(re.sub(r"\s+", " ", data))
+
+    def _add(self, text: str) -> None:
+        self._pieces.append(text)
+        if text.strip():
+            self._line_ends = 0
+
+    def _break(self, tag: str) -> None:
+        wanted = 2 if tag in _PARAGRAPHS else 1 if tag in _BLOCKS else 0
+        self._pieces.append("\n" * (wanted - self._line_ends))
+        self._line_ends = max(self._line_ends, wanted)
 
     def text(self) -> str:
-        """The text, without more than one empty line in a row."""
+        """The text, without spaces around its lines."""
         lines = [line.strip() for line in "".join(self._pieces).split("\n")]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 

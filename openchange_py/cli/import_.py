@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from openchange_py.addressbook.base import DirectoryError
-from openchange_py.addressbook.source import open_directory
-from openchange_py.cli.newuser import existing
+from openchange_py.cli.newuser import directory_of, existing
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings, declared
 from openchange_py.mime.importer import ImportRefused, ImportReport, import_mail
@@ -33,7 +32,7 @@ def command(settings: Settings, user: str, paths: tuple[Path, ...], folder: str,
 
     Mail that can't be imported is named with the reason, and the rest goes on; the exit code is then 1.
     """
-    directory = open_directory(settings[declared.DIRECTORY])
+    directory = directory_of(settings)
     entry = existing(directory, user)
     if entry.mailbox_guid is None:
         raise DirectoryError(f"{user} has no mailbox: `ocpy newuser --create --mailbox {user}` makes it")

@@ -11,41 +11,41 @@ import sys
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from openchange_py import __version__
-from openchange_py.addressbook.base import DirectoryError
 from openchange_py.cli.settings import CONFIGURATION
-from openchange_py.config import ConfigError
-from openchange_py.mime.parser import ImportRefused
-from openchange_py.proxy.stack import ModuleError
-from openchange_py.store.base import StoreError
 
-#: Subcommands and the modules they live in; a module is imported when its command is run or described.
+#: Subcommands: the module that each lives in, which is imported when the command is run, and its line in `ocpy --help`.
 COMMANDS: Final = {
-    "access": "access",
-    "client": "client",
-    "completion": "completion",
-    "import": "import_",
-    "newuser": "newuser",
-    "provision": "provision",
-    "quickstart": "quickstart",
-    "serve": "serve",
-    "testparm": "testparm",
+    "access": ("access", "Show or change who, besides USER, has full access to USER's mailbox."),
+    "client": (
+        "client",
+        "Log on to a server as a user: look up people, list folders and messages, read mail, save attachments.",
+    ),
+    "completion": ("completion", "Print the completion script for SHELL."),
+    "import": ("import_", "Import mail into USER's mailbox."),
+    "newuser": ("newuser", "Make, change and remove the account USER and its mailbox."),
+    "provision": ("provision", "Set up the directory, the Exchange organization in it, and the mailbox database."),
+    "quickstart": ("quickstart", "Set up two nodes on this machine, and serve until Ctrl-C."),
+    "serve": ("serve", "Serve the configured interfaces until SIGTERM, SIGINT or Ctrl-C."),
+    "testparm": ("testparm", "Check the configuration, and show what it means."),
 }
 
-#: Errors whose text is meant for the person at the terminal.
-EXPECTED: Final[tuple[type[BaseException], ...]] = (
-    ConfigError,
-    DirectoryError,
-    ImportRefused,
-    ModuleError,
-    StoreError,
-    OSError,
-)
+
+def expected_errors() -> tuple[type[BaseException], ...]:
+    """Errors whose text is meant for the person at the terminal. Imported when there is an error to be told."""
+    from openchange_py.addressbook.base import DirectoryError
+    from openchange_py.config import ConfigError
+    from openchange_py.mime.parser import ImportRefused
+    from openchange_py.proxy.stack import ModuleError
+    from openchange_py.store.base import StoreError
+
+    return ConfigError, DirectoryError, ImportRefused, ModuleError, StoreError, OSError
 
 
 class LazyGroup(click.Group):
-    """Imports a subcommand only when it is needed, so that `ocpy --help` is quick."""
+    """Imports a subcommand only when it is run or described, so that `ocpy --help` and completion are quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -53,9 +53,19 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"openchange_py.cli.{COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"openchange_py.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=COMMANDS[name][1]) for name in names]
+        # The options, without what click.Group adds to them: it would import every command for its help.
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,14 +95,16 @@ def ocpy(ctx: click.Context, config: str | None, verbose: int) -> None:
 def main() -> None:
     """The entry point of the console script."""
     try:
-        status = ocpy.main(standalone_mode=False)
+        status = ocpy.main(prog_name="ocpy", standalone_mode=False)
     except click.exceptions.Abort:
         print("ocpy: interrupted", file=sys.stderr)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except EXPECTED as error:
+    except Exception as error:
+        if not isinstance(error, expected_errors()):
+            raise
         print(f"ocpy: error: {describe(error)}", file=sys.stderr)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import Any, Final
 
 import click
@@ -64,9 +65,14 @@ def command(settings: Settings, user: str, **given: Any) -> None:
         raise click.BadParameter(f"{user!r}: letters, digits, dots, hyphens and underscores", param_hint="USER")
     if given["mail"] is not None and not _MAIL.fullmatch(given["mail"]):
         raise click.BadParameter(f"{given['mail']!r} is no mail address", param_hint="--mail")
-    directory = open_directory(settings[declared.DIRECTORY])
+    directory = directory_of(settings)
     for action in actions:
         _PERFORM[action](settings, directory, user, given)
+
+
+def directory_of(settings: Settings) -> Directory:
+    """The configured directory, which is closed when the command ends."""
+    return click.get_current_context().with_resource(closing(open_directory(settings[declared.DIRECTORY])))
 
 
 def existing(directory: Directory, user: str) -> Entry:

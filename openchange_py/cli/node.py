@@ -79,7 +79,8 @@ class Node:
             server.limits = granted
 
     def describe(self) -> dict[str, Any]:
-        """What the ready file says: the bound addresses, and per interface who answers it."""
+        """What the ready file says: the bound addresses, and per interface that is served who answers it."""
+        served = {interface.name for interface in self._dispatcher.interfaces()} if self._dispatcher else set()
         return {
             "endpoint_mapper": _addresses(self.endpoint_mapper),
             "rpc": _addresses(self.rpc),
@@ -88,6 +89,7 @@ class Node:
             "interfaces": {
                 route.interface: {"server": route.server} if route.server else {"relay": str(route.binding)}
                 for route in routes(self.settings)
+                if route.interface in served
             },
         }
 

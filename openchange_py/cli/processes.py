@@ -15,6 +15,8 @@ from typing import Any, Final, Self
 
 import click
 
+from openchange_py.cli.serve import ready_process
+
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.02
@@ -69,17 +71,29 @@ class ServeProcess:
                 raise click.ClickException(
                     f"{self.folder.name} did not start (exit code {process.returncode}): see above, and its log"
                 )
-            with contextlib.suppress(FileNotFoundError):
+            if ready_process(self.ready_file) == process.pid:
                 ready: dict[str, Any] = json.loads(self.ready_file.read_text("utf-8"))
                 return ready
             time.sleep(_POLL_SECONDS)
         raise click.ClickException(f"{self.folder.name} was not ready after {_START_SECONDS:.0f} s: see its log")
 
     def _stop_forgotten(self) -> None:
-        """A node whose starter was killed may still run: its ready file tells its process."""
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-            pid = int(json.loads(self.ready_file.read_text("utf-8"))["pid"])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if str(self.folder / "smb.conf").encode() in command.split(b"\0"):
+        """A node whose starter was killed may still run: its ready file tells its process. Waits until it is gone."""
+        pid = ready_process(self.ready_file)
+        if pid is not None and self._serves(pid):
+            deadline = time.monotonic() + _STOP_SECONDS
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+                while self._serves(pid):
+                    if time.monotonic() > deadline:
+                        os.kill(pid, signal.SIGKILL)
+                    time.sleep(_POLL_SECONDS)
         self.ready_file.unlink(missing_ok=True)
+
+    def _serves(self, pid: int) -> bool:
+        """Whether this process is a node of this folder. One that ended and was not waited for has no arguments."""
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return str(self.folder / "smb.conf").encode() in arguments and b"serve" in arguments

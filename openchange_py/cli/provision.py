@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from openchange_py.addressbook import migrate as directory_tables
@@ -39,7 +41,8 @@ def provision_directory(settings: Settings) -> None:
     ):
         check_name(settings, option, name)
     directory_tables.upgrade(url)
-    created = open_directory(url).provision(organization, settings[declared.NETBIOS_NAME])
+    with closing(open_directory(url)) as directory:
+        created = directory.provision(organization, settings[declared.NETBIOS_NAME])
     done = "created" if created else "there already"
     click.echo(f"Organization {organization.dn_prefix}: {done}, in {shown(url)}")
 

@@ -7,8 +7,11 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
+import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +100,7 @@ def command(check: bool, place: Path | None) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     place = (place or default_place()).absolute()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    claim(place)
     with _alone(place):
         set_up(place)
         with running(place) as description:
@@ -106,14 +110,21 @@ def command(check: bool, place: Path | None) -> None:
                 ok = run_check(place, description)
             else:
                 ok = True
-                _tell(place, description)
-                _wait()
+                _serve(place, description)
     if not ok:
         sys.exit(1)
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def claim(place: Path) -> None:
+    """Nobody else may put a configuration where this one is read from, nor a link where something is written."""
+    status = place.stat()
+    if status.st_uid != os.geteuid():
+        raise click.ClickException(f"{place} is another user's: choose another --directory")
+    place.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
 
 
 @contextlib.contextmanager
@@ -191,7 +202,7 @@ def _make_passwords(place: Path) -> None:
         if not path.exists():
             _write(path, secrets.token_urlsafe(15) + "\n")
         passwords[user] = path.read_text("utf-8").rstrip("\n")
-    _write(place / "passwords.json", json.dumps(passwords, indent=2) + "\n")
+    _write(place / "passwords.json", _as_json(passwords))
 
 
 def _write(path: Path, text: str) -> None:
@@ -205,15 +216,22 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def running(place: Path) -> Iterator[dict[str, Any]]:
-    """Both nodes as processes of their own; gives what quickstart.json says."""
+    """Both nodes as processes of their own; gives what quickstart.json says, whose `serving` is false afterwards."""
+    told = place / "quickstart.json"
+    told.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
         exchange = stack.enter_context(ServeProcess(place / "exchange"))
         conf = _HYBRID_CONF.format(place=place, domain=DOMAIN, relay=RELAY, port=exchange.ready["rpc"]["port"])
         _write(place / "hybrid" / "smb.conf", conf)
         hybrid = stack.enter_context(ServeProcess(place / "hybrid"))
-        description = _describe(place, {"exchange": exchange, "hybrid": hybrid})
-        _write(place / "quickstart.json", json.dumps(description, indent=2) + "\n")
+        description = {"serving": True, **_describe(place, {"exchange": exchange, "hybrid": hybrid})}
+        stack.callback(_write, told, _as_json({**description, "serving": False}))
+        _write(told, _as_json(description))
         yield description
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def _describe(place: Path, nodes: dict[str, ServeProcess]) -> dict[str, Any]:
@@ -244,11 +262,21 @@ def _tell(place: Path, description: dict[str, Any]) -> None:
     account = f"--endpoints {ready} --user alice --password-file {place / 'passwords' / 'alice'}"
     click.echo("To look around as alice, through the hybrid:")
     for what in ("resolve bob", "folders", "messages --folder Inbox", "read --folder Inbox --number 1"):
-        click.echo(f"    ocpy client {account} {what}")
+        click.echo(f"    {_program()} client {account} {what}")
     click.echo("\nServing until Ctrl-C.")
 
 
-def _wait() -> None:
+def _program() -> str:
+    """`ocpy` as it can be typed in this shell, which need not know the environment that this runs in."""
+    here = Path(sys.executable).with_name("ocpy")
+    found = shutil.which("ocpy")
+    return str(here) if here.exists() and (found is None or not here.samefile(found)) else "ocpy"
+
+
+def _serve(place: Path, description: dict[str, Any]) -> None:
+    """Tell, and wait for Ctrl-C or SIGTERM, which may come as soon as anything was told."""
     with contextlib.suppress(KeyboardInterrupt):
-        signal.pause()
+        _tell(place, description)
+        while True:
+            time.sleep(1)  # not signal.pause(): a signal just before it would be waited for in vain
     click.echo("\nStopping.")

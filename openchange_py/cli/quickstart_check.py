@@ -154,11 +154,15 @@ class _Conversation:
         body = await message.body() or ""
         if plain is not None:
             expect(_lines(body) == _lines(plain.get_content()), f"the text of {info.subject!r} is the mail's")
+        addresses = sorted(recipient.address for recipient in info.recipients)
+        expect(addresses == _addresses(original), f"the recipients of {info.subject!r} are the mail's")
         _step("Read", f"{indent}{info.subject!r}: {len(body)} characters of text, to " + _names(info.recipients))
         files, messages = _parts(original)
         for part in files:
             await self._attachment(message, str(part.get_filename()), part.get_payload(decode=True), indent)
-        inner = [attachment.number for attachment in await message.attachments() if attachment.is_message]
+        attached = await message.attachments()
+        inner = [attachment.number for attachment in attached if attachment.is_message]
+        expect(len(attached) == len(files) + len(inner), f"{len(files)} files are attached to {info.subject!r}")
         expect(len(inner) == len(messages), f"{len(messages)} messages are in {info.subject!r}")
         for number, embedded in zip(inner, messages, strict=True):
             async with await message.embedded(number) as opened:
@@ -189,6 +193,12 @@ def _parts(message: EmailMessage) -> tuple[list[EmailMessage], list[EmailMessage
         elif part.get_filename():
             files.append(part)
     return files, messages
+
+
+def _addresses(message: EmailMessage) -> list[str]:
+    """Whom a mail is to, sorted."""
+    headers = [header for name in ("To", "Cc", "Bcc") for header in message.get_all(name, [])]
+    return sorted(address.addr_spec for header in headers for address in header.addresses)
 
 
 def _step(who: str, what: str) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import click
 
@@ -19,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONFIGURATION: Final = "openchange_py.configuration"
 
 _ENVIRONMENT: Final = "OCPY_CONFIG"
+
+#: Bytes; a file without line ends is not read further.
+_LONGEST_PASSWORD: Final = 4096
 
 
 def configuration_path(ctx: click.Context, config: str | None) -> Path:
@@ -63,16 +66,21 @@ def password_option(function: F) -> F:
 def read_password(password_file: str | None, what: str, *, confirm: bool = False) -> str:
     """From the file, from standard input where that is no terminal, else from a prompt."""
     if password_file not in (None, "-"):
-        line = _first_line(Path(str(password_file)).read_text("utf-8"), str(password_file))
-    elif password_file == "-" or not sys.stdin.isatty():
-        line = _first_line(sys.stdin.readline(), "standard input")
-    else:
-        line = click.prompt(f"Password of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
-    return line
+        with open(str(password_file), "rb") as file:
+            return _password(file, str(password_file))
+    if password_file == "-" or not sys.stdin.isatty():
+        return _password(sys.stdin.buffer, "standard input")
+    password: str = click.prompt(f"Password of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
+    return password
 
 
-def _first_line(text: str, source: str) -> str:
-    line = text.split("\n", 1)[0].rstrip("\r")
-    if not line:
+def _password(file: BinaryIO, source: str) -> str:
+    """The first line, which must be there and be text: nobody could type anything else later."""
+    line = file.readline(_LONGEST_PASSWORD).rstrip(b"\r\n")
+    try:
+        password = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{source}: the password on its first line is not UTF-8") from None
+    if not password:
         raise click.ClickException(f"{source}: no password on its first line")
-    return line
+    return password

@@ -162,7 +162,8 @@ class Connector:
     def _refusal(self) -> str:
         if self.account is None:
             return f"{self.server.host} does not serve clients that do not log on"
-        text = f"{self.server.host} refused the logon of {self.account}: wrong name or password, or a disabled account"
+        text = f"{self.server.host} refused the logon of {self.account}: wrong name or password, a disabled account, "
+        text += "or too many wrong tries just before"
         if self._level < AuthLevel.PRIVACY:
             text += f"; or it demands more protection than the level {self._level.name.lower()}"
         return text

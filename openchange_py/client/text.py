@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import datetime
 from typing import Final
 
-#: Windows code pages whose Python codec has another name than `cpN`.
-_NAMES: Final = {
-    1200: "utf-16-le",
-    20127: "ascii",
-    20866: "koi8-r",
-    21866: "koi8-u",
-    28605: "iso8859-15",
-    50220: "iso2022_jp",
-    51932: "euc_jp",
-    51949: "euc_kr",
-    52936: "hz",
-    54936: "gb18030",
-    65000: "utf-7",
-    65001: "utf-8",
-}
+from openchange_py.wire.oxcdata.codepages import codec_name
+
 _FALLBACK: Final = "cp1252"
 
 _EPOCH: Final = datetime.datetime(1601, 1, 1, tzinfo=datetime.UTC)
@@ -29,13 +15,7 @@ _LAST: Final = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC)
 
 def codec_of(code_page: int) -> str:
     """The Python codec of a Windows code page; Western European where there is none."""
-    name = _NAMES.get(code_page)
-    if name is None:
-        name = f"iso8859-{code_page - 28590}" if 28591 <= code_page <= 28606 else f"cp{code_page}"
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        return _FALLBACK
+    return codec_name(code_page) or _FALLBACK
 
 
 def decode(value: str | bytes | None, code_page: int = 1252) -> str:

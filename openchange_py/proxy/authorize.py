@@ -5,7 +5,8 @@ upstream would check, the relay checks: the user DN of EcDoConnectEx ([MS-OXCRPC
 every RopLogon ([MS-OXCSTOR] 2.2.1.1.1) must be the caller's own or one that it was given full access to. Calls
 that could get around this are refused: those of clients before Outlook 2003, whose buffers nobody here checks,
 administrator privilege, and changes to the address book, which the account may be allowed and the caller not.
-What can't be read can't be checked, and is refused as well.
+What can't be read can't be checked, and is refused as well. ROPs carry no length, so that an upstream may read
+them otherwise than this program does: what looks like a RopLogon within another ROP is checked like one.
 
 Not done: logons to public folders are refused altogether; the sender of a submitted message is not compared
 with the caller.
@@ -17,9 +18,10 @@ import asyncio
 import logging
 from typing import Final
 
-from openchange_py.addressbook.base import Directory
+from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.auth.identity import NotAuthorized, may_open, may_use_dn
-from openchange_py.rpc.call import Call, FaultStatus, RpcFault
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.security import Identity
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -33,8 +35,14 @@ from openchange_py.wire.oxcrpc import (
 from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
-from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest
-from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
+from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest, logon_lookalikes
+from openchange_py.wire.rpcheaderext import (
+    MAXIMUM_REQUEST,
+    decompressed_size,
+    may_contain,
+    pack_payload,
+    unpack_payloads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +61,14 @@ RELAYED_CALLS: Final[dict[str, frozenset[int]]] = {
 
 #: ulFlags of EcDoConnectEx: the client wants to be an administrator.
 _ADMIN_CONNECT: Final = 0x00000001
+_LOGON: Final = int(RopId.Logon)
 #: ulIcxrLink of EcDoConnectEx: no link to another session.
 _NO_LINK: Final = 0xFFFFFFFF
+
+#: Bytes of ROPs that are read in less time than it takes to hand them to a thread.
+_QUICKLY_READ: Final = 1024
+#: RopLogons of one call, those included that are other ROPs' data. Clients send one.
+_MAXIMUM_LOGONS: Final = 32
 
 
 class Authorizer:
@@ -62,8 +76,8 @@ class Authorizer:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        #: Which account an upstream session index (16 bits) was given to: [MS-OXCRPC] 3.1.4.1, piCxr.
-        self._session_owners: dict[int, str] = {}
+        #: Whose an upstream session index (16 bits) is: [MS-OXCRPC] 3.1.4.1, piCxr. And within which session here.
+        self._session_owners: dict[int, tuple[str, Session]] = {}
 
     async def authorize(self, call: Call) -> RpcMessage | None:
         """None where the call may be relayed, otherwise the response that refuses it.
@@ -74,11 +88,16 @@ class Authorizer:
             raise _denied(call, "not authenticated")
         if call.opnum not in RELAYED_CALLS.get(call.interface.name, ()):
             raise _denied(call, "not relayed with specified credentials")
-        if call.interface.name == "exchange_emsmdb":
+        if call.interface.name != "exchange_emsmdb":
+            return None
+        try:
             if call.opnum == EC_DO_CONNECT_EX:
                 return await self._authorize_connect(call)
             if call.opnum == EC_DO_RPC_EXT2:
                 return await self._authorize_rops(call)
+        except DirectoryError as error:
+            logger.error("%s: %s of %s can't be checked: %s", call.session, call.name, call.caller, error)
+            raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the directory failed") from error
         return None
 
     def learn(self, call: Call, reply: bytes) -> None:
@@ -91,7 +110,14 @@ class Authorizer:
             logger.warning("%s: response to EcDoConnectEx: %s", call.session, error)
             return
         if not response.cxh.is_null:
-            self._session_owners[response.icxr] = call.caller.account.casefold()
+            self._session_owners[response.icxr] = call.caller.account.casefold(), call.session
+            call.session.state.setdefault(self, set()).add(response.icxr)
+
+    def forget(self, session: Session) -> None:
+        """The session ended, and with it those upstream: their indexes may become another account's."""
+        for index in session.state.pop(self, ()):
+            if self._session_owners.get(index, (None, None))[1] is session:
+                del self._session_owners[index]
 
     async def _authorize_connect(self, call: Call) -> RpcMessage | None:
         """EcDoConnectEx. Always read anew from the stub, because it is the stub that is relayed."""
@@ -100,7 +126,8 @@ class Authorizer:
             if request.flags & _ADMIN_CONNECT:
                 raise NotAuthorized(f"{call.caller} asks for administrator privilege")
             link = request.icxr_link
-            if link != _NO_LINK and self._session_owners.get(link) != call.caller.account.casefold():
+            owner, _ = self._session_owners.get(link, ("", None))
+            if link != _NO_LINK and owner != call.caller.account.casefold():
                 raise NotAuthorized(f"{call.caller} asks to be linked to session {link}, which is another's")
             dn = _text_of(request.user_dn)
             await asyncio.to_thread(may_use_dn, self._directory, call.caller, dn)
@@ -110,17 +137,28 @@ class Authorizer:
         return None
 
     async def _authorize_rops(self, call: Call) -> RpcMessage | None:
-        """EcDoRpcExt2: every RopLogon in it."""
+        """EcDoRpcExt2: every RopLogon in it. Most calls hold not even a byte that could be its RopId."""
+        try:
+            if not may_contain(EcDoRpcExt2Request.rgb_in_of(call.stub), _LOGON):
+                return None
+        except DecodeError:
+            pass  # answered below, as it is read in full
         request = EcDoRpcExt2Request.unpack(call.stub)
         try:
-            buffers = [_read_rops(payload) for payload in unpack_payloads(request.rgb_in) if _may_log_on(payload)]
+            if decompressed_size(request.rgb_in) <= _QUICKLY_READ:
+                logons, lookalikes = _find_logons(request.rgb_in)
+            else:
+                # In a thread, as it may take tens of milliseconds, and everybody's calls stand still meanwhile.
+                logons, lookalikes = await asyncio.to_thread(_find_logons, request.rgb_in)
         except DecodeError as error:
             logger.warning("%s: EcDoRpcExt2 of %s refused: %s", call.session, call.caller, error)
             return EcDoRpcExt2Response.failed(request.cxh, ErrorCode.RpcFormat)
-        for buffer in buffers:
-            for rop in buffer.rops:
-                if isinstance(rop, RopLogonRequest) and (code := await self._logon_refusal(call, rop)):
-                    return _refused_logon(call, request, rop, code)
+        for logon in logons:
+            if code := await self._logon_refusal(call, logon):
+                return _refused_logon(call, request, logon, code)
+        for lookalike in lookalikes:
+            if await self._logon_refusal(call, lookalike):
+                raise _denied(call, "what looks like a RopLogon that is not allowed, within another ROP")
         return None
 
     async def _logon_refusal(self, call: Call, logon: RopLogonRequest) -> ErrorCode | None:
@@ -132,19 +170,35 @@ class Authorizer:
             if logon.open_flags & OpenFlags.UseAdminPrivilege:
                 raise NotAuthorized(f"{call.caller} asks for administrator privilege")
             dn = _text_of(logon.essdn.removesuffix(b"\0"))
-            if await asyncio.to_thread(self._directory.by_legacy_dn, dn) is None:
+            if not await asyncio.to_thread(self._knows_and_admits, call.caller, dn):
                 logger.warning("%s: RopLogon of %s refused: there is no %r", call.session, call.caller, dn)
                 return ErrorCode.UnknownUser
-            await asyncio.to_thread(may_open, self._directory, call.caller, dn)
         except NotAuthorized as error:
             logger.warning("%s: RopLogon refused: %s", call.session, error)
             return ErrorCode.LoginPermission
         return None
 
+    def _knows_and_admits(self, caller: Identity, dn: str) -> bool:
+        """False for a DN of nobody; raises `NotAuthorized`. Asks the directory, which blocks."""
+        if self._directory.by_legacy_dn(dn) is None:
+            return False
+        may_open(self._directory, caller, dn)
+        return True
 
-def _may_log_on(payload: bytes) -> bool:
-    """Whether RopLogon's RopId occurs at all: what is relayed most has none, and need not be read."""
-    return RopId.Logon in payload
+
+def _find_logons(rgb_in: bytes) -> tuple[list[RopLogonRequest], list[RopLogonRequest]]:
+    """The RopLogons of a call's ROP buffers, and what only looks like one. Raises `DecodeError`."""
+    logons: list[RopLogonRequest] = []
+    lookalikes: list[RopLogonRequest] = []
+    for payload in unpack_payloads(rgb_in, total=MAXIMUM_REQUEST):
+        if RopId.Logon not in payload:
+            continue
+        found = [rop for rop in _read_rops(payload).rops if isinstance(rop, RopLogonRequest)]
+        logons += found
+        lookalikes += [other for other in logon_lookalikes(payload) if other not in found]
+        if len(logons) + len(lookalikes) > _MAXIMUM_LOGONS:
+            raise DecodeError(f"more than {_MAXIMUM_LOGONS} RopLogons in one call")
+    return logons, lookalikes
 
 
 def _read_rops(payload: bytes) -> RopBuffer:

@@ -124,7 +124,9 @@ class Dispatcher:
 
     def _turn(self, session: Session) -> asyncio.Lock:
         """What makes a session's calls wait for each other. Not `session.lock`, which transports may hold."""
-        turn = session.state.setdefault(self, asyncio.Lock())
+        turn = session.state.get(self)
+        if turn is None:
+            turn = session.state[self] = asyncio.Lock()
         assert isinstance(turn, asyncio.Lock)
         return turn
 

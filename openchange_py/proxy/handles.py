@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from openchange_py.wire.ndr import ContextHandle, NdrReader
+from openchange_py.wire.buffer import DecodeError
 
 HANDLE_SIZE: Final = 20
+#: A handle here is its bytes: two are the same where their bytes are.
+NULL_HANDLE: Final = bytes(HANDLE_SIZE)
 _RETURN_VALUE_SIZE: Final = 4
 
 _TAKING: Final[dict[str, frozenset[int]]] = {
@@ -37,16 +39,22 @@ def makes_handle(interface: str, opnum: int) -> bool:
     return (interface, opnum) in _MAKING
 
 
-def handle_taken(interface: str, opnum: int, stub: bytes) -> ContextHandle | None:
+def handle_taken(interface: str, opnum: int, stub: bytes) -> bytes | None:
     """The handle that a request names; None for a call without one. `DecodeError` for a stub that is too short."""
-    return ContextHandle.read(NdrReader(stub)) if takes_handle(interface, opnum) else None
+    return _handle_at(stub, 0) if takes_handle(interface, opnum) else None
 
 
-def handle_given(interface: str, opnum: int, reply: bytes) -> ContextHandle | None:
-    """The handle that a response brings (a null handle ends one); None for a call without one."""
+def handle_given(interface: str, opnum: int, reply: bytes) -> bytes | None:
+    """The handle that a response brings (`NULL_HANDLE` ends one); None for a call without one."""
     if opnum in _GIVING_FIRST.get(interface, ()):
-        return ContextHandle.read(NdrReader(reply))
+        return _handle_at(reply, 0)
     if interface == "exchange_nsp" and opnum == _NSPI_BIND:
-        at = max(0, len(reply) - HANDLE_SIZE - _RETURN_VALUE_SIZE)
-        return ContextHandle.read(NdrReader(reply[at:]))
+        return _handle_at(reply, max(0, len(reply) - HANDLE_SIZE - _RETURN_VALUE_SIZE))
     return None
+
+
+def _handle_at(stub: bytes, at: int) -> bytes:
+    handle = stub[at : at + HANDLE_SIZE]
+    if len(handle) < HANDLE_SIZE:
+        raise DecodeError(f"a context handle needs {HANDLE_SIZE} bytes, {len(handle)} are left", at)
+    return handle

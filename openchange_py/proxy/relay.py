@@ -19,12 +19,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from openchange_py.proxy.authorize import Authorizer
-from openchange_py.proxy.handles import handle_given, handle_taken, makes_handle
+from openchange_py.proxy.handles import NULL_HANDLE, handle_given, handle_taken, makes_handle
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import ContextHandle, RpcInterface
+from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,10 @@ class UpstreamClient(Protocol):
     def assoc_group(self) -> int:
         """The association group's id there."""
 
-    async def call(self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None) -> bytes:
-        """The response stub; raises `RpcFault`, `ConnectionLost`."""
+    async def call(
+        self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
+    ) -> bytes:
+        """The response stub; raises `RpcFault`, `ConnectionLost`, that too where it takes longer (seconds)."""
 
     async def close(self) -> None:
         """Close the connection; a call in flight raises `ConnectionLost`."""
@@ -60,7 +62,8 @@ class _Association:
     """What one client session has open upstream."""
 
     group: int = 0
-    handles: set[ContextHandle] = dataclasses.field(default_factory=set)
+    #: Context handles, their bytes.
+    handles: set[bytes] = dataclasses.field(default_factory=set)
     idle: dict[str, list[UpstreamClient]] = dataclasses.field(default_factory=dict)
     busy: list[tuple[str, UpstreamClient]] = dataclasses.field(default_factory=list)
     #: Connections that answered a call, and so accepted the relay's account.
@@ -74,10 +77,13 @@ class _Association:
 
     def forget_lost(self) -> None:
         """Without its last connection the group is gone there, and its handles with it."""
-        for interface, clients in self.idle.items():
-            self.idle[interface] = [client for client in clients if client.connected]
+        clients = self.all_clients()
+        if clients and all(client.connected for client in clients):
+            return
+        for interface, idle in self.idle.items():
+            self.idle[interface] = [client for client in idle if client.connected]
         self.proven = {client for client in self.proven if client.connected}
-        if not any(client.connected for client in self.all_clients()):
+        if not any(client.connected for client in clients):
             self.group = 0
             self.handles.clear()
 
@@ -121,6 +127,7 @@ class Relay:
 
     async def end_session(self, session: Session) -> None:
         """Close what was opened for the session."""
+        self._authorizer.forget(session)
         association = session.state.get(self)
         if not isinstance(association, _Association):
             session.state[self] = _Association(ended=True)
@@ -131,7 +138,9 @@ class Relay:
         association.idle.clear()
 
     def _association(self, session: Session) -> _Association:
-        association = session.state.setdefault(self, _Association())
+        association = session.state.get(self)
+        if association is None:
+            association = session.state[self] = _Association()
         assert isinstance(association, _Association)
         if association.ended:
             raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
@@ -143,8 +152,7 @@ class Relay:
         association.busy.append((name, client))
         answered = False
         try:
-            async with asyncio.timeout(self._timeout):
-                reply = await client.call(call.opnum, call.stub, call.object_uuid)
+            reply = await client.call(call.opnum, call.stub, call.object_uuid, call_timeout=self._timeout)
             answered = True
             association.proven.add(client)
         except RpcFault as fault:
@@ -156,8 +164,8 @@ class Relay:
                 raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the relay's account was refused") from fault
             logger.info("%s: the upstream answers %s with %s", call.session, call.name, fault)
             raise
-        except (ConnectionLost, TimeoutError) as error:
-            logger.warning("%s: %s was lost upstream: %s", call.session, call.name, error or "no answer in time")
+        except ConnectionLost as error:
+            logger.warning("%s: %s was lost upstream: %s", call.session, call.name, error)
             raise RpcFault(FaultStatus.CALL_FAILED, "the server relayed to did not answer") from error
         finally:
             association.busy.remove((name, client))
@@ -166,6 +174,7 @@ class Relay:
             else:
                 # An answer that comes too late must not be taken for the next call's.
                 await _close(client)
+                association.proven.discard(client)
                 association.forget_lost()
         return reply
 
@@ -197,7 +206,7 @@ class Relay:
         logger.info("%s: upstream connection for %s of %s", call.session, call.interface.name, call.caller)
         return client
 
-    def _learn(self, association: _Association, call: Call, taken: ContextHandle | None, reply: bytes) -> None:
+    def _learn(self, association: _Association, call: Call, taken: bytes | None, reply: bytes) -> None:
         """Keep the handles that the upstream gave, forget those that it ended."""
         self._authorizer.learn(call, reply)
         try:
@@ -209,7 +218,7 @@ class Relay:
             return
         if taken not in (None, given) and not makes_handle(call.interface.name, call.opnum):
             association.handles -= {taken}
-        if not given.is_null:
+        if given != NULL_HANDLE:
             association.handles.add(given)
 
 

@@ -33,7 +33,7 @@ def sorted_ids(
     keys = tuple(sort) or _NEWEST_FIRST
     in_database = all(key.tag in ORDER for key in keys)
     scope = {"mailbox": place.mailbox_id, "folder": folder, "associated": associated}
-    found = ids.message_ids(connection.execute(_ids_query(keys if in_database else ()), scope).scalars())
+    found = ids.message_ids(connection.execute(_ids_query(keys if in_database else ()), scope).scalars().all())
     return found if in_database else _sort_here(place, connection, found, keys)
 
 

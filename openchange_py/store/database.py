@@ -70,13 +70,21 @@ class Database:
         self.engine.dispose()
 
 
+def _without_password(url: str) -> str:
+    """A URL that nobody could parse, as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}://...@{rest.rpartition('@')[2]}" if separator and "@" in rest else url
+
+
 def parse_url(url: str) -> URL:
     """A database URL; `StoreError` where it is not one, or one that cannot keep mailboxes."""
     try:
         parsed = make_url(url)
         parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StoreError(f"not a database URL: {url!r} (sqlite:////path/to/file, postgresql+psycopg://...)") from error
+        raise StoreError(
+            f"not a database URL: {_without_password(url)!r} (sqlite:////path/to/file, postgresql+psycopg://...)"
+        ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(f"mailboxes are kept in SQLite or PostgreSQL, not in {parsed.get_backend_name()}")
     if parsed.get_backend_name() == "sqlite" and sqlite_path(parsed) is None:
@@ -103,8 +111,10 @@ def create_file(path: Path) -> None:
 
 def _create_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, pool_size=16, max_overflow=64, connect_args={"timeout": BUSY_TIMEOUT})
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True)
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=16, max_overflow=64, connect_args={"timeout": BUSY_TIMEOUT}
+    )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
     return engine

@@ -111,6 +111,8 @@ class CallQueue:
                 self.size -= len(request.stub)
                 self._connection.read_or_wait()
                 self._in_work.add(request.call_id)
+                if self.full:
+                    await asyncio.sleep(0)  # thousands came at once, and others want to be served meanwhile
                 outcome = await self._outcome(request)
                 self._in_work.discard(request.call_id)
                 if request.call_id in self._orphans:

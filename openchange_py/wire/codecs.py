@@ -48,11 +48,15 @@ class Fixed(Codec):
         self.format = fmt
         self._struct = struct.Struct("<" + fmt)
         self.minimum_size = self._struct.size
+        #: `struct` cuts or fills bytes of another length without a word: that is checked here.
+        self.holds_bytes = fmt.endswith("s")
 
     def read(self, reader: Reader) -> Any:
         return reader.fixed(self._struct)
 
     def write(self, writer: Writer, value: Any) -> None:
+        if self.holds_bytes and len(value) != self._struct.size:
+            raise EncodeError(f"{len(value)} bytes in a field of {self._struct.size}")
         writer.fixed(self._struct, value)
 
 
@@ -289,6 +293,7 @@ def _compile(fields: list[tuple[str, Codec]]) -> tuple[str, dict[str, Any]]:
                 f"  {', '.join(targets)}, = s{current}.unpack_from(reader.data, pos)",
                 f"  reader.pos = pos + {layout.size}",
             ]
+            writing += _length_checks(fields[current:run])
             writing.append(f"  writer += s{current}.pack({', '.join('self.' + name for name in targets)})")
             current = run
             continue
@@ -313,6 +318,16 @@ def _compile(fields: list[tuple[str, Codec]]) -> tuple[str, dict[str, Any]]:
         ]
     )
     return source, names
+
+
+def _length_checks(fields: list[tuple[str, Codec]]) -> list[str]:
+    """Source that refuses bytes of a wrong length, which `struct` would cut or fill."""
+    return [
+        f"  if len(self.{name}) != {codec.minimum_size}: "
+        f"raise error('{name}: %d bytes in a field of {codec.minimum_size}' % len(self.{name}))"
+        for name, codec in fields
+        if isinstance(codec, Fixed) and codec.holds_bytes
+    ]
 
 
 def structure_fields(value: Structure) -> list[tuple[str, Any]]:

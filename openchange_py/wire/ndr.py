@@ -49,8 +49,14 @@ class NdrReader(Reader):
         return self.fixed(_I16)
 
     def u32(self) -> int:
-        self.align(4)
-        return self.fixed(_U32)
+        # What stubs are mostly made of: `align` and `fixed` in one.
+        pos = self.pos + 3 & -4
+        if pos + 4 > self.end:
+            self.align(4)
+            raise self.short(4)
+        self.pos = pos + 4
+        value: int = _U32.unpack_from(self.data, pos)[0]
+        return value
 
     def i32(self) -> int:
         self.align(4)

@@ -422,6 +422,10 @@ class EcDummyRpcResponse(RpcMessage):
         writer.u32(self.return_value)
 
 
+#: Behind the context handle and pulFlags.
+_RGB_IN_OFFSET: Final = 24
+
+
 @rpc_message
 class EcDoRpcExt2Request(RpcMessage):
     """EcDoRpcExt2 (3.1.4.2). `out_size` and `aux_out_size` are pcbOut and pcbAuxOut: what the client has room for.
@@ -446,6 +450,11 @@ class EcDoRpcExt2Request(RpcMessage):
             _read_sized(reader, "rgbAuxIn", MAXIMUM_AUX_BUFFER),
             _range(reader, reader.u32(), MAXIMUM_AUX_BUFFER),
         )
+
+    @staticmethod
+    def rgb_in_of(stub: bytes) -> bytes:
+        """rgbIn alone, for who needs nothing else of the stub and looks at every call. Raises `DecodeError`."""
+        return _read_sized(NdrReader(stub, min(_RGB_IN_OFFSET, len(stub))), "rgbIn", MAXIMUM_BUFFER)
 
     def write(self, writer: NdrWriter) -> None:
         self.cxh.write(writer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -24,6 +25,9 @@ MAXIMUM_ROPS: Final = 0x8000
 #: chained payloads that a client which asked for 96 of them gets.
 MAXIMUM_TOTAL: Final = 96 * MAXIMUM_ROPS
 MAXIMUM_PAYLOADS: Final = 96
+#: The same of a request, which servers read: as much as without compression (BIG_RANGE_ULONG, 2.2.1.3). A few hundred
+#: bytes could otherwise ask for a million ROPs.
+MAXIMUM_REQUEST: Final = 0x40000
 
 _XOR_MAGIC: Final = bytes(value ^ 0xA5 for value in range(256))
 
@@ -34,6 +38,12 @@ class RpcHeaderFlags(enum.IntFlag, boundary=enum.KEEP):
     Compressed = 0x0001
     XorMagic = 0x0002
     Last = 0x0004
+
+
+#: For what looks at every call: the header and its flags, without making objects.
+_HEADER: Final = struct.Struct("<HHHH")
+_OBFUSCATED: Final = int(RpcHeaderFlags.XorMagic)
+_LAST: Final = int(RpcHeaderFlags.Last)
 
 
 @structure
@@ -89,6 +99,40 @@ def _readable(data: bytes, flags: RpcHeaderFlags, size_actual: int) -> bytes:
     if len(data) != size_actual:
         raise DecodeError(f"Size {len(data)} and SizeActual {size_actual} of an uncompressed payload differ")
     return data
+
+
+def may_contain(rgb: bytes, value: int) -> bool:
+    """Whether a payload of a buffer may hold a byte of this value; where it may not, that is certain.
+
+    Nothing is decompressed for it: LZ77 repeats bytes that stood before, so that what is nowhere in the compressed
+    bytes is nowhere in the payload. Raises `DecodeError` for a chain of payloads that is none.
+    """
+    for flags, start, end, _size_actual in _chain(rgb):
+        if rgb.find(value ^ 0xA5 if flags & _OBFUSCATED else value, start, end) >= 0:
+            return True
+    return False
+
+
+def decompressed_size(rgb: bytes) -> int:
+    """What the payloads of a buffer hold together, in bytes, as their headers say. Raises `DecodeError`."""
+    return sum(size_actual for _, _, _, size_actual in _chain(rgb))
+
+
+def _chain(rgb: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Per payload its flags, where it starts and ends as it travels, and SizeActual."""
+    pos = 0
+    for _ in range(MAXIMUM_PAYLOADS if rgb else 0):
+        if len(rgb) - pos < HEADER_SIZE:
+            raise DecodeError(f"{HEADER_SIZE} bytes needed, {len(rgb) - pos} left", pos)
+        version, flags, size, size_actual = _HEADER.unpack_from(rgb, pos)
+        start, pos = pos + HEADER_SIZE, pos + HEADER_SIZE + size
+        if version != 0 or pos > len(rgb):
+            raise DecodeError(f"RPC_HEADER_EXT version {version}, {size} bytes", start - HEADER_SIZE)
+        yield flags, start, pos, size_actual
+        if flags & _LAST:
+            break
+    if pos != len(rgb):
+        raise DecodeError("the chain of payloads does not end with the buffer", pos)
 
 
 def unpack_payloads(rgb: bytes, *, total: int = MAXIMUM_TOTAL) -> list[bytes]:

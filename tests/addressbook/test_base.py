@@ -1,3 +1,4 @@
+import dataclasses
 import uuid
 
 from openchange_py.addressbook.base import (
@@ -47,6 +48,12 @@ def test_only_the_owner_and_who_was_granted_access_may_open_a_mailbox() -> None:
     assert may_open_mailbox(owner, mailbox)
     assert may_open_mailbox(granted, mailbox)
     assert not may_open_mailbox(other, mailbox)
+
+
+def test_an_account_without_a_name_is_not_whoever_was_granted_nothing() -> None:
+    nameless = dataclasses.replace(entry("service"), legacy_exchange_dn="")
+    mailbox = dataclasses.replace(entry("owner"), attributes={FULL_ACCESS_ATTRIBUTE: [""]})
+    assert not may_open_mailbox(nameless, mailbox)
 
 
 def test_a_secret_is_not_in_a_repr() -> None:

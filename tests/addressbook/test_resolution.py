@@ -26,3 +26,8 @@ def test_every_step_searches_an_index(directory: EmbeddedDirectory, name: str) -
                 statements.append((statement, plan))
                 assert not any(step.startswith("SCAN directory") for step in plan), (statement, plan)
     assert statements
+
+
+def test_a_name_of_megabytes_is_nobodys_at_once(directory: EmbeddedDirectory) -> None:
+    with directory._database.reading() as connection:
+        assert resolve(connection, "\ufdfa" * 5_000_000, None, 5) == []

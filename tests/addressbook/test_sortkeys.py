@@ -45,3 +45,7 @@ def test_tails() -> None:
     assert tails("Berg, Anna  Maria") == ["Berg, Anna  Maria", "Anna  Maria", "Maria"]
     assert tails("Anna Maria Berg") == ["Anna Maria Berg", "Maria Berg", "Berg"]
     assert tails(" ") == []
+
+
+def test_a_text_of_megabytes_is_no_work() -> None:
+    assert len(sort_key("\ufdfa" * 5_000_000)) < 500_000

@@ -20,3 +20,12 @@ def test_ldap_is_not_there_yet(url: str) -> None:
 def test_what_is_no_directory_is_refused(url: str) -> None:
     with pytest.raises(DirectoryError, match="is no directory"):
         open_directory(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://user:secret@host/db", "postgresql+psycopg://user:secret@host:port/db", "LDAPX://a:secret@b"]
+)
+def test_no_error_shows_a_password(url: str) -> None:
+    with pytest.raises(DirectoryError) as error:
+        open_directory(url)
+    assert "secret" not in str(error.value)

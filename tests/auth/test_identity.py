@@ -54,7 +54,7 @@ def test_allowed(directory: Directory, check: Check, account: str, dn: str) -> N
         (Identity("relay", "EXAMPLE"), BOB, "neither owner nor given full access"),
         (Identity("alice", "EXAMPLE"), NOBODY, "no such entry"),
         (Identity("alice", "EXAMPLE"), "", "no such entry"),
-        (Identity("ghost", "EXAMPLE"), ALICE, "no entry in the directory"),
+        (Identity("ghost", "EXAMPLE"), ALICE, "not in the directory, or disabled"),
         (ANONYMOUS, ALICE, "anonymous"),
     ],
 )
@@ -71,3 +71,16 @@ def test_caller_entry(directory: Directory) -> None:
     assert found.legacy_exchange_dn == ALICE
     assert caller_entry(directory, Identity("ghost")) is None
     assert caller_entry(directory, ANONYMOUS) is None
+
+
+def test_a_disabled_account_may_do_nothing_more(directory: Directory) -> None:
+    bob = directory.by_account("bob")
+    assert bob is not None
+    directory.set_enabled(bob, False)
+    try:
+        for check in (may_use_dn, may_open):
+            with pytest.raises(NotAuthorized, match="disabled"):
+                check(directory, Identity("bob", "EXAMPLE"), BOB)
+    finally:
+        directory.set_enabled(bob, True)
+    assert may_open(directory, Identity("bob", "EXAMPLE"), BOB).guid == bob.guid

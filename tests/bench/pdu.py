@@ -51,7 +51,7 @@ def run(quick: bool) -> Report:
 
 
 async def _measure(report: Report, directory: Directory, *, quick: bool) -> None:
-    for name, size in SIZES.items():
+    for name, size in list(SIZES.items())[: 1 if quick else None]:
         table = report.table(
             f"stubs of {name} both ways", "level", "echo", "call", "vs echo", "relay", "vs echo", "relay+dummy"
         )

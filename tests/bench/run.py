@@ -60,8 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(names: list[str], *, as_json: bool, quick: bool) -> int:
+    from openchange_py.cli.serve import settle_memory
+
     on = machine()
     reports = {}
+    if not quick:
+        settle_memory()  # as `ocpy serve` does
     if not as_json:
         print(f"Python {on['python']}, {on['cores']} cores, load {on['load']}")
     for name in names:

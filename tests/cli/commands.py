@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from openchange_py.addressbook.base import Directory, Entry
 from openchange_py.addressbook.source import open_directory
-from openchange_py.cli.main import EXPECTED, describe, ocpy
+from openchange_py.cli.main import describe, expected_errors, ocpy
 
 CONF = """\
 [global]
@@ -55,7 +55,7 @@ class Installation:
         """Run a subcommand that must fail for an expected reason; what the person would read."""
         result = self.run(*arguments, stdin=stdin)
         assert result.exit_code != 0, result.output
-        if isinstance(result.exception, EXPECTED):
+        if isinstance(result.exception, expected_errors()):
             return describe(result.exception)
         assert isinstance(result.exception, SystemExit), result.exception
         return result.stderr

@@ -26,3 +26,12 @@ def test_an_unknown_account_changes_nothing(tmp_path: Path) -> None:
     installation = Installation.make(tmp_path).provisioned("alice", "bob")
     assert "no account carol" in installation.fails("access", "alice", "--grant", "bob", "--grant", "carol")
     assert "Nobody" in installation.ok("access", "alice")
+
+
+def test_an_account_without_exchange_attributes_is_granted_nothing(tmp_path: Path) -> None:
+    installation = Installation.make(tmp_path).provisioned("alice")
+    directory = installation.directory()
+    directory.create_entry("service", {"displayName": ["Service"]})
+    directory.close()
+    assert "no Exchange attributes" in installation.fails("access", "alice", "--grant", "service")
+    assert "Nobody" in installation.ok("access", "alice")

@@ -20,7 +20,6 @@ NAMES = {"L": "NODE", "D": "EXAMPLE"}
         ("%L.%D", "NODE.EXAMPLE"),
         ("%h", socket.gethostname()),
         ("%v", __version__),
-        ("log.%d", f"log.{os.getpid()}"),
         ("100%%", "100%"),
         ("%%L", "%L"),
         ("%u %m %I %", "%u %m %I %"),
@@ -30,6 +29,10 @@ NAMES = {"L": "NODE", "D": "EXAMPLE"}
 def test_substitutions(monkeypatch: pytest.MonkeyPatch, text: str, result: str) -> None:
     monkeypatch.setenv("OCPY_TEST_NAME", "a value")
     assert substitute(text, NAMES.__getitem__) == result
+
+
+def test_the_process_id() -> None:
+    assert substitute("log.%d", NAMES.__getitem__) == f"log.{os.getpid()}"
 
 
 def test_what_is_filled_in_is_not_substituted_again(monkeypatch: pytest.MonkeyPatch) -> None:

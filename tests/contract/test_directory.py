@@ -8,6 +8,7 @@ import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import (
+    FULL_ACCESS_ATTRIBUTE,
     GLOBAL_ADDRESS_LIST,
     AttributeValue,
     Directory,
@@ -18,6 +19,7 @@ from openchange_py.addressbook.base import (
     MinimalEntryId,
     NoSuchEntry,
     Organization,
+    may_open_mailbox,
 )
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
@@ -313,6 +315,22 @@ class DirectoryContract:
         people.delete(anna)
         create(people, "anna", "anna Adams")
         assert people.account("anna").nt_hash is None
+
+    def test_nobody_inherits_the_full_access_of_a_deleted_account(self, people: Directory) -> None:
+        anna, other = people.by_account("anna"), create(people, "other", "Other")
+        assert anna
+        third = create(people, "third", "Third")
+        names = [anna.legacy_exchange_dn.upper(), third.legacy_exchange_dn]
+        other = people.modify(other, {FULL_ACCESS_ATTRIBUTE: names})
+        assert may_open_mailbox(anna, other)
+        people.delete(anna)
+        again = create(people, "anna", "Another Anna")
+        assert again.legacy_exchange_dn == anna.legacy_exchange_dn
+        other = people.by_account("other")
+        assert not may_open_mailbox(again, other)
+        assert may_open_mailbox(third, other)
+        people.delete(third)
+        assert FULL_ACCESS_ATTRIBUTE not in people.by_account("other").attributes
 
 
 class TestEmbeddedDirectory(DirectoryContract):

@@ -102,7 +102,7 @@ class Log:
         """How many lines there are."""
         return len(self.lines)
 
-    def wait_for(self, pattern: str, start: int = 0, seconds: float = PATIENCE) -> str:
+    def wait_for(self, pattern: str, start: int = 0, seconds: float = 10.0) -> str:
         """The first line from line `start` on that the regular expression is found in; fails when none comes."""
         deadline, wanted = time.monotonic() + seconds, re.compile(pattern)
         with self._changed:
@@ -117,7 +117,7 @@ class Log:
                 self._changed.wait(left)
 
     @contextlib.contextmanager
-    def expect(self, *patterns: str, seconds: float = PATIENCE) -> Iterator[None]:
+    def expect(self, *patterns: str, seconds: float = 10.0) -> Iterator[None]:
         """Each pattern is logged by what is done within."""
         start = self.position
         yield

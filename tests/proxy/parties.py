@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Self, cast
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, DisplayType, Entry, MinimalEntryId
+from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Account, Directory, DisplayType, Entry, MinimalEntryId
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.transports.tcp_client import ConnectionLost
@@ -28,11 +28,15 @@ def _entry(number: int, name: str, *full_access: str) -> Entry:
 
 
 class People:
-    """The two look-ups of a directory that authorization needs."""
+    """The look-ups of a directory that authorization needs."""
 
     def __init__(self) -> None:
         self.entries = [_entry(1, "alice", ASSISTANT_DN), _entry(2, "bob"), _entry(3, "assistant")]
         self.asked: list[str] = []
+
+    def account(self, name: str) -> Account | None:
+        entry = self.by_account(name)
+        return None if entry is None else Account(str(entry.account), "", None)
 
     def by_account(self, account: str) -> Entry | None:
         self.asked.append(account)
@@ -102,12 +106,18 @@ class UpstreamConnection:
         self.upstream, self.interface, self.assoc_group = upstream, interface, assoc_group
         self.connected = True
 
-    async def call(self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None) -> bytes:
+    async def call(
+        self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
+    ) -> bytes:
         if not self.connected:
             raise ConnectionLost("lost before")
         self.upstream.stubs.append(stub)
-        if self.upstream.gate is not None:
-            await self.upstream.gate.wait()
+        try:
+            async with asyncio.timeout(call_timeout):
+                if self.upstream.gate is not None:
+                    await self.upstream.gate.wait()
+        except TimeoutError:
+            raise ConnectionLost("too late") from None
         if not self.connected:
             raise ConnectionLost("lost meanwhile")
         return self.upstream.answer(self.interface, opnum, stub)

@@ -185,13 +185,15 @@ def test_a_call_in_flight_is_lost_with_its_connection_and_the_next_one_reconnect
     run(work)
 
 
-def test_a_connection_that_was_closed_while_idle_is_replaced_and_handles_live_with_the_group() -> None:
+@pytest.mark.parametrize("first", ["mailbox", "referral"])
+def test_a_connection_that_was_closed_while_idle_is_replaced_and_handles_live_with_the_group(first: str) -> None:
     async def work() -> None:
         upstream, client = Upstream(exchange), session()
         relay = relay_to(upstream)
-        await relay.call(connect(client, ALICE, ALICE_DN))
-        await relay.call(refer(client))
-        await upstream.connections[0].close()
+        calls = [connect(client, ALICE, ALICE_DN), refer(client)]
+        for call in calls if first == "mailbox" else reversed(calls):
+            await relay.call(call)
+        await next(c for c in upstream.connections if c.interface.name == "exchange_emsmdb").close()
         await relay.call(rpc(client, ALICE, rops()))
         assert len({c.assoc_group for c in upstream.connections}) == 1
 
@@ -232,6 +234,22 @@ def test_waiting_calls_do_not_wait_for_each_other() -> None:
             upstream.gate.set()
         assert all(call.reply for call in calls)
         assert len({c.assoc_group for c in upstream.connections}) == 1
+
+    run(work)
+
+
+def test_nobody_links_to_the_upstream_session_of_a_client_that_is_gone() -> None:
+    async def work() -> None:
+        relay, client = relay_to(Upstream(exchange)), session()
+        await relay.call(connect(client, ALICE, ALICE_DN))
+        linking = connect(session(), ALICE, ALICE_DN, icxr_link=7)
+        await relay.call(linking)
+        assert linking.reply is not None  # the upstream's
+        await relay.end_session(client)
+        await relay.end_session(linking.session)
+        late = connect(session(), ALICE, ALICE_DN, icxr_link=7)
+        await relay.call(late)
+        assert late.reply is None
 
     run(work)
 

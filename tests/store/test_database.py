@@ -37,10 +37,25 @@ def test_urls_that_keep_no_mailboxes(url: str, message: str) -> None:
         Database(url)
 
 
-def test_a_password_is_not_shown() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+nosuchdriver://user:secret@host/db",
+        "postgresql+psycopg://user:secret@host:port/db",
+        "mysql://user:secret@host/db",
+    ],
+)
+def test_a_password_is_not_shown(url: str) -> None:
     with pytest.raises(StoreError) as error:
-        Database("postgresql+nosuchdriver://user:secret@host/db")
+        Database(url)
     assert "secret" not in str(error.value)
+
+
+def test_what_stands_in_mailboxes_is_not_in_errors(database: Database) -> None:
+    for statement in ("INSERT INTO numbers (value, more) VALUES (:v, :v)", "INSERT INTO missing VALUES (:v)"):
+        with pytest.raises(StoreError) as error, database.writing() as connection:
+            connection.execute(text(statement), {"v": "confidential"})
+        assert "confidential" not in f"{error.value} {error.value.__cause__}"
 
 
 def test_sqlite_is_told_to_be_durable(database: Database) -> None:

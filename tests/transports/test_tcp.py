@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus, RpcFault
+from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp import ConnectionLost, TcpLimits
 from openchange_py.wire.mgmt import MGMT, InqIfIdsRequest, InqIfIdsResponse

@@ -267,3 +267,20 @@ def test_a_call_that_waits_ends_with_its_client(loop: str) -> None:
             assert not handler.gate.is_set()
 
     run(main, loop)
+
+
+def test_others_are_served_while_thousands_of_calls_that_came_at_once_are_answered() -> None:
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(BIND + request(2) * 5000)
+            await reader.readexactly(60)
+            other = await client(port)
+            assert await other.call(REVERSE, b"ab") == b"ba"
+            await other.close()
+            rest = 5000 * len(Response(call_id=2, context_id=0, stub=b"ba").pack())
+            assert len(reader._buffer) < rest / 2  # type: ignore[attr-defined]
+            await reader.readexactly(rest)
+            writer.close()
+
+    run(main)

@@ -239,3 +239,12 @@ def check_buffers_pack_again(rgb: bytes) -> None:
         assert unpack_payloads(packed) == unpack_payloads(rgb)
     else:
         assert packed == rgb
+
+
+def test_rgb_in_is_found_without_decoding_the_rest() -> None:
+    request = EcDoRpcExt2Request(ContextHandle(0, uuid.UUID(int=7)), 3, b"\1\2\3\4\5", 0x8000, b"aux")
+    stub = request.pack()
+    assert EcDoRpcExt2Request.rgb_in_of(stub) == b"\1\2\3\4\5"
+    for end in range(40):
+        with pytest.raises(DecodeError):
+            EcDoRpcExt2Request.rgb_in_of(stub[:end])

@@ -13,7 +13,9 @@ from openchange_py.wire.rpcheaderext import (
     MAXIMUM_PAYLOADS,
     RpcHeaderExt,
     RpcHeaderFlags,
+    decompressed_size,
     extended_buffers,
+    may_contain,
     obfuscate,
     pack_payload,
     pack_payloads,
@@ -133,3 +135,51 @@ def test_recorded_execute_bodies(path: Path) -> None:
         flags |= {int(buffer.flags) for buffer in extended_buffers(rgb)}
         assert [payload.hex() for payload in unpack_payloads(rgb)] == call["rop_response_hex"]
     assert any(value & RpcHeaderFlags.Compressed for value in flags) == ("compressed" in path.name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=4), st.booleans(), st.booleans(), st.integers(0, 255))
+def test_a_byte_that_is_in_a_payload_is_never_missed(
+    payloads: list[bytes], compress: bool, xor: bool, value: int
+) -> None:
+    chain = pack_payloads([payload * 3 for payload in payloads], compress=compress, xor=xor)
+    assert may_contain(chain, value) or all(value not in payload for payload in payloads)
+
+
+def test_a_byte_that_is_nowhere_is_known_to_be() -> None:
+    assert not may_contain(b"", 0xFE)
+    assert not may_contain(pack_payloads([b"abc" * 100, b"def"], compress=True, xor=True), 0xFE)
+    assert not may_contain(pack_payloads([bytes([0xFE ^ 0xA5])]), 0xFE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60), st.integers(0, 255))
+def test_looking_for_a_byte_in_garbage(rgb: bytes, value: int) -> None:
+    """What can be read in full and holds the byte is not missed; a wrong chain is one here as well."""
+    try:
+        found = may_contain(rgb, value)
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            unpack_payloads(rgb)
+        return
+    if not found:
+        try:
+            payloads = unpack_payloads(rgb)
+        except DecodeError:
+            return
+        assert all(value not in payload for payload in payloads)
+
+
+@pytest.mark.parametrize("rgb", ["0000", "01000400" + "0000" * 2, "0000040005000500aabb", "00000000" + "0000" * 2])
+def test_looking_into_a_wrong_chain(rgb: str) -> None:
+    with pytest.raises(DecodeError):
+        may_contain(bytes.fromhex(rgb), 0xFE)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_the_size_of_payloads_is_known_without_reading_them(compress: bool) -> None:
+    chain = pack_payloads([b"abc" * 100, b"def"], compress=compress)
+    assert decompressed_size(chain) == 303
+    assert decompressed_size(b"") == 0
+    with pytest.raises(DecodeError):
+        decompressed_size(chain[:-1])

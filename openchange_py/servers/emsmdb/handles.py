@@ -10,8 +10,13 @@ from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 #: What stands in a handle table where there is no object.
 NO_HANDLE = 0xFFFFFFFF
 
-#: Open objects that one session may hold; a client that forgets RopRelease is stopped here.
-MAXIMUM_OBJECTS = 16384
+#: Open objects that one session may hold; a client that forgets RopRelease is stopped here. Exchange stops it at 250
+#: messages, and 500 objects of other kinds.
+MAXIMUM_OBJECTS = 2048
+#: Bytes of memory that the heavy ones among them may keep together. A single one may keep more.
+MAXIMUM_WEIGHT = 64 << 20
+#: What weighs less is not counted.
+_LIGHT = 4096
 
 K = TypeVar("K", bound=ServerObject)
 
@@ -31,12 +36,20 @@ class HandleTable:
         """A fresh handle; `OutOfResources` past the limit."""
         if len(self._objects) >= self._maximum:
             raise MapiError(ErrorCode.OutOfResources, f"{self._maximum} objects are open in this session")
+        self._weigh(value)
         handle = self._next
         self._next = handle % (NO_HANDLE - 1) + 1
         while self._next in self._objects:
             self._next = self._next % (NO_HANDLE - 1) + 1
         self._objects[handle] = value
         return handle
+
+    def _weigh(self, value: ServerObject) -> None:
+        if value.weight <= _LIGHT:
+            return
+        held = sum(other.weight for other in self._objects.values() if other.weight > _LIGHT)
+        if held and held + value.weight > MAXIMUM_WEIGHT:
+            raise MapiError(ErrorCode.OutOfResources, f"open objects keep {held} bytes")
 
     def find(self, handle: int, kind: type[K] | tuple[type[K], ...], wrong: ErrorCode = ErrorCode.NotSupported) -> K:
         """The object of a handle; `NullObject` where there is none, `wrong` where it's of another kind."""

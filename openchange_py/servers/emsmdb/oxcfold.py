@@ -75,4 +75,4 @@ def get_contents_table(call: RopCall, request: RopGetContentsTableRequest) -> Ro
         soft_deleted=bool(request.table_flags & _SOFT_DELETES),
     )
     call.open(request.output_handle_index, table)
-    return RopGetContentsTableResponse(request.output_handle_index, ErrorCode.Success, table.row_count)
+    return RopGetContentsTableResponse(request.output_handle_index, ErrorCode.Success, table.announced_rows())

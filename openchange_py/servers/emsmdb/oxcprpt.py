@@ -6,6 +6,7 @@ other formats than they were saved in ([MS-OXCMSG] 2.2.1.56).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from openchange_py.servers.emsmdb.codepages import narrow
@@ -14,6 +15,7 @@ from openchange_py.servers.emsmdb.objects.stream import BytesContent, StreamObje
 from openchange_py.servers.emsmdb.registry import RopCall, handles
 from openchange_py.servers.emsmdb.values import TOO_LARGE, ValueReader, as_stored, is_content, value_size, whole
 from openchange_py.store.base import Content
+from openchange_py.wire.buffer import Writer
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import (
     PropertyMap,
@@ -22,7 +24,7 @@ from openchange_py.wire.oxcdata.properties import (
     PropertyValue,
     TaggedPropertyValue,
 )
-from openchange_py.wire.oxcdata.rows import PropertyError, PropertyRow
+from openchange_py.wire.oxcdata.rows import PropertyError, PropertyRow, write_flagged
 from openchange_py.wire.oxcdata.values import TypedPropertyValue
 from openchange_py.wire.rop.oxcprpt import (
     RopGetPropertiesAllRequest,
@@ -44,9 +46,12 @@ from openchange_py.wire.rop.oxcprpt_streams import (
     RopSeekStreamResponse,
 )
 
-#: What a response has besides the values; what a value has besides its bytes (type, flag, count), at the most.
-_HEADER: Final = 16
+#: What a response has besides the values, and a value besides its bytes (tag, flag, count), at the most.
+_HEADER: Final = 8
 _OVERHEAD: Final = 8
+#: A tag, beyond the flag that stands in its place in a row; an error in the place of a value.
+_TAG: Final = 3
+_ERROR_SIZE: Final = 8
 
 _READ_HEADER: Final = 8
 _LARGEST_READ: Final = 0xFFFF
@@ -62,7 +67,7 @@ def get_properties_specific(
     tags = request.property_tags
     opened = call.object(request, PropertyObject)
     reader = _value_reader(call, opened, request.property_size_limit, request.want_unicode)
-    values = _fitting(reader.row(opened.properties(tags), tags), call.space)
+    values = _fitting(tags, reader.row(opened.properties(tags), tags), call.space)
     row = PropertyRow.of(values)
     return RopGetPropertiesSpecificResponse(request.input_handle_index, ErrorCode.Success, row, tags)
 
@@ -73,16 +78,24 @@ def _value_reader(call: RopCall, opened: PropertyObject, size_limit: int, want_u
     return ValueReader(opened.codec, unicode=bool(want_unicode), limit=limit)
 
 
-def _fitting(values: list[PropertyValue], space: int) -> list[PropertyValue]:
+def _fitting(tags: Sequence[PropertyTag], values: list[PropertyValue], space: int) -> list[PropertyValue]:
     """The values; where they do not all fit into the response, the largest read as errors and are streams then."""
-    sizes = [_OVERHEAD + value_size(value) for value in values]
+    if _HEADER + sum(_OVERHEAD + value_size(value) for value in values) <= space:
+        return values
+    sizes = [_TAG + _written_size(tag, value) for tag, value in zip(tags, values, strict=True)]
     excess = _HEADER + sum(sizes) - space
     for index in sorted(range(len(values)), key=sizes.__getitem__, reverse=True):
         if excess <= 0:
             break
-        excess -= sizes[index] - 2 * _OVERHEAD
+        excess -= sizes[index] - _ERROR_SIZE
         values[index] = _too_large(values[index])
     return values
+
+
+def _written_size(tag: PropertyTag, value: PropertyValue) -> int:
+    writer = Writer()
+    write_flagged(writer, tag.type, value)
+    return len(writer)
 
 
 def _too_large(value: PropertyValue) -> PropertyValue:
@@ -98,7 +111,7 @@ def get_properties_all(call: RopCall, request: RopGetPropertiesAllRequest) -> Ro
     properties = opened.properties()
     reader = _value_reader(call, opened, request.property_size_limit, request.want_unicode)
     tags = [tag.with_type(reader.shown_type(tag.type)) for tag in sorted(properties)]
-    values = _fitting(reader.row(properties, tags), call.space)
+    values = _fitting(tags, reader.row(properties, tags), call.space)
     tagged = [_tagged(tag, value) for tag, value in zip(tags, values, strict=True)]
     return RopGetPropertiesAllResponse(request.input_handle_index, ErrorCode.Success, tagged)
 

@@ -44,7 +44,16 @@ _LONGEST_CLASS: Final = 255
 
 @handles(RopLogonRequest)
 def logon(call: RopCall, request: RopLogonRequest) -> RopLogonPrivateResponse:
-    """RopLogon: [MS-OXCSTOR] 3.2.5.1. A logon that is active under the same LogonId ends."""
+    """RopLogon: [MS-OXCSTOR] 3.2.5.1. A logon that is active under the same LogonId ends. What is refused is logged."""
+    try:
+        return _logon(call, request)
+    except MapiError as error:
+        account = call.session.caller.account
+        logger.warning("RopLogon of %s as %.200r refused: %s", account, request.essdn, error)
+        raise
+
+
+def _logon(call: RopCall, request: RopLogonRequest) -> RopLogonPrivateResponse:
     session = call.session
     if not request.logon_flags & LogonFlags.Private or request.open_flags & OpenFlags.Public:
         raise MapiError(ErrorCode.LogonFailed, "there are no public folders here")
@@ -81,7 +90,7 @@ def _rights(session: EmsmdbSession, owner: Entry) -> int:
 def _mailbox_owner(session: EmsmdbSession, essdn: bytes) -> Entry:
     """Whose mailbox is meant; an empty Essdn means the user that connected."""
     name = essdn.rstrip(b"\0").decode("utf-8", "replace")
-    owner = session.directory.by_legacy_dn(name) if name else session.user
+    owner = session.directory.by_legacy_dn(name) if name else session.directory.by_guid(session.user.guid)
     if owner is None or owner.mailbox_guid is None:
         raise MapiError(ErrorCode.UnknownUser, f"no mailbox of {name!r}")
     return owner
@@ -93,10 +102,10 @@ def _open_mailbox(session: EmsmdbSession, owner: Entry) -> Mailbox:
     [MS-OXCDATA] 2.4.1 has LoginPermission for who may not, as Exchange answers; [MS-OXCSTOR] 3.2.5.1.3 AccessDenied.
     """
     caller = session.directory.by_guid(session.caller.guid)
-    if caller is None or not may_open_mailbox(caller, owner):
-        logger.warning(
-            "%s may not log on to the mailbox of %s: refused", session.caller.account, owner.legacy_exchange_dn
-        )
+    account = session.directory.account(caller.account) if caller is not None and caller.account else None
+    if caller is None or account is None or not account.enabled:
+        raise MapiError(ErrorCode.LoginPermission, "the account is disabled, or deleted")
+    if not may_open_mailbox(caller, owner):
         raise MapiError(ErrorCode.LoginPermission, "neither owner nor granted full access")
     assert owner.mailbox_guid is not None
     try:

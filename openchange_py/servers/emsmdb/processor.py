@@ -98,12 +98,13 @@ class _Execution:
             if isinstance(rop, RopReleaseRequest):
                 RopCall(self._session, self._handles, 0).close(rop.input_handle_index)
                 continue
-            space = self._maximum - self._used - (_TOO_SMALL_HEADER + left if left else 0)
+            reserve = _TOO_SMALL_HEADER + left if left else 0
+            space = self._maximum - self._used - reserve
             call = RopCall(self._session, self._handles, space)
             code, packed = self._run(call, rop)
             if len(packed) > space:
                 call.undo()
-                self._too_small(len(packed), b"".join(requests[index:]))
+                self._too_small(len(packed) + reserve, b"".join(requests[index:]))
                 break
             self._used += len(packed)
             self._responses.append(packed)
@@ -133,7 +134,7 @@ class _Execution:
         return code, failure(rop, code).pack()
 
     def _too_small(self, size: int, rest: bytes) -> None:
-        """End with RopBufferTooSmall: [MS-OXCROPS] 2.2.15.1 and 3.2.4.3.
+        """End with RopBufferTooSmall, as the next ROP needs `size` bytes: [MS-OXCROPS] 2.2.15.1 and 3.2.4.3.
 
         Where the first response does not fit the largest buffer there is, nothing helps: `BufferTooSmall`.
         """
@@ -153,16 +154,19 @@ class _Execution:
 
 def failure(request: RopRequest, code: int) -> RopResponse:
     """The response of a ROP that failed: it ends after the ReturnValue, or has its fields all the same, as zeros."""
-    kind = RESPONSES.get(request.rop_id)
+    kind = RESPONSES.get(request.response_id)
     index = response_handle_index(request)
     if kind is None or not issubclass(kind, RopResponse) or kind.success_only:
-        return RopFailure(index, code, request.rop_id)
+        return RopFailure(index, code, request.response_id)
     names = [field.name for field in dataclasses.fields(kind)][2:]
     hints = get_type_hints(kind)
     return kind(index, code, *(hints[name]() for name in names))
 
 
 def response_handle_index(request: RopRequest) -> int:
-    """The index that the response to a request carries: of the object it makes, else of the one it acts on."""
-    index: int = getattr(request, "output_handle_index", request.input_handle_index)
-    return index
+    """The index that the response carries: ResponseHandleIndex, or of the object made, else of the one acted on."""
+    for name in ("response_handle_index", "output_handle_index", "input_handle_index"):
+        index: int | None = getattr(request, name, None)
+        if index is not None:
+            return index
+    raise AssertionError(f"{type(request).__name__} has no handle index")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from openchange_py.servers.emsmdb.rows import RowMaker
+from openchange_py.servers.emsmdb.values import terminated
 from openchange_py.store.base import Recipient
 from openchange_py.wire import proptags as p
 from openchange_py.wire.buffer import Writer
-from openchange_py.wire.oxcdata.properties import PropertyTag
+from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
 from openchange_py.wire.oxcdata.recipients import RecipientRow
 from openchange_py.wire.oxcdata.rows import PropertyRow
 from openchange_py.wire.rop.oxcmsg import OpenRecipientRow, ReadRecipientRow
@@ -35,14 +36,17 @@ _MAIL_USER: Final = 6
 _UNICODE: Final = 1200
 _MOST_ROWS: Final = 255
 
+#: Characters of a name or address: what is longer is neither.
+_LONGEST_TEXT: Final = 1024
+
 R = TypeVar("R", OpenRecipientRow, ReadRecipientRow)
 
 
 def recipient_row(recipient: Recipient) -> RecipientRow:
     """The row of one recipient, in Unicode: an Exchange user by its DN, anyone else by the address."""
     properties = recipient.properties
-    name = properties.get(p.PidTagDisplayName) or ""
-    address = properties.get(p.PidTagEmailAddress) or properties.get(p.PidTagSmtpAddress) or ""
+    name = _text(properties, p.PidTagDisplayName)
+    address = _text(properties, p.PidTagEmailAddress) or _text(properties, p.PidTagSmtpAddress)
     if properties.get(p.PidTagAddressType) == "EX":
         row = RecipientRow.exchange(address.encode("ascii", "replace"), name)
     else:
@@ -56,6 +60,12 @@ def recipient_row(recipient: Recipient) -> RecipientRow:
     }
     row.properties = PropertyRow.of(_CELLS.cells(shown))
     return row
+
+
+def _text(properties: PropertyMap, tag: PropertyTag) -> str:
+    """A text that fits a row."""
+    value = properties.get(tag)
+    return terminated(value[:_LONGEST_TEXT]) if isinstance(value, str) else ""
 
 
 def open_rows(recipients: Sequence[Recipient], room: int) -> list[OpenRecipientRow]:

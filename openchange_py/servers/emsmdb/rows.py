@@ -34,6 +34,7 @@ _CORRUPT: Final = PropertyError(ErrorCode.CorruptData)
 _NOT_OF_ITS_TYPE: Final = (EncodeError, TypeError, AttributeError, ValueError, struct.error)
 
 Shape: TypeAlias = Callable[[Any], PropertyValue]
+Encoder: TypeAlias = Callable[[Any], bytes | bytearray]
 
 
 def _text(value: str | Content) -> str:
@@ -86,6 +87,35 @@ def _shape(kind: int, codec: str) -> Shape | None:
     return None
 
 
+#: Types whose values have one size. A number that is stored with the other sign does not pass; `_flagged` writes it.
+_FIXED: Final[dict[int, str]] = {
+    PropertyType.Integer16: "<h",
+    PropertyType.Integer32: "<i",
+    PropertyType.Integer64: "<Q",
+    PropertyType.Time: "<Q",
+    PropertyType.Boolean: "<?",
+}
+
+
+def _utf16(value: str | Content) -> bytes:
+    return _text(value).encode("utf-16-le", "surrogatepass") + b"\0\0"
+
+
+def _written(value: PropertyValue, shape: Shape | None, write: WriteFunction) -> Writer:
+    writer = Writer()
+    write(writer, value if shape is None else shape(value))
+    return writer
+
+
+def _encoder(kind: int, codec: str) -> Encoder:
+    """What makes the bytes of a stored value, in as few calls as its type allows."""
+    if kind in _FIXED:
+        return struct.Struct(_FIXED[kind]).pack
+    if kind == PropertyType.String:
+        return _utf16
+    return partial(_written, shape=_shape(kind, codec), write=WRITERS[kind])
+
+
 def is_column_type(kind: int) -> bool:
     """Whether a column can have the type: [MS-OXCTABL] 3.2.5.2."""
     if kind & MULTIPLE_INSTANCE_FLAG:
@@ -96,21 +126,20 @@ def is_column_type(kind: int) -> bool:
 class RowMaker:
     """The columns of a table (of types that `is_column_type` allows), and the code page of its 8-bit texts."""
 
-    __slots__ = ("_plan", "columns", "wanted")
+    __slots__ = ("_encoders", "_shapes", "columns", "wanted")
 
     def __init__(self, columns: Sequence[PropertyTag], codec: str) -> None:
         self.columns = tuple(columns)
         #: The stored properties that rows are made of.
         self.wanted = tuple(map(as_stored, columns))
-        self._plan: list[tuple[PropertyTag, Shape | None, WriteFunction]] = [
-            (as_stored(tag), _shape(tag.type, codec), WRITERS[tag.type]) for tag in columns
-        ]
+        self._shapes = [(as_stored(tag), _shape(tag.type, codec)) for tag in columns]
+        self._encoders = [(as_stored(tag), _encoder(tag.type, codec)) for tag in columns]
 
     def cells(self, properties: PropertyMap) -> list[PropertyValue]:
         """A value or `PropertyError` per column."""
         get = properties.get
         cells: list[PropertyValue] = []
-        for tag, shape, _ in self._plan:
+        for tag, shape in self._shapes:
             value = get(tag)
             if value is None:
                 value = NOT_FOUND
@@ -124,11 +153,11 @@ class RowMaker:
         row = Writer(b"\0")
         get = properties.get
         try:
-            for tag, shape, write in self._plan:
+            for tag, encode in self._encoders:
                 value = get(tag)
                 if value is None:
                     return self._flagged(properties)
-                write(row, value if shape is None else shape(value))
+                row += encode(value)
         except _NOT_OF_ITS_TYPE:
             return self._flagged(properties)
         return row

@@ -6,12 +6,14 @@ the asynchronous interface. They answer the documented error or the fault for an
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from openchange_py.addressbook.base import Directory, Entry, may_open_mailbox
+from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.servers.emsmdb.codepages import codec_of, narrow
 from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, decode_request, execute
@@ -19,7 +21,7 @@ from openchange_py.servers.emsmdb.session import ClientSettings, EmsmdbSession
 from openchange_py.servers.emsmdb.values import terminated
 from openchange_py.store.base import Store
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import NULL_HANDLE
+from openchange_py.wire.ndr import NULL_HANDLE, RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
@@ -36,7 +38,7 @@ from openchange_py.wire.oxcrpc import (
     RpcFlags,
     wire_version,
 )
-from openchange_py.wire.rpcheaderext import HEADER_SIZE, extended_buffers, pack_payload
+from openchange_py.wire.rpcheaderext import HEADER_SIZE, MAXIMUM_REQUEST, extended_buffers, pack_payload
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +64,15 @@ class EmsmdbServer:
         self._directory = directory
         self._store = store
         self._compress = compress
-        self._methods: dict[type, Callable[[Call, Any], None]] = {
-            EcDoConnectExRequest: self._connect,
-            EcDoRpcExt2Request: self._rpc,
-            EcDoDisconnectRequest: self._disconnect,
-            EcDummyRpcRequest: self._dummy,
-            EcRRegisterPushNotificationRequest: self._register_push,
-        }
+        #: piCxr, 16 bits: a session's index, which a proxy in front tells sessions apart by.
+        self._indexes = itertools.cycle(range(1, 0xFFFF))
 
     def call(self, call: Call) -> None:
         """Answer one call. Runs in a worker thread, one call at a time per session."""
-        method = self._methods.get(type(call.request))
+        method = METHODS.get(type(call.request))
         if method is None:
             raise RpcFault(FaultStatus.OP_RANGE_ERROR, call.name)
-        method(call, call.request)
+        method(self, call, call.request)
 
     def end_session(self, session: Session) -> None:
         """The client is gone: close what it left open."""
@@ -106,7 +103,7 @@ class EmsmdbServer:
             _POLLS_MAX,
             _RETRY_COUNT,
             _RETRY_DELAY,
-            0,
+            next(self._indexes),
             f"{prefix}/cn=".encode("ascii", "replace"),
             narrow(terminated(user.display_name), codec_of(request.cpid)),
             SERVER_VERSION,
@@ -120,9 +117,9 @@ class EmsmdbServer:
         """The entries of the authenticated account and of the user whose DN it presents, if it may."""
         if call.caller.is_anonymous:
             raise MapiError(ErrorCode.AccessDenied, "not authenticated")
-        caller = self._directory.by_account(call.caller.account)
+        caller = caller_entry(self._directory, call.caller)
         if caller is None:
-            raise MapiError(ErrorCode.AccessDenied, f"{call.caller} is not in the directory")
+            raise MapiError(ErrorCode.AccessDenied, f"{call.caller} is not in the directory, or disabled")
         try:
             user = self._directory.by_legacy_dn(user_dn.decode("utf-8"))
         except UnicodeDecodeError:
@@ -152,7 +149,7 @@ class EmsmdbServer:
         Nothing is executed where one of them is wrong.
         """
         try:
-            payloads = [buffer.payload for buffer in extended_buffers(request.rgb_in)]
+            payloads = [buffer.payload for buffer in extended_buffers(request.rgb_in, total=MAXIMUM_REQUEST)]
         except DecodeError as error:
             raise MapiError(ErrorCode.RpcFormat, str(error)) from error
         buffers = [decode_request(payload) for payload in payloads]
@@ -181,3 +178,13 @@ class EmsmdbServer:
         """EcRRegisterPushNotification (opnum 4), 3.1.4.5: 2.2.4.1 lets a server that does not do it say so."""
         call.session.find_handle(request.cxh, EmsmdbSession)
         call.response = EcRRegisterPushNotificationResponse(request.cxh, 0, ErrorCode.NotSupported)
+
+
+#: What answers which call.
+METHODS: Final[dict[type[RpcMessage], Callable[[EmsmdbServer, Call, Any], None]]] = {
+    EcDoConnectExRequest: EmsmdbServer._connect,
+    EcDoRpcExt2Request: EmsmdbServer._rpc,
+    EcDoDisconnectRequest: EmsmdbServer._disconnect,
+    EcDummyRpcRequest: EmsmdbServer._dummy,
+    EcRRegisterPushNotificationRequest: EmsmdbServer._register_push,
+}

@@ -54,7 +54,10 @@ def rows_of(columns: Columns, entries: Sequence[Entry | None]) -> list[PropertyR
     """Rows that all have to be in one answer; `MapiError` (TableTooBig) where that would be unreasonable."""
     if len(columns) * len(entries) > MAXIMUM_VALUES:
         raise MapiError(ErrorCode.TableTooBig, f"{len(entries)} rows of {len(columns)} columns")
-    return columns.rows(entries)
+    rows = columns.rows(entries)
+    if len(rows) < len(entries):
+        raise MapiError(ErrorCode.TableTooBig, f"{len(entries)} rows of many bytes")
+    return rows
 
 
 @method(NspiUpdateStatRequest, lambda request, code: NspiUpdateStatResponse(request.stat, request.delta, code))
@@ -78,9 +81,9 @@ def query_rows(book: AddressBook, request: NspiQueryRowsRequest) -> NspiQueryRow
         raise MapiError(ErrorCode.InvalidParameter, "no rows asked for")
     _, row, total = tables.locate(book.directory, stat)
     count = min(request.count, MAXIMUM_ROWS, MAXIMUM_VALUES // max(1, len(columns)) + 1)
-    entries = book.directory.page(MinimalEntryId(stat.container_id), row, count)
-    stat = tables.moved(book.directory, stat, row + len(entries), total)
-    return NspiQueryRowsResponse(stat, columns.rows(entries), ErrorCode.Success)
+    rows = columns.rows(book.directory.page(MinimalEntryId(stat.container_id), row, count))
+    stat = tables.moved(book.directory, stat, row + len(rows), total)
+    return NspiQueryRowsResponse(stat, rows, ErrorCode.Success)
 
 
 @method(NspiSeekEntriesRequest, lambda request, code: NspiSeekEntriesResponse(request.stat, None, code))
@@ -105,7 +108,8 @@ def seek_entries(book: AddressBook, request: NspiSeekEntriesRequest) -> NspiSeek
     stat = dataclasses.replace(stat, current_rec=int(entries[0].mid), delta=0, num_pos=row, total_recs=total)
     rows = None
     if request.prop_tags is not None:
-        rows = rows_of(columns_for(book, request.prop_tags, stat.code_page, ephemeral=True), entries)
+        columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=True)
+        rows = columns.rows(entries) if request.e_table is None else rows_of(columns, entries)
     return NspiSeekEntriesResponse(stat, rows, ErrorCode.Success)
 
 

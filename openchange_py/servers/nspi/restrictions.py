@@ -32,6 +32,9 @@ from openchange_py.wire.oxnspi_types import PropertyValue_r
 
 Test = Callable[[Entry], bool]
 
+#: Restrictions in one another or side by side. All of them may be tried on every object of a list.
+MAXIMUM_TERMS: Final = 256
+
 _RELATIONS: Final[dict[int, Callable[[Any, Any], bool]]] = {
     0: operator.lt,
     1: operator.le,
@@ -76,9 +79,13 @@ class Filter:
     def __init__(self, properties: Properties, code_page: int) -> None:
         self._properties = properties
         self._code_page = code_page
+        self._terms = 0
 
     def compile(self, restriction: Restriction_r) -> Test:
         """A function that says whether an entry passes."""
+        self._terms += 1
+        if self._terms > MAXIMUM_TERMS:
+            raise MapiError(ErrorCode.TooComplex, f"more than {MAXIMUM_TERMS} restrictions")
         match restriction:
             case AndRestriction_r(restrictions):
                 tests = [self.compile(inner) for inner in restrictions or ()]

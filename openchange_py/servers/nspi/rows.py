@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from openchange_py.addressbook.base import Entry
 from openchange_py.servers.nspi import codepages
 from openchange_py.servers.nspi.properties import Getter, Properties
 from openchange_py.wire import proptags
-from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 from openchange_py.wire.oxnspi_types import PropertyRow_r, PropertyValue_r
 
@@ -24,6 +24,10 @@ DEFAULT_COLUMNS: tuple[PropertyTag, ...] = (
     proptags.PidTagDepartmentName.with_type(PropertyType.String8),
     proptags.PidTagOfficeLocation.with_type(PropertyType.String8),
 )
+
+#: About how many bytes the values of one answer may have: pictures and long lists of members are many, and a client
+#: may ask for the same property in every column.
+MAXIMUM_BYTES: Final = 8 << 20
 
 _STRINGS = frozenset((PropertyType.String, PropertyType.String8))
 _MULTIPLE_STRINGS = frozenset((PropertyType.MultipleString, PropertyType.MultipleString8))
@@ -48,18 +52,42 @@ class Columns:
         return len(self._columns)
 
     def row(self, entry: Entry | None) -> PropertyRow_r:
-        """The row of an entry; of None: of an object that is not there."""
-        if entry is None:
-            return PropertyRow_r([column.missing for column in self._columns])
-        values = []
-        for column in self._columns:
-            value = column.getter(entry)
-            values.append(column.missing if value is None else PropertyValue_r(column.tag, value))
-        return PropertyRow_r(values)
+        """The row of an entry; of None: of an object that is not there. `MapiError` (TableTooBig)."""
+        return self._sized_row(entry)[0]
 
     def rows(self, entries: Sequence[Entry | None]) -> list[PropertyRow_r]:
-        """The rows of entries."""
-        return [self.row(entry) for entry in entries]
+        """The rows of the first entries, as many as one answer can have, and one at least."""
+        rows: list[PropertyRow_r] = []
+        room = MAXIMUM_BYTES
+        for entry in entries:
+            row, size = self._sized_row(entry)
+            room -= size
+            if room < 0 and rows:
+                break
+            rows.append(row)
+        return rows
+
+    def _sized_row(self, entry: Entry | None) -> tuple[PropertyRow_r, int]:
+        """The row, and about how many bytes its values have."""
+        if entry is None:
+            return PropertyRow_r([column.missing for column in self._columns]), 0
+        values, size = [], 0
+        for column in self._columns:
+            value = column.getter(entry)
+            if value is None:
+                values.append(column.missing)
+                continue
+            size += _size(value)
+            if size > MAXIMUM_BYTES:
+                raise MapiError(ErrorCode.TableTooBig, f"a row of more than {MAXIMUM_BYTES} bytes")
+            values.append(PropertyValue_r(column.tag, value))
+        return PropertyRow_r(values), size
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    return sum(map(_size, value)) if isinstance(value, list) else 0
 
 
 def has_errors(row: PropertyRow_r) -> bool:

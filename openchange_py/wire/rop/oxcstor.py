@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+import re
 import struct
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Final, Self, cast
 
-from openchange_py.wire.buffer import EncodeError, Reader, Writer
+from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 from openchange_py.wire.codecs import (
     U8,
     U16,
@@ -41,7 +44,7 @@ from openchange_py.wire.rop.base import (
     rop_response,
     write_rows,
 )
-from openchange_py.wire.rop.context import RopContext
+from openchange_py.wire.rop.context import HandleStates, RopContext
 from openchange_py.wire.rop.ids import RopId
 
 _LOGON: Final = struct.Struct("<BBBII")
@@ -154,6 +157,23 @@ class RopLogonRequest(RopRequest):
         logon_id, index, flags, open_flags, state = reader.fields(_LOGON)
         context.set_logon(logon_id, bool(flags & LogonFlags.Private))
         return cls(logon_id, index, flags, open_flags, state, reader.take(reader.u16()))
+
+
+#: A RopLogon request from its RopId up to the beginning of a legacyExchangeDN; found wherever it begins.
+_LOGON_LOOKALIKE: Final = re.compile(rb"(?s)(?=\xfe.{13}/[oO]=)")
+
+
+def logon_lookalikes(payload: bytes) -> Iterator[RopLogonRequest]:
+    """Whatever in a ROP buffer could be read as a RopLogon for a printable DN, at whatever offset it begins.
+
+    For who must not trust his own reading of the ROPs in front of it to be everybody's.
+    """
+    for match in _LOGON_LOOKALIKE.finditer(payload):
+        with suppress(DecodeError):
+            logon = RopLogonRequest.read_in(Reader(payload, match.start() + 1), RopContext(HandleStates()))
+            dn = logon.essdn.partition(b"\0")[0]
+            if dn.isascii() and dn.decode("ascii").isprintable():
+                yield logon
 
 
 @rop_response(RopId.Logon)

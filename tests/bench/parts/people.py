@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from openchange_py.addressbook import migrate
-from openchange_py.addressbook.base import Directory, Organization
+from openchange_py.addressbook.accounts import exchange_attributes
+from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Organization
 from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.accounts import LocalAuthenticator
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator, ServerNames
@@ -25,16 +26,14 @@ def directory_url(place: Path) -> str:
 
 
 def make_directory(place: Path) -> Directory:
-    """A new directory with the client's and the relay's account."""
+    """A new directory with the client's and the relay's account, which may open the client's mailbox."""
     migrate.upgrade(directory_url(place))
     directory = open_directory(directory_url(place))
     directory.provision(ORGANIZATION, "EXCHANGE")
     for account in (USER, RELAY):
-        attributes = {
-            "displayName": [account.title()],
-            "mail": [f"{account}@example.test"],
-            "legacyExchangeDN": [ORGANIZATION.recipient_dn(account)],
-        }
+        mail, name = f"{account}@example.test", account.title()
+        attributes = exchange_attributes(ORGANIZATION, "EXCHANGE", account, mail, name)
+        attributes[FULL_ACCESS_ATTRIBUTE] = [ORGANIZATION.recipient_dn(RELAY)]
         directory.set_password(directory.create_entry(account, attributes), PASSWORD)
     return directory
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from openchange_py.addressbook.embedded import EmbeddedDirectory
-from openchange_py.servers.nspi import browsing
+from openchange_py.servers.nspi import browsing, rows
 from openchange_py.servers.nspi.rows import DEFAULT_COLUMNS
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -92,6 +92,25 @@ def test_more_values_than_an_answer_may_have(client: Client, monkeypatch: pytest
     answer = client.ask(NspiQueryRowsRequest, 0, STAT(), 4, [16, 17, 18, 19], 9, DISPLAY_NAME)
     assert answer.return_value == ErrorCode.TableTooBig
     assert column(client.ask(NspiQueryRowsRequest, 0, STAT(), 0, None, 9, DISPLAY_NAME)) == NAMES[:4]
+
+
+def test_rows_of_many_bytes_come_in_several_answers(
+    client: Client, directory: EmbeddedDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "MAXIMUM_BYTES", 30)
+    stat, seen = STAT(), []
+    while len(seen) < len(NAMES):
+        answer = client.ask(NspiQueryRowsRequest, 0, stat, 0, None, 9, DISPLAY_NAME)
+        assert 0 < len(answer.rows) < 4
+        seen += column(answer)
+        stat = answer.stat
+        assert stat.num_pos == len(seen)
+    assert seen == NAMES
+    mids = [int(entry.mid) for entry in directory.page(directory.containers()[0].mid, 0, 9)]
+    explicit = client.ask(NspiQueryRowsRequest, 0, STAT(), len(mids), mids, 9, DISPLAY_NAME)
+    assert explicit.return_value == ErrorCode.TableTooBig
+    name = PropertyValue_r(p.PidTagDisplayName, "")
+    assert 0 < len(client.ask(NspiSeekEntriesRequest, 0, STAT(), name, None, DISPLAY_NAME).rows) < 4
 
 
 @pytest.mark.parametrize(

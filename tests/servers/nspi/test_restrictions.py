@@ -4,7 +4,7 @@ import pytest
 
 from openchange_py.addressbook.base import DisplayType, Entry, MinimalEntryId
 from openchange_py.servers.nspi.properties import AddressBook, Properties
-from openchange_py.servers.nspi.restrictions import Filter, resolution_name
+from openchange_py.servers.nspi.restrictions import MAXIMUM_TERMS, Filter, resolution_name
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxnspi_restrictions import (
@@ -109,3 +109,12 @@ def test_name_resolution_is_recognized() -> None:
     assert resolution_name(compare(4, p.PidTagTitle, "al"), 1252) is None
     assert resolution_name(YES, 1252) is None
     assert resolution_name(compare(4, 0x360C0003, 5), 1252) == ""
+
+
+def test_more_terms_than_any_client_has_are_too_complex(book: AddressBook) -> None:
+    compile_ = Filter(Properties(book), 1252).compile
+    assert compile_(OrRestriction_r([NO] * (MAXIMUM_TERMS - 2) + [YES]))(ALICE)
+    for many in (OrRestriction_r([NO] * MAXIMUM_TERMS), AndRestriction_r([AndRestriction_r([YES] * 130)] * 2)):
+        with pytest.raises(MapiError) as error:
+            Filter(Properties(book), 1252).compile(many)
+        assert error.value.code == ErrorCode.TooComplex

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from openchange_py.addressbook.embedded import EmbeddedDirectory
+from openchange_py.servers.nspi import rows
 from openchange_py.servers.nspi.properties import AddressBook, Properties
 from openchange_py.servers.nspi.rows import Columns, has_errors
 from openchange_py.wire import proptags as p
@@ -76,3 +77,20 @@ def test_nothing_behind_a_zero_is_sent(book: AddressBook, directory: EmbeddedDir
     tags = [p.PidTagTitle, p.PidTagTitle.with_type(PropertyType.String8)]
     row = Columns(Properties(book), tags, 1252).row(alice)
     assert [v.value for v in row.values or []] == ["Boss", b"Boss"]
+
+
+def test_values_of_one_answer_have_a_limit(
+    book: AddressBook, directory: EmbeddedDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "MAXIMUM_BYTES", 100)
+    entries = [directory.by_account(name) for name in ("alice", "bob", "carl")]
+    columns = Columns(Properties(book), [p.PidTagEmailAddress], 1252)
+    assert len(columns.rows(entries)) == 1  # of some 70 bytes each
+    twice = Columns(Properties(book), [p.PidTagEmailAddress] * 2, 1252)
+    for ask in (lambda: twice.rows(entries), lambda: twice.row(entries[0])):
+        with pytest.raises(MapiError) as error:
+            ask()
+        assert error.value.code == ErrorCode.TableTooBig
+    members = Columns(Properties(book), [p.PidTagAddressBookMember.with_type(0x101F)] * 2, 1252)
+    with pytest.raises(MapiError):
+        members.row(directory.by_account("staff"))

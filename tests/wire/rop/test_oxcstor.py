@@ -46,6 +46,7 @@ from openchange_py.wire.rop.oxcstor import (
     RopWritePerUserInformationRequest,
     RopWritePerUserInformationResponse,
     ServerNames,
+    logon_lookalikes,
 )
 from tests.wire.rop.rop_checks import Example, check_example, check_garbage, check_truncations
 
@@ -151,3 +152,19 @@ def test_per_user_information_of_a_public_logon_has_no_replica_guid() -> None:
 def test_ghosted_without_servers_is_not_written() -> None:
     with pytest.raises(EncodeError):
         RopPublicFolderIsGhostedResponse(1, 0, 1, None).pack()
+
+
+def test_what_could_be_read_as_a_logon_is_found_wherever_it_stands() -> None:
+    first, second = (RopLogonRequest(1, 2, 1, 4, 5, dn) for dn in (b"/o=A/cn=x\0", b"/O=A/cn=y"))
+    assert list(logon_lookalikes(first.pack() + second.pack())) == [first, second]
+    assert list(logon_lookalikes(b"\xfe" * 20 + first.pack() + b"\xfe\xfe")) == [first]
+    assert list(logon_lookalikes(first.pack()[:-1])) == []  # its DN would pass the end
+    for dn in (b"", b"cn=x", b"/o=\x01", b"/o=\xe4", b"/o=\xfe" + b"/o=A"):
+        assert list(logon_lookalikes(RopLogonRequest(0, 0, 1, 0, 0, dn).pack())) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60))
+def test_looking_for_logons_takes_any_bytes(data: bytes) -> None:
+    for found in logon_lookalikes(data + b"\xfe" + data + b"/o=" + data):
+        assert found.pack() in data + b"\xfe" + data + b"/o=" + data

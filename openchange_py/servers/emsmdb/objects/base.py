@@ -27,6 +27,11 @@ class ServerObject:
         return self.logon
 
     @property
+    def weight(self) -> int:
+        """About how many bytes it keeps in memory that are its own alone; 0 where that is little."""
+        return 0
+
+    @property
     def code_page(self) -> int:
         """What 8-bit texts of the object are in: of a message what it was opened with, else the logon's."""
         return self.mailbox_logon.settings.code_page

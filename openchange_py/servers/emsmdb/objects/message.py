@@ -19,6 +19,9 @@ _ATTACHMENT_TYPE = 7
 
 _FULL_MESSAGE_ACCESS = 0x00000003
 
+#: Bytes of memory that a recipient's properties take, about.
+_RECIPIENT_WEIGHT = 1024
+
 _STREAM_TYPES = frozenset({PropertyType.Binary, PropertyType.String, PropertyType.String8, PropertyType.Object})
 
 
@@ -32,6 +35,11 @@ class MessageObject(PropertyObject):
         super().__init__(logon)
         self.message = message
         self._code_page = code_page if code_page != OF_LOGON else logon.code_page
+
+    @property
+    def weight(self) -> int:
+        """Its recipients; what else is large of it is read piecewise."""
+        return _RECIPIENT_WEIGHT * len(self.message.recipients)
 
     @property
     def code_page(self) -> int:

@@ -6,6 +6,7 @@ id tells.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 from openchange_py.servers.emsmdb.objects.base import ServerObject
@@ -107,30 +108,49 @@ _MADE_HERE = frozenset(
 
 
 class ContentsTable(TableObject):
-    """A folder's messages, or its associated ones: [MS-OXCFOLD] 2.2.1.14. Of soft-deleted ones there are none here."""
+    """A folder's messages, or its associated ones: [MS-OXCFOLD] 2.2.1.14. Of soft-deleted ones there are none here.
 
-    __slots__ = ("_associated", "_folder_id", "_ids", "_soft_deleted")
+    The list of ids is read when the first row is asked for: clients sort before that, and it may be long.
+    """
+
+    __slots__ = ("_associated", "_folder_id", "_keys", "_known_ids", "_soft_deleted")
 
     def __init__(self, logon: Logon, folder_id: FolderId, *, associated: bool, soft_deleted: bool = False) -> None:
         super().__init__(logon)
         self._folder_id = folder_id
         self._associated = associated
         self._soft_deleted = soft_deleted
-        self._ids: list[MessageId] = []
-        self.sort(())
+        self._keys: Sequence[SortKey] = ()
+        #: As 64-bit numbers: a list would take five times the memory for as long as the table is open.
+        self._known_ids: array[int] | None = array("Q") if soft_deleted else None
+
+    @property
+    def _ids(self) -> array[int]:
+        if self._known_ids is None:
+            mailbox = self.mailbox_logon.mailbox
+            ids = mailbox.message_ids(self._folder_id, associated=self._associated, sort=self._keys)
+            self._known_ids = array("Q", ids)
+        return self._known_ids
 
     @property
     def row_count(self) -> int:
         return len(self._ids)
 
+    def announced_rows(self) -> int:
+        """RowCount of RopGetContentsTable, as the folder itself counts its messages."""
+        if self._soft_deleted:
+            return 0
+        counts = self.mailbox_logon.mailbox.folder(self._folder_id).properties
+        count: int = counts[p.PidTagAssociatedContentCount if self._associated else p.PidTagContentCount]
+        return count
+
     def sort(self, keys: Sequence[SortKey]) -> None:
         if not self._soft_deleted:
-            mailbox = self.mailbox_logon.mailbox
-            self._ids = mailbox.message_ids(self._folder_id, associated=self._associated, sort=keys)
+            self._keys, self._known_ids = tuple(keys), None
         self.position = 0
 
     def rows(self, start: int, stop: int, tags: Sequence[PropertyTag]) -> list[PropertyMap]:
-        mailbox, ids = self.mailbox_logon.mailbox, self._ids[start:stop]
+        mailbox, ids = self.mailbox_logon.mailbox, [MessageId(key) for key in self._ids[start:stop]]
         rows = mailbox.message_rows(ids, tags)
         if not _MADE_HERE.isdisjoint(tags):
             for message_id, row in zip(ids, rows, strict=True):

@@ -1,0 +1,45 @@
+"""Message and attachment objects."""
+
+from __future__ import annotations
+
+from openchange_py.servers.emsmdb.objects.logon import Logon
+from openchange_py.servers.emsmdb.objects.message import AttachmentObject, MessageObject
+from openchange_py.wire import proptags as p
+from tests.servers.emsmdb.parties import DATA, World
+
+
+def message(world: World, code_page: int = 0x0FFF) -> MessageObject:
+    logon = Logon(world.mailbox, 0, world.entries["alice"], world.entries["alice"])
+    return MessageObject(logon, world.mailbox.message(world.rich), code_page)
+
+
+def test_a_message_tells_where_it_is(world: World) -> None:
+    properties = message(world).properties()
+    assert properties[p.PidTagMid] == world.rich
+    assert len(properties[p.PidTagEntryId]) == 70
+    assert (properties[p.PidTagObjectType], properties[p.PidTagRtfInSync]) == (5, False)
+
+
+def test_the_code_page_of_a_message_is_its_attachments(world: World) -> None:
+    assert message(world).properties()[p.PidTagMessageCodepage] == 1252
+    opened = message(world, 65001)
+    assert opened.properties()[p.PidTagMessageCodepage] == 65001
+    attachment = AttachmentObject(opened, opened.message.attachments()[0])
+    assert (attachment.code_page, attachment.codec) == (65001, "utf-8")
+
+
+def test_an_attachment(world: World) -> None:
+    opened = message(world)
+    properties = AttachmentObject(opened, opened.message.attachments()[0]).properties()
+    assert properties[p.PidTagAttachNumber] == 0
+    assert properties[p.PidTagAttachDataBinary].read(0, 1 << 20) == DATA
+    assert properties[p.PidTagObjectType] == 7
+
+
+def test_an_embedded_message_has_no_ids(world: World) -> None:
+    opened = message(world)
+    embedded = opened.message.attachments()[1].embedded()
+    assert embedded is not None
+    properties = MessageObject(opened.mailbox_logon, embedded).properties()
+    assert properties[p.PidTagSubject] == "inner é"
+    assert p.PidTagEntryId not in properties

@@ -1,0 +1,53 @@
+"""Recipients as rows."""
+
+from __future__ import annotations
+
+from openchange_py.servers.emsmdb.recipients import COLUMNS, open_rows, read_rows, recipient_row
+from openchange_py.store.base import Recipient
+from openchange_py.wire import proptags as p
+from openchange_py.wire.buffer import Reader
+from openchange_py.wire.oxcdata.recipients import RecipientAddressType, RecipientRow
+from openchange_py.wire.rop.oxcmsg import ReadRecipientRow
+from tests.servers.emsmdb.parties import to
+
+
+def test_someone_outside_of_the_address_book() -> None:
+    row = recipient_row(to("Böb", "bob@example.test"))
+    assert row.type == RecipientAddressType.Smtp
+    assert (row.display_name, row.email_address) == ("Böb", "bob@example.test")
+    shown = dict(zip(COLUMNS, row.properties.values, strict=True))
+    assert shown[p.PidTagObjectType] == 6
+    assert shown[p.PidTagSmtpAddress] == "bob@example.test"
+    assert shown[p.PidTagRecipientDisplayName] == "Böb"
+    assert RecipientRow.read_with(Reader(row.pack()), COLUMNS) == row
+
+
+def test_someone_of_the_address_book() -> None:
+    dn = "/o=Example/ou=Site/cn=Recipients/cn=bob"
+    properties = {p.PidTagDisplayName: "Bob", p.PidTagAddressType: "EX", p.PidTagEmailAddress: dn}
+    row = recipient_row(Recipient(1, properties))
+    assert (row.type, row.x500_dn, row.display_name) == (RecipientAddressType.X500DN, dn.encode(), "Bob")
+
+
+def test_someone_of_whom_nothing_is_known() -> None:
+    row = recipient_row(Recipient(1, {}))
+    assert (row.display_name, row.email_address) == ("", "")
+    assert RecipientRow.read_with(Reader(row.pack()), COLUMNS) == row
+
+
+def test_as_many_rows_as_there_is_room_for() -> None:
+    people = [to(f"{n}", f"{n}@example.test") for n in range(10)]
+    rows = open_rows(people, 10_000)
+    assert [row.recipient_row.display_name for row in rows] == [f"{n}" for n in range(10)]
+    size = sum(7 + len(row.recipient_row.pack()) for row in rows[:3])
+    assert len(open_rows(people, size)) == 3
+    assert len(open_rows(people, size - 1)) == 2
+    assert open_rows(people, 0) == open_rows(people, -1) == open_rows([], 100) == []
+
+
+def test_one_response_counts_255_rows_at_the_most() -> None:
+    people = [to("x", "x@example.test")] * 300
+    assert len(open_rows(people, 1 << 20)) == 255
+    rows: list[ReadRecipientRow] = read_rows(people, 10, 1 << 20)
+    assert [row.row_id for row in rows] == list(range(10, 265))
+    assert [row.row_id for row in read_rows(people, 298, 1 << 20)] == [298, 299]
