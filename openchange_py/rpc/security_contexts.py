@@ -43,6 +43,11 @@ class SecurityContexts:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    @property
+    def anonymous(self) -> bool:
+        """Nobody authenticated in any of them."""
+        return all(protection.refused or protection.caller.is_anonymous for protection in self._by_id.values())
+
     def sign_headers(self) -> None:
         """The client's bind or alter_context offered header signing: from now on, for the whole connection."""
         self.header_signing = True

@@ -57,6 +57,7 @@ class CallQueue:
         self._in_work: set[int] = set()
         self._orphans: set[int] = set()
         self._waiting: dict[int, asyncio.Task[bytes | _Failure]] = {}
+        self._ending = False
 
     @property
     def working(self) -> bool:
@@ -93,7 +94,8 @@ class CallQueue:
             task.cancel()
 
     def cancel_waiting(self) -> None:
-        """No call may wait any longer."""
+        """No call may wait any longer, none that comes either."""
+        self._ending = True
         for task in self._waiting.values():
             task.cancel()
 
@@ -177,6 +179,8 @@ class CallQueue:
         """Handle a call that waits for something to happen, and that its client may cancel."""
         if call.call_id in self._waiting:
             raise RpcFault(FaultStatus.PROTOCOL_ERROR, "the id of a call that is not answered yet")
+        if self._ending:
+            return _Failure(FaultStatus.CANCELLED)
         task = self._waiting[call.call_id] = spawn(self._handled(call, request), _name(request))
         try:
             outcome: bytes | _Failure = await task

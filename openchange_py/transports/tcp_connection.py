@@ -64,7 +64,7 @@ class ServerConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or self._stepping:
             return False
-        return self._acceptor.caller.is_anonymous
+        return self._acceptor.security.anonymous
 
     def __str__(self) -> str:
         caller = self._acceptor.caller if self._transport is not None else ""
@@ -272,7 +272,7 @@ class ServerConnection(asyncio.Protocol):
         limits, opened = self._server.limits, self._acceptor.state is State.OPEN
         if not opened:
             allowed = limits.handshake_seconds
-        elif self._acceptor.caller.is_anonymous:
+        elif self._acceptor.security.anonymous:
             allowed = limits.anonymous_idle_seconds
         else:
             allowed = limits.idle_seconds

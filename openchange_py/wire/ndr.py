@@ -29,6 +29,9 @@ class NdrReader(Reader):
 
     __slots__ = ("referents",)
 
+    #: How `u32` stands in the stub.
+    _u32: ClassVar = _U32
+
     def __init__(self, data: bytes, pos: int = 0, end: int | None = None) -> None:
         super().__init__(data, pos, end)
         self.referents: list[int] = []
@@ -55,7 +58,7 @@ class NdrReader(Reader):
             self.align(4)
             raise self.short(4)
         self.pos = pos + 4
-        value: int = _U32.unpack_from(self.data, pos)[0]
+        value: int = self._u32.unpack_from(self.data, pos)[0]
         return value
 
     def i32(self) -> int:
@@ -119,6 +122,8 @@ class BigEndianNdrReader(NdrReader):
     """
 
     __slots__ = ()
+
+    _u32: ClassVar = struct.Struct(">I")
 
     def fixed(self, layout: struct.Struct) -> int:
         return super().fixed(_big_endian(layout.format))

@@ -69,17 +69,6 @@ def test_tiny_fragments_take_little_memory() -> None:
     assert taken < 200_000
 
 
-def test_fragments_of_single_bytes_take_little_more_than_their_bytes() -> None:
-    call = Assembly(1, 0, 0, None, None)
-    tracemalloc.start()
-    for number in range(50_000):
-        assert call.add(bytes([number & 0xFF]), 1 << 20)
-    size, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert call.stub() == bytes(number & 0xFF for number in range(50_000))
-    assert size < 200_000
-
-
 @pytest.mark.parametrize(("ours", "theirs", "agreed"), [(5840, 4280, 4280), (4280, 5840, 4280), (5840, 0, 1432)])
 def test_fragment_size(ours: int, theirs: int, agreed: int) -> None:
     assert fragment_size(ours, theirs) == agreed

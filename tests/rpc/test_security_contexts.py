@@ -147,3 +147,12 @@ def test_the_same_context_is_not_opened_twice() -> None:
     again = protection.trailer(NtlmInitiator(NtlmCredential.from_password("alice", "EXAMPLE", PASSWORD)).step(b""))
     (fault,), _ = client.send(AlterContext(call_id=3, contexts=CONTEXTS, auth=again).pack())
     assert fault.status == FaultStatus.ACCESS_DENIED
+
+
+def test_a_connection_is_a_strangers_until_somebody_authenticated_in_any_context() -> None:
+    client = Client()
+    client.send(Bind(call_id=1, contexts=CONTEXTS).pack())
+    assert client.acceptor.security.anonymous
+    client.log_on(7, AuthLevel.INTEGRITY)
+    assert client.acceptor.caller.is_anonymous
+    assert not client.acceptor.security.anonymous

@@ -211,3 +211,19 @@ def test_who_is_idle_when_the_server_stops_is_told_and_who_waits_is_answered() -
             assert not ours.connected
 
     run(main)
+
+
+def test_calls_that_would_wait_for_a_client_that_sends_no_more_do_not() -> None:
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            raw = await Raw.connect(port)
+            raw.send(request(2, WAIT), request(3, WAIT), request(4))
+            await handler.waiting.wait()
+            raw.writer.write_eof()
+            answers = [await raw.receive() for _ in range(3)]
+            assert [getattr(answer, "status", None) for answer in answers] == [FaultStatus.CANCELLED] * 2 + [None]
+            assert await raw.reader.read() == b""
+            assert not handler.gate.is_set()
+            raw.writer.close()
+
+    run(main)
