@@ -17,6 +17,9 @@ from openchange_py.addressbook.rows import LONGEST_NAME, to_entry
 from openchange_py.addressbook.schema import entry, token
 from openchange_py.addressbook.sortkeys import behind, sort_key
 
+#: As many ids as one SELECT asks for.
+_IDS_PER_SELECT = 500
+
 
 def resolve(connection: Connection, name: str, kind: str | None, limit: int) -> list[Entry]:
     """At most `limit` listed entries that `name` may mean, in display-name order; `kind` None: of every kind.
@@ -50,8 +53,12 @@ def _by_parts(connection: Connection, name: str, kind: str | None, limit: int) -
 
 
 def _entries(connection: Connection, mids: Select[Any], kind: str | None, limit: int) -> list[Entry]:
-    query = select(entry).where(entry.c.mid.in_(mids), entry.c.listed)
+    """Sorted here: a database would sort all that a single letter may mean before it gives two of them."""
+    listed = mids.join(entry, entry.c.mid == token.c.mid).where(entry.c.listed)
     if kind is not None:
-        query = query.where(entry.c.kind == kind)
-    query = query.order_by(entry.c.sort_key, entry.c.mid).limit(limit)
-    return [to_entry(row) for row in connection.execute(query)]
+        listed = listed.where(entry.c.kind == kind)
+    wanted = connection.execute(listed.distinct().limit(limit)).scalars().all()
+    found: list[Any] = []
+    for start in range(0, len(wanted), _IDS_PER_SELECT):
+        found += connection.execute(select(entry).where(entry.c.mid.in_(wanted[start : start + _IDS_PER_SELECT])))
+    return [to_entry(row) for row in sorted(found, key=lambda row: (row.sort_key, row.mid))]

@@ -133,8 +133,7 @@ class Relay:
             session.state[self] = _Association(ended=True)
             return
         association.ended = True
-        for client in association.all_clients():
-            await _close(client)
+        await asyncio.gather(*map(_close, association.all_clients()))
         association.idle.clear()
 
     def _association(self, session: Session) -> _Association:

@@ -37,7 +37,7 @@ F_EPH_ID: Final = 0x00000002
 #: Rows of one answer from a table; a client asks again for more.
 MAXIMUM_ROWS: Final = 1000
 #: Values of one answer from an Explicit Table, which cannot be continued: TableTooBig beyond.
-MAXIMUM_VALUES: Final = 250_000
+MAXIMUM_VALUES: Final = 100_000
 #: Rows behind the one that NspiSeekEntries finds; the protocol has no count for them.
 _SEEK_ROWS: Final = 50
 

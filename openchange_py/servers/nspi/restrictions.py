@@ -33,7 +33,7 @@ from openchange_py.wire.oxnspi_types import PropertyValue_r
 Test = Callable[[Entry], bool]
 
 #: Restrictions in one another or side by side. All of them may be tried on every object of a list.
-MAXIMUM_TERMS: Final = 256
+MAXIMUM_TERMS: Final = 64
 
 _RELATIONS: Final[dict[int, Callable[[Any, Any], bool]]] = {
     0: operator.lt,
