@@ -111,9 +111,7 @@ def test_every_transition_has_its_method(role: type[Connection]) -> None:
         for method in moves.values():
             assert callable(getattr(role, method))
     read = set(State) - {State.CLOSED, State.STEPPING}
-    assert set(role.transitions) == read - (
-        {State.BINDING} if role is Acceptor else {State.AUTHENTICATING}
-    )
+    assert set(role.transitions) == read - ({State.BINDING} if role is Acceptor else {State.AUTHENTICATING})
 
 
 def test_an_acceptor_without_authenticator_refuses_tokens() -> None:
