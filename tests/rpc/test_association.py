@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from openchange_py.rpc.association import AssociationGroups
+from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity
 
 
@@ -34,3 +37,16 @@ def test_ids_are_not_guessed_from_each_other() -> None:
     assert len(set(ids)) == 50
     assert len({b - a for a, b in itertools.pairwise(ids)}) > 40
     assert all(0 < group_id <= 0xFFFFFFFF for group_id in ids)
+
+
+def test_a_session_has_a_limited_number_of_context_handles() -> None:
+    group = AssociationGroups(handle_limit=2).join(0, "peer")
+    assert group is not None
+    session = group.session(ANONYMOUS)
+    first = session.add_handle("one")
+    session.add_handle("two")
+    with pytest.raises(RpcFault) as caught:
+        session.add_handle("three")
+    assert caught.value.status == FaultStatus.OUT_OF_RESOURCES
+    session.drop_handle(first)
+    assert session.find_handle(session.add_handle("three"), str) == "three"
