@@ -17,7 +17,7 @@ from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.stack import MAXIMUM_AHEAD, InterfaceHooks, ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.log_context import in_this_context
-from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcInterface
 
@@ -83,6 +83,9 @@ class Dispatcher:
         self._minimum_levels = dict(minimum_levels or {})
         self._printer = printer
         self._workers = ThreadPoolExecutor(worker_threads, "server")
+        #: Threads that the calls of one account may have, and what its further calls wait for.
+        self._share = max(1, worker_threads * 3 // 4)
+        self._shares: dict[str, asyncio.Semaphore] = {}
 
     def interfaces(self) -> list[RpcInterface]:
         """The interfaces that are served, local ones first."""
@@ -182,11 +185,19 @@ class Dispatcher:
     async def _answer_unseen(self, call: Call) -> None:
         server = self._servers.get(call.interface.name)
         if server is not None:
-            await self._in_worker(_answer_locally, server, call)
+            async with self._share_of(call.caller):
+                await self._in_worker(_answer_locally, server, call)
         elif call.interface.name in self.relayed and self.relay is not None:
             await self.relay.call(call)
         else:
             raise RpcFault(FaultStatus.UNKNOWN_INTERFACE, call.interface.name)
+
+    def _share_of(self, caller: Identity) -> asyncio.Semaphore:
+        """One account, however many sessions it opens, leaves threads to the others."""
+        share = self._shares.get(caller.account)
+        if share is None:
+            share = self._shares[caller.account] = asyncio.Semaphore(self._share)
+        return share
 
     async def _in_worker(self, function: Callable[..., None], *arguments: object) -> None:
         """Run in a worker thread.

@@ -16,7 +16,7 @@ from openchange_py.proxy.stack import ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel
 from openchange_py.wire.oxcrpc import ASYNCEMSMDB
-from tests.proxy.parties import NUMBERS, Doubler, Number, number_call, status_of
+from tests.proxy.parties import ALICE, BOB, NUMBERS, Doubler, Number, number_call, status_of
 
 
 class RelayDouble:
@@ -250,3 +250,30 @@ def test_the_print_flag_shows_every_call(caplog: pytest.LogCaptureFixture) -> No
 def test_relayed_interfaces_need_a_relay() -> None:
     with pytest.raises(ValueError, match="nothing to relay numbers to"):
         Dispatcher({}, relayed={NUMBERS.name: NUMBERS})
+
+
+def test_one_account_leaves_threads_to_the_others() -> None:
+    go_on, busy = threading.Event(), threading.Semaphore(0)
+
+    def work(call: Call) -> None:
+        if call.caller == ALICE:
+            busy.release()
+            go_on.wait(20)
+
+    dispatcher = Dispatcher({NUMBERS.name: Doubler(work)}, worker_threads=4)
+
+    async def main() -> None:
+        greedy = [asyncio.ensure_future(dispatcher.handle(number_call(n))) for n in range(12)]
+        for _ in range(3):
+            assert await asyncio.to_thread(busy.acquire, timeout=10)
+        reply = await asyncio.wait_for(dispatcher.handle(number_call(21, caller=BOB)), 10)
+        assert Number.unpack(reply).value == 42
+        assert not any(call.done() for call in greedy)
+        go_on.set()
+        assert [Number.unpack(reply).value for reply in await asyncio.gather(*greedy)] == [2 * n for n in range(12)]
+
+    try:
+        asyncio.run(main())
+    finally:
+        go_on.set()
+        dispatcher.close()
