@@ -134,6 +134,13 @@ class _TextOfHtml(html.parser.HTMLParser):
         self._line_ends = 2
         self._hidden = 0
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """`<![if ...]>` and its kind, which the library gives up on where it does not know the word."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return self.parse_bogus_comment(i)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in _HIDDEN
         self._break(tag)

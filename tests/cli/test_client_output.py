@@ -98,7 +98,12 @@ def test_html_as_text() -> None:
     assert text_of_html(page) == "Roof\n\nTwo offers:\ntiles & shingles\n\n- one\n- two\n\nend"
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("section", ["<![;", "<![;>", "<![unknown[x]]>", "<![ 1]>", "<![if mso]>", "<![endif]>"])
+def test_marked_sections_of_any_kind_are_passed_over(section: str) -> None:
+    assert text_of_html(f"<p>one{section}</p><p>two</p>").startswith("one")
+
+
+@settings(max_examples=1000, deadline=None)
 @given(st.text(alphabet="<>/!-&;abp \n\"'=[]", max_size=80))
 def test_any_html_is_some_text(page: str) -> None:
     assert isinstance(text_of_html(page), str)
