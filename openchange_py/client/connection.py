@@ -31,6 +31,9 @@ R = TypeVar("R", bound=RpcMessage)
 CONNECT_TIMEOUT: Final = 30.0
 CALL_TIMEOUT: Final = 300.0
 
+#: What an alter_context with credentials that are not accepted is answered with, by Windows and by others.
+_LOGON_FAULTS: Final = (FaultStatus.ACCESS_DENIED, FaultStatus.SEC_PKG_ERROR)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Account:
@@ -146,7 +149,7 @@ class Connector:
                 call_timeout=self._call_timeout,
             )
         except RpcFault as fault:
-            if fault.status == FaultStatus.ACCESS_DENIED and self.account is not None:
+            if fault.status in _LOGON_FAULTS and self.account is not None:
                 raise LogonRefused(self._refusal()) from fault
             raise Unreachable(f"{host} port {port}: {fault}") from fault
         except ConnectionLost as error:
