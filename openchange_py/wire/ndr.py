@@ -11,6 +11,7 @@ import functools
 import struct
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import ClassVar, Self, TypeVar, dataclass_transform
 
 from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
@@ -231,11 +232,21 @@ class ContextHandle:
 
     @classmethod
     def read(cls, reader: NdrReader) -> ContextHandle:
-        return cls(reader.u32(), reader.guid())
+        reader.align(4)
+        return _context_handle(reader.take(_HANDLE_SIZE))
 
     def write(self, writer: NdrWriter) -> None:
         writer.u32(self.attributes)
         writer.guid(self.uuid)
+
+
+_HANDLE_SIZE = 20
+
+
+@lru_cache(maxsize=4096)
+def _context_handle(raw: bytes) -> ContextHandle:
+    """A client's calls all carry the same few handles, and a UUID is dear to make."""
+    return ContextHandle(int.from_bytes(raw[:4], "little"), uuid.UUID(bytes_le=raw[4:]))
 
 
 NULL_HANDLE = ContextHandle(0, uuid.UUID(int=0))

@@ -45,7 +45,9 @@ class Way:
     latencies: list[int] = dataclasses.field(default_factory=list)
     alone: list[float] = dataclasses.field(default_factory=list)
     together: list[float] = dataclasses.field(default_factory=list)
-    cpu: float = 0.0
+    #: µs of the relay's process per call, one for each round.
+    alone_cpu: list[float] = dataclasses.field(default_factory=list)
+    together_cpu: list[float] = dataclasses.field(default_factory=list)
 
     async def connect(self, level: AuthLevel, count: int) -> None:
         """Open the connections, each with a session of its own."""
@@ -58,7 +60,11 @@ class Way:
     async def prepare(self, size: int) -> None:
         """Sessions, and the stubs to send in them."""
         self.stubs = [calls.rpc_request(await calls.connect(client, people.USER_DN), size) for client in self.clients]
-        self.latencies, self.alone, self.together, self.cpu = [], [], [], 0.0
+
+    def forget(self) -> None:
+        """What was measured so far."""
+        for measured in (self.latencies, self.alone, self.together, self.alone_cpu, self.together_cpu):
+            measured.clear()
 
     async def measure_alone(self, count: int) -> None:
         """One client, one call after the other."""
@@ -70,7 +76,7 @@ class Way:
             latencies.append(time.perf_counter_ns() - begin)
         # The median call of the round: a process of somebody else's in between is no call's time.
         self.alone.append(statistics.median(latencies[-count:]) / 1000)
-        self.cpu += self._cpu() - before
+        self.alone_cpu.append((self._cpu() - before) / count * 1e6)
         assert len(answer) == len(stub)
 
     async def measure_together(self, count: int) -> None:
@@ -81,9 +87,11 @@ class Way:
                 await client.call(calls.EC_DO_RPC_EXT2, stub)
 
         pairs = zip(self.clients, self.stubs, strict=True)
-        start = time.perf_counter_ns()
+        before, start = self._cpu(), time.perf_counter_ns()
         await asyncio.gather(*(calling(client, stub) for client, stub in pairs))
-        self.together.append((time.perf_counter_ns() - start) / count / len(self.clients) / 1000)
+        made = count * len(self.clients)
+        self.together.append((time.perf_counter_ns() - start) / made / 1000)
+        self.together_cpu.append((self._cpu() - before) / made * 1e6)
 
     async def close(self) -> None:
         for client in self.clients:
@@ -93,10 +101,9 @@ class Way:
     def _cpu(self) -> float:
         return 0.0 if self.pid is None else processes.cpu_seconds(self.pid)
 
-    @property
-    def cpu_per_call(self) -> float | None:
-        """µs of the relay process; None where there is none, or one per connection, or the kernel does not tell."""
-        return None if self.pid is None or math.isnan(self.cpu) else self.cpu / len(self.latencies) * 1e6
+    def cpu(self, measured: list[float]) -> float | None:
+        """The median round; None where there is no relay, or one process per connection, or the kernel is silent."""
+        return None if self.pid is None or any(map(math.isnan, measured)) else statistics.median(measured)
 
 
 def run(quick: bool) -> Report:
@@ -107,7 +114,7 @@ def run(quick: bool) -> Report:
             "client, relay and upstream in processes of their own; every figure from the same rounds, ways in turn",
             "µs: median and 99th percentile of a call, one client; added: to the median, against no relay",
             f"calls/s: one client (by each round's median), and {CLIENTS} at once; vs: ratio, median over the rounds",
-            "CPU: µs of the relay's process per call, system calls included",
+            "CPU: µs of the relay's process per call, system calls included; less where calls come in quick succession",
         ],
     )
     with contextlib.ExitStack() as stack:
@@ -152,8 +159,8 @@ async def _measure_level(report: Report, ways: list[Way], level: AuthLevel, *, q
     for name, size in list(SIZES.items())[: 1 if quick else None]:
         table = report.table(
             f"{level.name.lower()}, stubs of {name} both ways",
-            *("way", "p50 µs", "p99 µs", "added", "calls/s", "vs none", "vs fwd"),
-            *(f"{CLIENTS}: calls/s", f"{CLIENTS}: vs none", f"{CLIENTS}: vs fwd", "CPU µs"),
+            *("way", "p50 µs", "p99 µs", "added", "calls/s", "vs none", "vs fwd", "CPU µs"),
+            *(f"{CLIENTS}: calls/s", f"{CLIENTS}: vs none", f"{CLIENTS}: vs fwd", f"{CLIENTS}: CPU µs"),
         )
         await _measure(ways, size, quick=quick)
         _fill(table, ways)
@@ -168,7 +175,7 @@ async def _measure(ways: list[Way], size: int, *, quick: bool) -> None:
     for way in ways:
         await way.measure_together(together)
         await way.measure_alone(alone)
-        way.latencies, way.alone, way.together, way.cpu = [], [], [], 0.0
+        way.forget()
     for number in range(rounds):
         first = number % len(ways)
         for way in (*ways[first:], *ways[:first]):
@@ -185,8 +192,9 @@ def _fill(table: Table, ways: list[Way]) -> None:
         table.add(
             *(way.name, p50, p99, p50 - base),
             *(int(1e6 / statistics.median(way.alone)), *_ratios(none.alone, forwarder.alone, way.alone)),
+            way.cpu(way.alone_cpu),
             *(int(1e6 / statistics.median(way.together)), *_ratios(none.together, forwarder.together, way.together)),
-            way.cpu_per_call,
+            way.cpu(way.together_cpu),
         )
 
 

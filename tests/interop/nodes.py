@@ -116,6 +116,12 @@ class Log:
                     raise AssertionError(f"no log line {pattern!r} in {seconds:.0f} s; the log says:\n{said}")
                 self._changed.wait(left)
 
+    def wait_for_lines(self, text: str, count: int, start: int = 0, seconds: float = 10.0) -> None:
+        """Until so many lines from line `start` on hold the text; fails when they do not come."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: sum(text in line for line in self.lines[start:]) >= count, seconds)
+        assert enough, f"fewer than {count} lines with {text!r}"
+
     @contextlib.contextmanager
     def expect(self, *patterns: str, seconds: float = 10.0) -> Iterator[None]:
         """Each pattern is logged by what is done within."""

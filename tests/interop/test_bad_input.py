@@ -208,8 +208,7 @@ def test_garbage_for_every_opnum(site: Site, node: Node, interface: RpcInterface
                 except rpcrt.DCERPCException:
                     faults += 1
     assert faults
-    named = [line for line in node.log.lines[start:] if f" {interface.name}." in line]
-    assert len(named) >= faults
+    node.log.wait_for_lines(f" {interface.name}.", faults, start)
     assert not [line for line in node.log.lines[start:] if "Traceback" in line]
 
 

