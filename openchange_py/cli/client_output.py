@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import html.parser
+import html
 import json
 import re
 import shutil
@@ -122,27 +122,49 @@ _BLOCKS: Final = frozenset(
 _PARAGRAPHS: Final = frozenset(
     ("article", "blockquote", "dl", "form", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul")
 )
-_HIDDEN: Final = frozenset(("script", "style", "head", "title"))
+_HIDDEN: Final = frozenset(("head", "title"))
 
 
-class _TextOfHtml(html.parser.HTMLParser):
+#: What a page is made of; whatever it is, the first alternative that fits takes it, and none looks further than to the
+#: next `<` (a comment to its end). The library's parser takes minutes for a mail that was written for that.
+_TOKEN: Final = re.compile(
+    r"""<!--.*?(?:-->|\Z)
+    |<(?P<tag>/?[a-z][^\s/<>]*)(?:"[^"<]*"|'[^'<]*'|[^<>])*>?
+    |<[!?/][^<>]*>?
+    |(?P<text>[^<]+|<)""",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
+#: Elements whose content is no HTML, up to their end.
+_RAW: Final = {name: re.compile(rf"</{name}|\Z", re.IGNORECASE) for name in ("script", "style")}
+
+
+class _TextOfHtml:
     """Collects what a browser would show, roughly."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self._pieces: list[str] = []
         self._line_ends = 2
         self._hidden = 0
 
-    def parse_marked_section(self, i: int, report: bool = True) -> int:
-        """`<![if ...]>` and its kind, which the library gives up on where it does not know the word."""
-        try:
-            return super().parse_marked_section(i, report)
-        except AssertionError:
-            return self.parse_bogus_comment(i)
+    def feed(self, page: str) -> None:
+        """Read a whole page."""
+        position = 0
+        while position < len(page):
+            token = _TOKEN.match(page, position)
+            assert token is not None
+            position = token.end()
+            tag = (token["tag"] or "").lower()
+            if tag in _RAW and (end := _RAW[tag].search(page, position)):
+                position = end.start()
+            elif tag.startswith("/"):
+                self._end(tag[1:])
+            elif tag:
+                self._start(tag)
+            elif token["text"] and not self._hidden:
+                self._add(re.sub(r"\s+", " ", html.unescape(token["text"])))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in _HIDDEN
+    def _start(self, tag: str) -> None:
+        self._hidden = 0 if tag == "body" else self._hidden + (tag in _HIDDEN)
         self._break(tag)
         if tag == "br":
             self._pieces.append("\n")
@@ -151,14 +173,10 @@ class _TextOfHtml(html.parser.HTMLParser):
         elif tag in ("td", "th"):
             self._add(" ")
 
-    def handle_endtag(self, tag: str) -> None:
+    def _end(self, tag: str) -> None:
         if tag in _HIDDEN and self._hidden:
             self._hidden -= 1
         self._break(tag)
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self._add(re.sub(r"\s+", " ", data))
 
     def _add(self, text: str) -> None:
         self._pieces.append(text)
@@ -180,5 +198,4 @@ def text_of_html(page: str) -> str:
     """An HTML page as plain text, good enough to read."""
     parser = _TextOfHtml()
     parser.feed(page)
-    parser.close()
     return parser.text()

@@ -98,6 +98,47 @@ def test_html_as_text() -> None:
     assert text_of_html(page) == "Roof\n\nTwo offers:\ntiles & shingles\n\n- one\n- two\n\nend"
 
 
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<a title='x>y' href=\"a>b\">link</a> it's", "link it's"),
+        ("<p title=it's>one<p>two", "one\n\ntwo"),
+        ("1 < 2 &lt; 3 &amp;amp; <3", "1 < 2 < 3 &amp; <3"),
+        ("<SCRIPT>if (a<b) '</p>'</Script >shown<style>p{}", "shown"),
+        ("<head><title>no</title><body>yes", "yes"),
+        ("a<!-- <p> --> b<!-- to the end", "a b"),
+        ("<!DOCTYPE html><?xml?>x</>y</ z>", "xy"),
+        ("<br/>x<br />y<BR>z", "x\ny\nz"),
+        ("a <b", "a"),
+    ],
+)
+def test_html_as_browsers_take_it(page: str, text: str) -> None:
+    assert text_of_html(page) == text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<",
+        "<a",
+        "<!--",
+        "<!",
+        "</",
+        "<![cdata[",
+        "<?",
+        "&#",
+        '<a href="',
+        "<a '\"",
+        "<script>",
+        "<p>",
+        "<a " + "'\"" * 9,
+        "<b <",
+    ],
+)
+def test_html_that_is_made_to_take_long(piece: str) -> None:
+    assert isinstance(text_of_html(piece * 50_000), str)
+
+
 @pytest.mark.parametrize("section", ["<![;", "<![;>", "<![unknown[x]]>", "<![ 1]>", "<![if mso]>", "<![endif]>"])
 def test_marked_sections_of_any_kind_are_passed_over(section: str) -> None:
     assert text_of_html(f"<p>one{section}</p><p>two</p>").startswith("one")
