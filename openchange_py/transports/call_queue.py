@@ -120,7 +120,9 @@ class CallQueue:
                 if request.call_id in self._orphans:
                     self._orphans.discard(request.call_id)
                 elif not request.maybe:
-                    await self._connection.write_answer(self._answer(request, outcome))
+                    self._connection.write_answer(self._answer(request, outcome))
+                    if self._connection.blocked:
+                        await self._connection.unblocked()
         finally:
             self._workers -= 1
             self._connection.worker_done()
@@ -139,11 +141,12 @@ class CallQueue:
 
     async def _outcome(self, request: RequestReceived) -> bytes | _Failure:
         """The response's stub, or why there is none, whatever happens."""
-        set_log_context(LoggedCall(self._connection, request))
+        logged = LoggedCall(self._connection, request)
+        set_log_context(logged)
         metrics, started = self._server.metrics, time.perf_counter()
         try:
             call = self._call(request)
-            set_log_context(LoggedCall(self._connection, request, call.session))
+            logged.session = call.session
             if self._server.waits(call):
                 return await self._wait_for(call, request)
             async with call.session.lock:
@@ -220,19 +223,20 @@ def _name(request: RequestReceived) -> str:
 class LoggedCall:
     """What is logged while a call is handled is about that call."""
 
-    __slots__ = ("_connection", "_request", "_session")
+    __slots__ = ("_connection", "_request", "session")
 
-    def __init__(self, connection: ServerConnection, request: RequestReceived, session: Session | None = None) -> None:
+    def __init__(self, connection: ServerConnection, request: RequestReceived) -> None:
         self._connection = connection
         self._request = request
-        self._session = session
+        #: None before it is known.
+        self.session: Session | None = None
 
     def log_fields(self) -> LogFields:
         """See `rpc.log_context`."""
         interface, opnum = self._request.context.interface, self._request.opnum
         fields = self._connection.log_fields() | {"account": str(self._request.caller)}
-        if self._session is not None:
-            fields["session"] = self._session.number
+        if self.session is not None:
+            fields["session"] = self.session.number
         return fields | {
             "interface": interface.name,
             "call": interface.method_name(opnum),

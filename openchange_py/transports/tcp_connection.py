@@ -44,6 +44,7 @@ class ServerConnection(asyncio.Protocol):
         #: The client's, without its port.
         self.address = ""
         self._server = server
+        self._loop = asyncio.get_running_loop()
         self._acceptor: Acceptor
         self._transport: asyncio.Transport | None = None
         self._calls: CallQueue
@@ -102,7 +103,7 @@ class ServerConnection(asyncio.Protocol):
             self._released = True  # it never was counted
             transport.abort()
             return
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._loop.time()
         self._set_timer(server.limits.handshake_seconds)
         _log.debug("%s connected", self)
 
@@ -112,12 +113,12 @@ class ServerConnection(asyncio.Protocol):
         if self._draining:
             return
         if self._acceptor.state is State.OPEN:
-            self._last = asyncio.get_running_loop().time()
+            self._last = self._loop.time()
         self._take(self._acceptor.receive_data(data))
         self._account()
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._writable = self._loop.create_future()
         self.read_or_wait()
 
     def resume_writing(self) -> None:
@@ -163,7 +164,7 @@ class ServerConnection(asyncio.Protocol):
                 self.read_or_wait()
                 spawn(self._step(event), f"authentication of {self.peer}")
             elif isinstance(event, Opened):
-                self._last = asyncio.get_running_loop().time()
+                self._last = self._loop.time()
                 self._set_timer(0.0)
                 _log.info("%s opened, level %s", self, AuthLevel(event.identity.level).name)
             elif isinstance(event, CallOrphaned):
@@ -219,12 +220,21 @@ class ServerConnection(asyncio.Protocol):
 
     # What the queue of calls asks for
 
-    async def write_answer(self, data: bytes) -> None:
-        """Write a call's answer, and wait while the client does not read."""
+    def write_answer(self, data: bytes) -> None:
+        """Write a call's answer."""
         self._write(data)
+        self._last = self._loop.time()
+
+    @property
+    def blocked(self) -> bool:
+        """The client does not read."""
+        return self._writable is not None
+
+    async def unblocked(self) -> None:
+        """Wait until the client reads again, or is cut off."""
         if self._writable is not None:
             await self._drained(self._writable)
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._loop.time()
 
     def worker_done(self) -> None:
         """A call ended: close where that was waited for."""
@@ -265,7 +275,7 @@ class ServerConnection(asyncio.Protocol):
     def _set_timer(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._check_time)
+        self._timer = self._loop.call_later(max(seconds, 0.001), self._check_time)
 
     def _check_time(self) -> None:
         """Close a connection that said nothing for too long; else look again when that can be the case."""
@@ -276,7 +286,7 @@ class ServerConnection(asyncio.Protocol):
             allowed = limits.anonymous_idle_seconds
         else:
             allowed = limits.idle_seconds
-        left = self._last + allowed - asyncio.get_running_loop().time()
+        left = self._last + allowed - self._loop.time()
         if self._calls.working or left > 0:
             self._set_timer(left if left > 0 else allowed)
             return
@@ -311,7 +321,7 @@ class ServerConnection(asyncio.Protocol):
     def _set_close_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(self._server.limits.write_seconds, self.abort)
+        self._timer = self._loop.call_later(self._server.limits.write_seconds, self.abort)
 
     def _release_when_done(self) -> None:
         """The connection is gone and its last call finished: leave the group, which may end sessions."""
