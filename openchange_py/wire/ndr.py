@@ -76,6 +76,11 @@ class NdrReader(Reader):
         self.align(4)
         return uuid.UUID(bytes_le=self.take(16))
 
+    def context_handle(self) -> ContextHandle:
+        """An ndr_context_handle: aligned to 4."""
+        self.align(4)
+        return _context_handle(self.take(_HANDLE_SIZE))
+
     def interface_id(self) -> SyntaxId:
         """rpc_if_id_t (C706 appendix N): aligned to 4."""
         return SyntaxId(self.guid(), self.u16(), self.u16())
@@ -135,6 +140,9 @@ class BigEndianNdrReader(NdrReader):
     def guid(self) -> uuid.UUID:
         self.align(4)
         return uuid.UUID(bytes=self.take(16))
+
+    def context_handle(self) -> ContextHandle:
+        return ContextHandle(self.u32(), self.guid())
 
     def wchar_string(self) -> str:
         raw = self.take(2 * self.varying(self.u32(), 2))
@@ -232,8 +240,7 @@ class ContextHandle:
 
     @classmethod
     def read(cls, reader: NdrReader) -> ContextHandle:
-        reader.align(4)
-        return _context_handle(reader.take(_HANDLE_SIZE))
+        return reader.context_handle()
 
     def write(self, writer: NdrWriter) -> None:
         writer.u32(self.attributes)
