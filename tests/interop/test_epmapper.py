@@ -13,6 +13,7 @@ import pytest
 from impacket.dcerpc.v5 import epm, mgmt, rpcrt, transport
 from impacket.uuid import bin_to_uuidtup, uuidtup_to_bin
 
+from openchange_py.rpc.acceptor import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
 from openchange_py.rpc.security import AuthLevel
@@ -96,7 +97,8 @@ def ask(dce, opnum: int, stub: bytes = b"") -> bytes:
 @pytest.mark.parametrize("level", list(LEVELS), ids=list(LEVELS.values()))
 def test_stubs_of_every_size_both_ways(machine: Machine, level: int) -> None:
     dce = connect(machine.echo_port, ECHO, level)
-    for size in (0, 100, 4096, 200 * 1024):
+    largest = ANONYMOUS_CALL_LIMIT if level == rpcrt.RPC_C_AUTHN_LEVEL_NONE else 200 * 1024
+    for size in (0, 100, 4096, largest):
         stub = bytes(i % 251 for i in range(size))
         assert ask(dce, REVERSE, stub) == stub[::-1]
     who = "anonymous" if level == rpcrt.RPC_C_AUTHN_LEVEL_NONE else "EXAMPLE\\alice"
