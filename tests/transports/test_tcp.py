@@ -179,6 +179,8 @@ def test_one_connection_too_many_is_closed_and_the_others_live() -> None:
     async def main() -> None:
         async with serving(limits=TcpLimits(connections=2)) as (_, _, port):
             first, second = await client(port, AuthLevel.CONNECT), await client(port, AuthLevel.CONNECT)
+            for one in (first, second):
+                assert await one.call(REVERSE, b"ab") == b"ba"  # authenticated by now
             with pytest.raises(ConnectionLost):
                 await client(port, AuthLevel.CONNECT)
             assert await first.call(REVERSE, b"ab") == b"ba"
