@@ -11,7 +11,6 @@ import functools
 import struct
 import uuid
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import ClassVar, Self, TypeVar, dataclass_transform
 
 from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
@@ -250,7 +249,7 @@ class ContextHandle:
 _HANDLE_SIZE = 20
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(4096)
 def _context_handle(raw: bytes) -> ContextHandle:
     """A client's calls all carry the same few handles, and a UUID is dear to make."""
     return ContextHandle(int.from_bytes(raw[:4], "little"), uuid.UUID(bytes_le=raw[4:]))
