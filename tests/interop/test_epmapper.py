@@ -13,7 +13,6 @@ import pytest
 from impacket.dcerpc.v5 import epm, mgmt, rpcrt, transport
 from impacket.uuid import bin_to_uuidtup, uuidtup_to_bin
 
-from openchange_py.rpc.acceptor import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
 from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
