@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-from openchange_py.wire.buffer import EncodeError, Reader, Writer
+from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 from openchange_py.wire.codecs import U16, Codec, Sized, Structure, structure, u16, u32, u64
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
 from openchange_py.wire.oxcdata.properties import PropertyTag
@@ -129,7 +129,10 @@ class MessageClass(Codec):
     minimum_size = 2
 
     def read(self, reader: Reader) -> str | bytes:
-        return reader.utf16() if reader.u8() else reader.string8()
+        flag = reader.u8()
+        if flag > 1:
+            raise DecodeError(f"UnicodeFlag {flag}", reader.pos - 1)
+        return reader.utf16() if flag else reader.string8()
 
     def write(self, writer: Writer, value: str | bytes) -> None:
         writer.u8(isinstance(value, str))
