@@ -1,4 +1,4 @@
-"""The RPC runtime alone: µs per call of 4 KiB both ways at each level, and what the relay adds, without sockets.
+"""The RPC runtime alone: µs per call at each level of protection, and what the relay adds, without sockets.
 
 Client, relay and upstream in one process, connected in memory: CPU time of this project's code and nothing else.
 """
