@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -58,10 +59,9 @@ class Node:
             raise
 
     async def stop(self) -> None:
-        """Let calls in flight finish, close everything."""
-        for server in reversed(self._listening):
-            await server.stop()
-        self._listening.clear()
+        """Let calls in flight finish, close everything. All servers stop at once, so that the longest call decides."""
+        listening, self._listening = self._listening, []
+        await asyncio.gather(*(server.stop() for server in listening))
         if self._dispatcher is not None:
             self._dispatcher.close()
             self._dispatcher = None

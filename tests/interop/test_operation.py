@@ -122,6 +122,17 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served.node.abandon()
 
 
+def wait_until_refused(host: str, port: int) -> None:
+    """Until nobody listens there any more."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, port), PATIENCE).close()
+        except ConnectionRefusedError:
+            return
+    raise AssertionError(f"{host} port {port} still listens")
+
+
 def test_sigterm_during_a_slow_call_lets_it_finish(served: Served) -> None:
     node = served.start(open_gate=False)
 
@@ -130,6 +141,7 @@ def test_sigterm_during_a_slow_call_lets_it_finish(served: Served) -> None:
         await asyncio.to_thread(node.log.wait_for, "held up")
         node.signal(signal.SIGTERM)
         await asyncio.to_thread(node.log.wait_for, "stopping")
+        await asyncio.to_thread(wait_until_refused, node.host, node.rpc_port)
         with pytest.raises(ConnectionLost):
             await served.bind(user="bob")
         assert not call.done()
