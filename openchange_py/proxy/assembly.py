@@ -15,6 +15,7 @@ from openchange_py.config import declared
 from openchange_py.config.routes import Route, relay_credentials, routes
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.credentials import SpecifiedAccount
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
@@ -109,7 +110,8 @@ def upstream_connector(settings: Settings) -> TcpConnector:
     """What opens connections to the server relayed to, with the credentials that the settings say now."""
     binding = settings[declared.BINDING]
     assert binding is not None  # check_routes
-    return TcpConnector(binding, relay_credentials(settings), find_port, settings[declared.CONNECT_TIMEOUT])
+    credentials = SpecifiedAccount(relay_credentials(settings))
+    return TcpConnector(binding, credentials, find_port, settings[declared.CONNECT_TIMEOUT])
 
 
 def minimum_levels(settings: Settings) -> dict[str, AuthLevel]:

@@ -24,7 +24,6 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +43,10 @@ class UpstreamClient(Protocol):
     def assoc_group(self) -> int:
         """The association group's id there."""
 
+    @property
+    def upstream(self) -> str:
+        """Which server it is: the text of its binding, the same for all connections there."""
+
     async def call(
         self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
     ) -> bytes:
@@ -53,8 +56,9 @@ class UpstreamClient(Protocol):
         """Close the connection; a call in flight raises `ConnectionLost`."""
 
 
-#: Opens a connection for an interface, in an association group (0: a new one). Raises `ConnectionLost`.
-Connector = Callable[[RpcInterface, int], Awaitable[UpstreamClient]]
+#: Opens the connection that a call needs (its interface, session and caller say which), in an association group
+#: (0: a new one). Raises `ConnectionLost`.
+Connector = Callable[[Call, int], Awaitable[UpstreamClient]]
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -191,7 +195,7 @@ class Relay:
 
     async def _open(self, association: _Association, call: Call) -> UpstreamClient:
         try:
-            client = await self.connect(call.interface, association.group)
+            client = await self.connect(call, association.group)
         except ConnectionLost as error:
             self._metrics.upstream["failed"] += 1
             logger.warning("%s: no upstream connection for %s: %s", call.session, call.interface.name, error)

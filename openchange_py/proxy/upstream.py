@@ -1,22 +1,31 @@
-"""Connections to the server relayed to: over TCP, with specified credentials, NTLM.
+"""Connections to the server relayed to, over TCP.
 
-Not done yet: the binding's `localaddress`, and other mechanisms than NTLM.
+Not done yet: the binding's `localaddress`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
-from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
-from openchange_py.config.routes import Credentials
+from openchange_py.proxy.credentials import UpstreamCredentials
 from openchange_py.rpc.binding import Binding
-from openchange_py.rpc.call import RpcFault
+from openchange_py.rpc.call import Call, RpcFault
+from openchange_py.rpc.security import SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
+
+#: The service class of an interface's principal.
+_SERVICES: Final = {
+    "exchange_emsmdb": "exchangeMDB",
+    "exchange_async_emsmdb": "exchangeMDB",
+    "exchange_nsp": "exchangeAB",
+    "exchange_ds_rfr": "exchangeRFR",
+}
 
 #: Asks a host's endpoint mapper for the TCP port of an interface. Raises `ConnectionLost`, `RpcFault`.
 FindPort = Callable[[str, RpcInterface], Awaitable[int]]
@@ -34,23 +43,24 @@ class TcpConnector:
     `timeout` is seconds for connecting and authenticating.
     """
 
-    def __init__(self, binding: Binding, credentials: Credentials, find_port: FindPort, timeout: float = 30.0) -> None:
+    def __init__(
+        self, binding: Binding, credentials: UpstreamCredentials, find_port: FindPort, timeout: float = 30.0
+    ) -> None:
         self._binding = binding
-        self._credential = NtlmCredential.from_password(credentials.username, credentials.domain, credentials.password)
+        self._credentials = credentials
         self._find_port = find_port
         self._timeout = timeout
         self._ports: dict[str, int] = {}
 
-    async def __call__(self, interface: RpcInterface, assoc_group: int) -> RpcClient:
-        """A connection bound to `interface`. Raises `ConnectionLost`, whatever the reason is."""
-        level = self._binding.protection
-        target = self._binding.target_hostname or self._binding.host
+    async def __call__(self, call: Call, assoc_group: int) -> RpcClient:
+        """A connection bound to the call's interface. Raises `ConnectionLost`, whatever the reason is."""
+        interface, level = call.interface, self._binding.protection
         try:
-            return await RpcClient.connect(
+            client = await RpcClient.connect(
                 self._binding.host,
                 await self._port(interface),
                 interface,
-                context=NtlmInitiator(self._credential, level=level, target_name=f"host/{target}"),
+                context=await self._credentials.context(call, self._target(interface), level),
                 level=level,
                 assoc_group=assoc_group,
                 connect_timeout=self._timeout,
@@ -62,6 +72,15 @@ class TcpConnector:
         except RpcFault as fault:
             # A refusal that is about the relay, not about the client that happened to need the connection.
             raise ConnectionLost(f"{self._binding}: {fault}") from fault
+        except SecurityError as error:
+            raise ConnectionLost(f"{self._binding}: no credentials for {call.caller}: {error}") from error
+        client.upstream = str(self._binding)
+        return client
+
+    def _target(self, interface: RpcInterface) -> str:
+        """The upstream's service principal. An Exchange has one per interface."""
+        service = _SERVICES.get(interface.name, "host")
+        return f"{service}/{self._binding.target_hostname or self._binding.host}"
 
     async def _port(self, interface: RpcInterface) -> int:
         if self._binding.port is not None:

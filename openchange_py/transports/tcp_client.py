@@ -61,6 +61,8 @@ class RpcClient(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.peer = "?"
+        #: What its owner knows the server by.
+        self.upstream = ""
 
     @classmethod
     async def connect(

@@ -18,10 +18,10 @@ from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.modules.dummy import DummyModule
 from openchange_py.proxy.relay import Relay
 from openchange_py.proxy.stack import ModuleStack
+from openchange_py.rpc.call import Call
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp import TcpServer
 from openchange_py.transports.tcp_client import RpcClient
-from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxcrpc import EMSMDB
 from tests.bench.parts import calls, memory, people
 from tests.bench.parts.report import Report, Table
@@ -101,8 +101,8 @@ async def _calling(client: RpcClient, size: int) -> Callable[[], Awaitable[objec
 def _relay(directory: Directory, upstream: TcpServer, level: AuthLevel, modules: tuple[Module, ...]) -> TcpServer:
     """The relay's server; its connections go to the upstream's."""
 
-    async def connect(interface: RpcInterface, group: int) -> RpcClient:
-        return await memory.connect(upstream, interface, people.relay_context(level), level, group)
+    async def connect(call: Call, group: int) -> RpcClient:
+        return await memory.connect(upstream, call.interface, people.relay_context(level), level, group)
 
     relay = Relay(connect, Authorizer(directory))
     dispatcher = Dispatcher(

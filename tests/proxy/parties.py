@@ -103,29 +103,30 @@ class UpstreamConnection:
     """One connection to the upstream double."""
 
     def __init__(self, upstream: Upstream, interface: RpcInterface, assoc_group: int) -> None:
-        self.upstream, self.interface, self.assoc_group = upstream, interface, assoc_group
+        self._server, self.interface, self.assoc_group = upstream, interface, assoc_group
         self.connected = True
+        self.upstream = "ncacn_ip_tcp:upstream"
 
     async def call(
         self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
     ) -> bytes:
         if not self.connected:
             raise ConnectionLost("lost before")
-        self.upstream.stubs.append(stub)
+        self._server.stubs.append(stub)
         try:
             async with asyncio.timeout(call_timeout):
-                if self.upstream.gate is not None:
-                    await self.upstream.gate.wait()
+                if self._server.gate is not None:
+                    await self._server.gate.wait()
         except TimeoutError:
             raise ConnectionLost("too late") from None
         if not self.connected:
             raise ConnectionLost("lost meanwhile")
-        return self.upstream.answer(self.interface, opnum, stub)
+        return self._server.answer(self.interface, opnum, stub)
 
     async def close(self) -> None:
         self.connected = False
-        if self.upstream.gate is not None:
-            self.upstream.gate.set()
+        if self._server.gate is not None:
+            self._server.gate.set()
 
 
 class Upstream:
@@ -138,10 +139,10 @@ class Upstream:
         self.gate: asyncio.Event | None = None
         self.reachable = True
 
-    async def __call__(self, interface: RpcInterface, assoc_group: int) -> UpstreamConnection:
+    async def __call__(self, call: Call, assoc_group: int) -> UpstreamConnection:
         if not self.reachable:
             raise ConnectionLost("nobody there")
-        connection = UpstreamConnection(self, interface, assoc_group or 0x1000 + len(self.connections))
+        connection = UpstreamConnection(self, call.interface, assoc_group or 0x1000 + len(self.connections))
         self.connections.append(connection)
         return connection
 

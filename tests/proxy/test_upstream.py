@@ -11,6 +11,7 @@ import pytest
 from openchange_py.config.routes import Credentials
 from openchange_py.proxy import upstream
 from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.credentials import SpecifiedAccount
 from openchange_py.proxy.relay import Relay
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.binding import Binding
@@ -66,14 +67,21 @@ def with_exchange(work: Callable[[Exchange, int], Awaitable[None]]) -> None:
 
 
 def connector(port: int, flags: str = "", credentials: Credentials = CREDENTIALS, **options: Any) -> TcpConnector:
-    return TcpConnector(Binding.parse(f"ncacn_ip_tcp:127.0.0.1[{port}{flags}]"), credentials, no_mapper, **options)
+    binding = Binding.parse(f"ncacn_ip_tcp:127.0.0.1[{port}{flags}]")
+    return TcpConnector(binding, SpecifiedAccount(credentials), no_mapper, **options)
+
+
+def needed(interface: RpcInterface) -> Call:
+    """A call that needs a connection."""
+    return Call(interface, 0, b"", Session("test", "client"), ALICE)
 
 
 @pytest.mark.parametrize(("flags", "level"), [("", "PRIVACY"), (",sign", "INTEGRITY"), (",connect", "CONNECT")])
 def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str, level: str) -> None:
     async def work(exchange: Exchange, port: int) -> None:
-        client = await connector(port, flags)(EMSMDB, 0)
+        client = await connector(port, flags)(needed(EMSMDB), 0)
         assert await client.call(11, b"stub") == rpc_answer(rops())
+        assert client.upstream == f"ncacn_ip_tcp:127.0.0.1[{port}{flags}]"
         await client.close()
         [call] = exchange.calls
         assert (call.stub, call.caller.account, call.caller.level.name) == (b"stub", "alice", level)
@@ -121,17 +129,17 @@ def test_the_endpoint_mapper_is_asked_once_until_a_connection_fails() -> None:
             asked.append(f"{host} {interface.name}")
             return ports[0]
 
-        connecting = TcpConnector(Binding.parse("ncacn_ip_tcp:127.0.0.1"), CREDENTIALS, mapper)
+        connecting = TcpConnector(Binding.parse("ncacn_ip_tcp:127.0.0.1"), SpecifiedAccount(CREDENTIALS), mapper)
         for _ in range(2):
-            await (await connecting(EMSMDB, 0)).close()
+            await (await connecting(needed(EMSMDB), 0)).close()
         assert asked == ["127.0.0.1 exchange_emsmdb"]
-        await (await connecting(RFR, 0)).close()
+        await (await connecting(needed(RFR), 0)).close()
         ports.reverse()
         connecting._ports[EMSMDB.name] = 1
         with pytest.raises(ConnectionLost):
-            await connecting(EMSMDB, 0)
+            await connecting(needed(EMSMDB), 0)
         ports.reverse()
-        await (await connecting(EMSMDB, 0)).close()
+        await (await connecting(needed(EMSMDB), 0)).close()
         assert asked.count("127.0.0.1 exchange_emsmdb") == 2
 
     with_exchange(work)
