@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from openchange_py.servers.emsmdb import server as _server  # noqa: F401  # registers the handlers
 from openchange_py.servers.emsmdb.registry import HANDLERS
 from openchange_py.wire.rop.ids import RopId
 from tests.conftest import ROOT
