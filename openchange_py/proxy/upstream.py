@@ -1,7 +1,4 @@
-"""Connections to the server relayed to, over TCP.
-
-Not done yet: the binding's `localaddress`.
-"""
+"""Connections to the server relayed to, over TCP."""
 
 from __future__ import annotations
 
@@ -9,10 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.proxy.credentials import UpstreamCredentials
 from openchange_py.rpc.binding import Binding
 from openchange_py.rpc.call import Call, RpcFault
-from openchange_py.rpc.security import SecurityError
+from openchange_py.rpc.security import SecurityContext, SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
@@ -60,10 +58,11 @@ class TcpConnector:
                 self._binding.host,
                 await self._port(interface),
                 interface,
-                context=await self._credentials.context(call, self._target(interface), level),
+                context=await self._context(call),
                 level=level,
                 assoc_group=assoc_group,
                 connect_timeout=self._timeout,
+                local_address=self._binding.local_address,
             )
         except ConnectionLost:
             # The server may have come back under another port.
@@ -77,8 +76,16 @@ class TcpConnector:
         client.upstream = str(self._binding)
         return client
 
+    async def _context(self, call: Call) -> SecurityContext:
+        binding = self._binding
+        target = self._target(call.interface)
+        inner = await self._credentials.context(call, target, binding.protection, binding.mechanism)
+        return SpnegoInitiator(inner) if binding.spnego else inner
+
     def _target(self, interface: RpcInterface) -> str:
         """The upstream's service principal. An Exchange has one per interface."""
+        if self._binding.target_principal is not None:
+            return self._binding.target_principal
         service = _SERVICES.get(interface.name, "host")
         return f"{service}/{self._binding.target_hostname or self._binding.host}"
 

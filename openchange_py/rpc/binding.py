@@ -2,7 +2,7 @@
 
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring `krb5` would weaken a connection silently.
-Not done yet: `ncacn_http` and `ncacn_np`, Kerberos, SPNEGO, schannel, big-endian, NDR64.
+Not done yet: `ncacn_http` and `ncacn_np`, Kerberos, big-endian, NDR64.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import difflib
 import re
 import uuid
 
-from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.security import AuthLevel, AuthType
 
 _LEVELS = {
     "connect": AuthLevel.CONNECT,
@@ -20,21 +20,23 @@ _LEVELS = {
     "sign": AuthLevel.INTEGRITY,
     "seal": AuthLevel.PRIVACY,
 }
-_SUPPORTED_FLAGS = frozenset({*_LEVELS, "ntlm", "print"}) - {"packet"}
+_SUPPORTED_FLAGS = frozenset({*_LEVELS, "ntlm", "print", "spnego"})
 _UNSUPPORTED_FLAGS = {
     "bigendian": "requests are sent little-endian only",
     "krb5": "Kerberos is not available yet, use ntlm",
     "ndr64": "only NDR 2.0 is spoken",
-    "packet": "use sign or seal",
     "padcheck": "padding is not checked",
-    "schannel": "Netlogon secure channels are not available",
+    "schannel": "Netlogon's secure channel is for domain controllers, no Exchange takes it",
     "smb1": "named pipes are not available yet",
     "smb2": "named pipes are not available yet",
-    "spnego": "SPNEGO is not available yet, use ntlm",
     "validate": "responses are always validated",
 }
-_UNSUPPORTED_OPTIONS = frozenset({"abstract_syntax", "assoc_group_id", "target_principal", "transfer_syntax"})
-_SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname"})
+_UNSUPPORTED_OPTIONS = {
+    "abstract_syntax": "the call says which interface it needs",
+    "assoc_group_id": "each session has its own",
+    "transfer_syntax": "use the flag ndr64",
+}
+_SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname", "target_principal"})
 _TRANSPORTS = {
     "ncacn_ip_tcp": "",
     "ncacn_np": "named pipes are not available yet, use ncacn_ip_tcp",
@@ -57,16 +59,23 @@ class Binding:
     """Where an RPC server is and how to talk to it.
 
     `port` is None where the endpoint mapper at `host` must be asked. `level` is None where the string tells
-    no protection; `protection` is what is used then.
+    no protection; `protection` is what is used then. `mechanism` is NTLMSSP, KERBEROS, or None where whatever the
+    credentials have will do; `spnego` wraps it.
+
+    `target_hostname` is the server's name where `host` is an address of it or something in front of it;
+    `target_principal` names its whole service principal.
     """
 
     host: str
     port: int | None = None
     transport: str = "ncacn_ip_tcp"
     level: AuthLevel | None = None
+    mechanism: AuthType | None = None
+    spnego: bool = False
     print: bool = False
     object_uuid: uuid.UUID | None = None
     target_hostname: str | None = None
+    target_principal: str | None = None
     local_address: str | None = None
     text: str = dataclasses.field(default="", compare=False)
 
@@ -92,9 +101,12 @@ class Binding:
             host=host,
             port=parts.port,
             level=parts.level,
+            mechanism=AuthType.NTLMSSP if "ntlm" in parts.flags else None,
+            spnego="spnego" in parts.flags,
             print="print" in parts.flags,
             object_uuid=_parse_object(match["object"]),
             target_hostname=parts.options.get("target_hostname"),
+            target_principal=parts.options.get("target_principal"),
             local_address=parts.options.get("localaddress"),
             text=text.strip(),
         )
@@ -149,7 +161,7 @@ def _take_option(parts: _Parts, name: str, value: str) -> None:
     elif name in _SUPPORTED_OPTIONS:
         parts.options[name] = value
     elif name in _UNSUPPORTED_OPTIONS:
-        raise BindingError(f"{name}: not available")
+        raise BindingError(f"option {name}: {_UNSUPPORTED_OPTIONS[name]}")
     else:
         raise BindingError(_unknown("option", name, _SUPPORTED_OPTIONS))
 

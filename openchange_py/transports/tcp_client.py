@@ -77,8 +77,9 @@ class RpcClient(asyncio.Protocol):
         connect_timeout: float = 30.0,
         call_timeout: float | None = None,
         call_limit: int = DEFAULT_CALL_LIMIT,
+        local_address: str | None = None,
     ) -> Self:
-        """Connect, authenticate and bind `interface`.
+        """Connect, from `local_address` where one is given, authenticate and bind `interface`.
 
         `context` (an initiator) is needed where `level` is above NONE. `connect_timeout` is for all of that,
         `call_timeout` the default for a call; both in seconds. Raises `ConnectionLost`, of which `BindError` where the
@@ -89,9 +90,10 @@ class RpcClient(asyncio.Protocol):
         initiator = Initiator(context, level, assoc_group=assoc_group, call_limit=call_limit)
         client = cls(initiator, call_timeout=call_timeout)
         loop = asyncio.get_running_loop()
+        local_addr = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(connect_timeout):
-                await loop.create_connection(lambda: client, host, port)
+                await loop.create_connection(lambda: client, host, port, local_addr=local_addr)
                 await client._bind(interface, context)
         except TimeoutError:
             client._abort(f"{host}:{port} did not answer within {connect_timeout:g} s")

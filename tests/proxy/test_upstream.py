@@ -76,7 +76,17 @@ def needed(interface: RpcInterface) -> Call:
     return Call(interface, 0, b"", Session("test", "client"), ALICE)
 
 
-@pytest.mark.parametrize(("flags", "level"), [("", "PRIVACY"), (",sign", "INTEGRITY"), (",connect", "CONNECT")])
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ("", "PRIVACY"),
+        (",sign,ntlm", "INTEGRITY"),
+        (",packet", "PACKET"),
+        (",connect", "CONNECT"),
+        (",seal,spnego", "PRIVACY"),
+        (",sign,spnego,ntlm", "INTEGRITY"),
+    ],
+)
 def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str, level: str) -> None:
     async def work(exchange: Exchange, port: int) -> None:
         client = await connector(port, flags)(needed(EMSMDB), 0)

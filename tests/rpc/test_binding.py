@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openchange_py.rpc.binding import Binding, BindingError
-from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.security import AuthLevel, AuthType
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,17 @@ from openchange_py.rpc.security import AuthLevel
         ("ncacn_ip_tcp:192.0.2.1[1024]", Binding("192.0.2.1", 1024)),
         ("ncacn_ip_tcp:host[]", Binding("host")),
         ("NCACN_IP_TCP:host[print]", Binding("host", print=True)),
-        ("ncacn_ip_tcp:host[1024,sign,ntlm]", Binding("host", 1024, level=AuthLevel.INTEGRITY)),
+        (
+            "ncacn_ip_tcp:host[1024,sign,ntlm]",
+            Binding("host", 1024, level=AuthLevel.INTEGRITY, mechanism=AuthType.NTLMSSP),
+        ),
+        ("ncacn_ip_tcp:host[packet,spnego]", Binding("host", level=AuthLevel.PACKET, spnego=True)),
+        ("ncacn_ip_tcp:host[sign,packet]", Binding("host", level=AuthLevel.INTEGRITY)),
+        ("ncacn_ip_tcp:host[localaddress=192.0.2.7]", Binding("host", local_address="192.0.2.7")),
+        (
+            "ncacn_ip_tcp:192.0.2.1[target_principal=exchangeMDB/exch1@EXAMPLE.TEST]",
+            Binding("192.0.2.1", target_principal="exchangeMDB/exch1@EXAMPLE.TEST"),
+        ),
         ("ncacn_ip_tcp:host[connect]", Binding("host", level=AuthLevel.CONNECT)),
         ("ncacn_ip_tcp:host[seal,sign,print]", Binding("host", level=AuthLevel.PRIVACY, print=True)),
         ("ncacn_ip_tcp:host[endpoint=99, Print ]", Binding("host", 99, print=True)),
@@ -49,7 +59,10 @@ def test_binding_strings(text: str, binding: Binding) -> None:
         ("ncacn_http:host", "ncacn_http: RPC over HTTP is not available yet"),
         ("ncacn_ip_tcp:host[krb5]", "flag krb5: Kerberos is not available yet"),
         ("ncacn_ip_tcp:host[bigendian]", "flag bigendian: "),
-        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ntlm, print, seal"),
+        ("ncacn_ip_tcp:host[schannel]", "flag schannel: Netlogon's secure channel is for domain controllers"),
+        ("ncacn_ip_tcp:host[smb2]", "flag smb2: named pipes are not available yet"),
+        ("ncacn_ip_tcp:host[assoc_group_id=0x1]", "option assoc_group_id: each session has its own"),
+        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ntlm, packet,"),
         ("ncacn_ip_tcp:host[print,1024]", "unknown flag '1024'"),
         ("ncacn_ip_tcp:host[70000]", "'70000' is no TCP port"),
         ("ncacn_ip_tcp:host[²]", "unknown flag '²'"),
