@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from tests.fuzz import fuzz_auth, fuzz_files, fuzz_mapi, fuzz_rpc, fuzz_servers
+from tests.fuzz import (
+    fuzz_auth,
+    fuzz_domain,
+    fuzz_files,
+    fuzz_mapi,
+    fuzz_representation,
+    fuzz_rpc,
+    fuzz_servers,
+    fuzz_transports,
+)
 from tests.fuzz.target import TARGETS
 
-__all__ = ["TARGETS", "fuzz_auth", "fuzz_files", "fuzz_mapi", "fuzz_rpc", "fuzz_servers"]
+__all__ = [
+    "TARGETS",
+    "fuzz_auth",
+    "fuzz_domain",
+    "fuzz_files",
+    "fuzz_mapi",
+    "fuzz_representation",
+    "fuzz_rpc",
+    "fuzz_servers",
+    "fuzz_transports",
+]
