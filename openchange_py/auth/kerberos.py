@@ -1,13 +1,12 @@
-"""Kerberos as a security context, both sides: [MS-KILE], RFC 4121, by the machine's MIT or Heimdal library.
+"""Kerberos as a security context: [MS-KILE], RFC 4121, by the machine's MIT or Heimdal library. The server's side.
 
 The library is reached through the optional package `gssapi`; without it nothing here is offered. Messages are protected
 as [MS-RPCE] 2.2.2.11 and Windows lay them out: `GSS_C_DCE_STYLE`, everything that sealing adds in one header.
-Not done: delegation, channel bindings, principals of other realms (trusts), the groups of the PAC.
+Not done: channel bindings, principals of other realms (trusts), the groups of the PAC.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import re
 from pathlib import Path
@@ -63,10 +62,11 @@ class Keytab:
 
     def _acquire(self, store: dict[bytes, bytes]) -> Any:
         store = {b"keytab": b"FILE:" + str(self.path).encode(), **store}
-        return gss.acquire_cred_from(store, mechs=[_mechanism()], usage="accept").creds
+        return gss.acquire_cred_from(store, mechs=[mechanism()], usage="accept").creds
 
 
-def _mechanism() -> Any:
+def mechanism() -> Any:
+    """GSSAPI's name of Kerberos."""
     return gssapi.OID.from_int_seq(KERBEROS_OID)
 
 
@@ -278,69 +278,3 @@ class KerberosAcceptor(KerberosContext):
         entry = self._accounts.by_account(account.name) if account is not None else None
         names = [str(value).casefold() for value in entry.all("userPrincipalName")] if entry is not None else []
         return account if name.casefold() in names else None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class KerberosCredential:
-    """Whose logon an initiator makes: by a credential cache (`FILE:/tmp/...`), else by name and password."""
-
-    principal: str = ""
-    password: str = dataclasses.field(default="", repr=False)
-    ccache: str = ""
-
-    def acquire(self) -> Any:
-        """GSSAPI's credential; raises `SecurityError`. Asks the KDC where there is a password, and so may block."""
-        require_library()
-        try:
-            name = gssapi.Name(self.principal, gssapi.NameType.kerberos_principal) if self.principal else None
-            if self.password:
-                return gss.acquire_cred_with_password(
-                    name, self.password.encode(), mechs=[_mechanism()], usage="initiate"
-                ).creds
-            store = {b"ccache": self.ccache.encode()} if self.ccache else None
-            return gss.acquire_cred_from(store, name, mechs=[_mechanism()], usage="initiate").creds
-        except gss.GSSError as error:
-            raise SecurityError(f"Kerberos credential: {error}") from error
-
-
-class KerberosInitiator(KerberosContext):
-    """The client's side, DCE style: b"" gives the AP-REQ, the server's AP-REP the third token.
-
-    `target_name` is an SPN such as `exchangeMDB/exch1.example.test`.
-    """
-
-    def __init__(
-        self, credential: KerberosCredential, target_name: str, *, level: AuthLevel = AuthLevel.PRIVACY
-    ) -> None:
-        super().__init__()
-        self._credential = credential
-        self._acquired: Any = None
-        self._target = gssapi.Name(target_name, gssapi.NameType.kerberos_principal)
-        flag = gssapi.RequirementFlag
-        self._flags = flag.mutual_authentication | flag.dce_style | flag.replay_detection
-        self._flags |= flag.out_of_sequence_detection | flag.integrity
-        if level >= AuthLevel.PRIVACY:
-            self._flags |= flag.confidentiality
-
-    def step(self, token: bytes) -> bytes:
-        """See `SecurityContext.step`. After an error the context is of no more use."""
-        self._begin()
-        self._over = True
-        if self._acquired is None:
-            self._acquired = self._credential.acquire()
-        try:
-            result = gss.init_sec_context(
-                self._target,
-                self._acquired,
-                self._context,
-                mech=_mechanism(),
-                flags=self._flags,
-                input_token=token or None,
-            )
-        except gss.GSSError as error:
-            raise SecurityError(f"Kerberos: {error}") from error
-        self._context = result.context
-        self._over = False
-        if not result.more_steps:
-            self._established(result.flags)
-        return result.token or b""

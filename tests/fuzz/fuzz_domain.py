@@ -13,7 +13,8 @@ from typing import Any
 
 from openchange_py.addressbook.base import Entry
 from openchange_py.auth.accounts import FailureTracker
-from openchange_py.auth.kerberos import KerberosAcceptor, KerberosCredential, KerberosInitiator, Keytab
+from openchange_py.auth.kerberos import KerberosAcceptor, Keytab
+from openchange_py.auth.kerberos_initiator import KerberosCredential, KerberosInitiator
 from openchange_py.auth.netlogon import ChannelFailed, MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.schannel import SchannelInitiator, netlogon_credential, session_key
 from openchange_py.auth.spnego import SpnegoAcceptor, SpnegoInitiator

@@ -17,7 +17,7 @@ import pytest
 from impacket.dcerpc.v5 import rpcrt, transport
 from impacket.uuid import uuidtup_to_bin
 
-from openchange_py.auth.kerberos import KerberosCredential, KerberosInitiator
+from openchange_py.auth.kerberos_initiator import KerberosCredential, KerberosInitiator
 from openchange_py.auth.netlogon import SecureChannel
 from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.cli.domain import connect_netlogon

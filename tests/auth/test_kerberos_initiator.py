@@ -1,0 +1,138 @@
+"""The Kerberos client: credentials, and what its context asks for. The exchange itself is in test_kerberos.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openchange_py.addressbook.base import Account
+from openchange_py.auth import kerberos
+from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab
+from openchange_py.auth.kerberos_initiator import Delegate, KerberosCredential, KerberosInitiator, SharedCredential
+from openchange_py.auth.spnego import SpnegoAcceptor, SpnegoInitiator
+from openchange_py.rpc.security import AuthLevel, SecurityError
+from tests.auth.kerberos_parties import REALM, SERVICE, Realm
+from tests.auth.ntlm_parties import PEER
+
+
+class Everybody:
+    def account(self, name: str) -> Account | None:
+        return Account(name, "EXAMPLE", None)
+
+    def by_account(self, account: str) -> None:
+        return None
+
+
+@pytest.fixture
+def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Realm:
+    made = Realm(tmp_path)
+    monkeypatch.setenv("KRB5_CONFIG", str(made.krb5_conf))
+    monkeypatch.setenv("KRB5RCACHEDIR", str(tmp_path))
+    return made
+
+
+def acceptor(realm: Realm) -> KerberosAcceptor:
+    return KerberosAcceptor(Keytab(realm.keytab), Everybody(), REALM, "EXAMPLE", PEER)
+
+
+@pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.PACKET, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
+@pytest.mark.parametrize("spnego", [False, True], ids=["raw", "spnego"])
+def test_what_the_level_needs_is_negotiated(realm: Realm, level: AuthLevel, spnego: bool) -> None:
+    inner = KerberosInitiator(KerberosCredential(ccache=realm.ticket("alice")), SERVICE, level=level)
+    client = SpnegoInitiator(inner) if spnego else inner
+    server = SpnegoAcceptor([acceptor(realm)]) if spnego else acceptor(realm)
+    token = b""
+    while not (client.complete and server.complete):
+        token = client.step(token)
+        token = server.step(token) if token else b""
+    assert server.identity is not None
+    assert server.identity.account == "alice"
+    server.verify(b"text", client.sign(b"text"))
+    assert client.signature_size(level) == server.signature_size(level)
+    if level == AuthLevel.PRIVACY:
+        sealed, signature = client.seal(b"", b"body", b"")
+        assert server.unseal(b"", sealed, b"", signature) == b"body"
+
+
+def test_the_first_token_can_be_made_beforehand(realm: Realm, tmp_path: Path) -> None:
+    """What asks the KDC is done by then: the ticket may even be gone."""
+    ccache = realm.ticket("alice")
+    client = KerberosInitiator(KerberosCredential(ccache=ccache), SERVICE)
+    client.prepare()
+    Path(ccache.removeprefix("FILE:")).unlink()
+    server = acceptor(realm)
+    server.step(client.step(server.step(client.step(b""))))
+    assert server.complete
+    with pytest.raises(SecurityError, match="over"):
+        client.step(b"")
+
+
+def test_a_ticket_for_the_service_alone_delegates_nothing(realm: Realm) -> None:
+    """There is no TGT in the cache that could be forwarded: the logon works nevertheless."""
+    for delegate in Delegate:
+        client = KerberosInitiator(KerberosCredential(ccache=realm.ticket("alice")), SERVICE, delegate=delegate)
+        server = acceptor(realm)
+        server.step(client.step(server.step(client.step(b""))))
+        assert server.complete
+
+
+class Counting:
+    """Acquires from credential caches, one after the other."""
+
+    def __init__(self, *ccaches: str) -> None:
+        self.left = list(ccaches)
+
+    def acquire(self) -> Any:
+        return KerberosCredential(ccache=self.left.pop(0)).acquire()
+
+
+def test_a_shared_credential_is_acquired_once_while_it_is_good(realm: Realm) -> None:
+    source = Counting(realm.ticket("alice"), realm.ticket("alice"))
+    shared = SharedCredential(source)
+    assert shared.acquire() is shared.acquire()
+    assert len(source.left) == 1
+
+
+@pytest.mark.parametrize("hours", [0.05, -1], ids=["expires soon", "expired"])
+def test_a_shared_credential_is_renewed(realm: Realm, hours: float) -> None:
+    source = Counting(realm.ticket("alice", hours=hours), realm.ticket("bob"))
+    shared = SharedCredential(source)
+    shared.acquire()
+    client = KerberosInitiator(shared, SERVICE)
+    server = acceptor(realm)
+    server.step(client.step(server.step(client.step(b""))))
+    assert server.identity is not None
+    assert server.identity.account == "bob"
+
+
+def test_a_shared_credential_that_could_not_be_acquired_is_tried_again(realm: Realm, tmp_path: Path) -> None:
+    shared = SharedCredential(Counting(f"FILE:{tmp_path}/absent", realm.ticket("alice")))
+    with pytest.raises(SecurityError, match="credential"):
+        shared.acquire()
+    shared.acquire()
+
+
+def test_without_ticket(realm: Realm, tmp_path: Path) -> None:
+    client = KerberosInitiator(KerberosCredential(ccache=f"FILE:{tmp_path}/absent.ccache"), SERVICE)
+    with pytest.raises(SecurityError, match="credential"):
+        client.step(b"")
+
+
+def test_a_keytab_needs_its_kdc(realm: Realm) -> None:
+    """The realm of these tests has none: the error names the principal; tests/interop has one that answers."""
+    credential = KerberosCredential("exch1$@EXAMPLE.TEST", keytab=realm.keytab)
+    client = KerberosInitiator(credential, SERVICE)
+    with pytest.raises(SecurityError, match=r"Kerberos"):
+        client.step(b"")
+
+
+def test_no_password_in_its_representation() -> None:
+    assert "hunter2" not in repr(KerberosCredential("alice", "hunter2"))
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kerberos, "gss", None)
+    with pytest.raises(KerberosUnavailable, match=r"openchange-py\[kerberos\]"):
+        KerberosCredential("alice", "secret").acquire()
