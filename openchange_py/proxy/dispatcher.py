@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 from openchange_py.proxy.printing import Printer
-from openchange_py.proxy.stack import MAXIMUM_AHEAD, InterfaceHooks, ModuleStack
+from openchange_py.proxy.stack import Answer, ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.log_context import in_this_context
 from openchange_py.rpc.security import AuthLevel, Identity
@@ -82,6 +82,8 @@ class Dispatcher:
         self.stack = stack or ModuleStack()
         self._minimum_levels = dict(minimum_levels or {})
         self._printer = printer
+        #: Per interface, what its calls go through.
+        self._ways: dict[str, Answer] = {}
         self._workers = ThreadPoolExecutor(worker_threads, "server")
         #: Threads that the calls of one account may have, and what its further calls wait for.
         self._share = max(1, worker_threads * 3 // 4)
@@ -142,11 +144,8 @@ class Dispatcher:
 
     async def _handle(self, call: Call) -> bytes:
         """All of a call's way, and what becomes of everything that goes wrong on it."""
-        hooks = self.stack.hooks(call.interface.name)
         try:
-            await hooks.request_side(call)
-            await self._dispatch(call, hooks)
-            await hooks.response_side(call)
+            await self._through_modules(call.interface.name)(call)
             return call.reply_bytes()
         except RpcFault as fault:
             logger.debug("%s: %s: %s", call.session, call.name, fault)
@@ -158,15 +157,11 @@ class Dispatcher:
             logger.exception("%s: %s failed", call.session, call.name)
             raise RpcFault(FaultStatus.UNSPECIFIED, "internal error") from error
 
-    async def _dispatch(self, call: Call, hooks: InterfaceHooks) -> None:
-        for _ in range(MAXIMUM_AHEAD):
-            call.ahead = False
-            await hooks.dispatch_side(call)
-            if not call.norelay:
-                await self._answer(call)
-            if not call.ahead:
-                return
-        raise RpcFault(FaultStatus.UNSPECIFIED, f"a module dispatched ahead {MAXIMUM_AHEAD} times")
+    def _through_modules(self, interface: str) -> Answer:
+        way = self._ways.get(interface)
+        if way is None:
+            way = self._ways[interface] = self.stack.around(interface, self._answer)
+        return way
 
     async def _answer(self, call: Call) -> None:
         """By the local server or the relay, with the `print` flag to the log as well."""

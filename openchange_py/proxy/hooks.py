@@ -7,12 +7,13 @@ quick. `openchange_py/proxy/modules/dummy.py` is the module to copy.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Self
 
 from openchange_py.config.options import Option
 from openchange_py.config.settings import Settings
-from openchange_py.rpc.call import Call, Session
+from openchange_py.proxy.session import ModuleSession
+from openchange_py.rpc.call import Call, RpcFault, Session
 
 #: `Module.endpoint` of a module that wants the calls of every interface.
 ANY = "any"
@@ -23,7 +24,9 @@ Result = Awaitable[None] | None
 class Module:
     """One module. The stack makes one object of it, which sees the calls of all clients.
 
-    What a module keeps per client goes into `call.session.state`, under the module itself as key.
+    Besides the hooks below it may have any number of methods for single ROPs, `@on_rop(...)`: see `proxy.rops`.
+    What a module keeps per client is in `self.session(call)`.
+
     A hook that raises `RpcFault` answers the call with that fault; any other exception is logged with the
     module's name, and the call, that call alone, is answered with a fault.
     """
@@ -37,8 +40,34 @@ class Module:
     #: Its options, each declared once; their names begin with `mpm_NAME:`.
     options: ClassVar[Sequence[Option[Any]]] = ()
 
+    #: Whether `PassingRop.object` is known; all ROPs that open or release something are decoded for it.
+    tracks_objects: ClassVar[bool] = False
+    #: What has calls answered inside of this module, by interface; the stack sets it.
+    inner: dict[str, Callable[[Call], Awaitable[None]]]
+
+    def __new__(cls, *_arguments: Any, **_named: Any) -> Self:
+        module = super().__new__(cls)
+        module.inner = {}
+        return module
+
+    async def forward(self, call: Call) -> None:
+        """Have a call of the module's own answered by what is inside of it: other modules, then local server or relay.
+
+        Only from within a hook, for the session of the hook's call: a session's calls are made one at a time.
+        Raises `RpcFault`.
+        """
+        await self.inner[call.interface.name](call)
+
+    def session(self, call: Call) -> ModuleSession:
+        """What this module keeps for the call's session and interface."""
+        return ModuleSession.of(call, self)
+
     def init(self, settings: Settings) -> Result:
         """Once, before the first call. Raise to keep the server from starting with a half-working module."""
+        return None
+
+    def close(self) -> Result:
+        """Once, when the server ends and no call is on its way any more."""
         return None
 
     def ndr_pull(self, call: Call) -> Result:
@@ -59,6 +88,8 @@ class Module:
         With `call.norelay = True` and `call.response` filled in, the module answers itself. With
         `call.ahead = True` the call is dispatched, its response goes to nobody, and this hook is called again
         with that response in `call.response`; the request may be another one by then.
+
+        On the way back `call.norelay` tells whether a module answered.
         """
         return None
 
@@ -71,6 +102,10 @@ class Module:
 
         Not called where there is no codec, or where the response doesn't decode (which is logged).
         """
+        return None
+
+    def fault(self, call: Call, fault: RpcFault) -> Result:
+        """The call ends with a fault, which came from inside of this module or from itself."""
         return None
 
     def unbind(self, session: Session) -> Result:

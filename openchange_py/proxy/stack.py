@@ -1,17 +1,21 @@
 """The module stack: an onion around local servers and relay.
 
-Requests pass the modules in the configured order, responses in reverse: what packs last unpacks first.
+Each module is a layer with everything behind it inside. A request passes a layer's hooks from coarse to fine (bytes,
+decoded call, single ROPs) before the next layer sees it, and the response those of the innermost layer first: what
+packs last unpacks first, and a module that answers hides the call from all layers behind it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.hooks import ANY, Module, Result
+from openchange_py.proxy.rops import RopHooks, RopPassage
+from openchange_py.proxy.session import release_sessions
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.wire.buffer import DecodeError
 
@@ -20,7 +24,8 @@ logger = logging.getLogger(__name__)
 #: How often one call may be dispatched with `ahead` before its module is taken to be stuck.
 MAXIMUM_AHEAD: Final = 1000
 
-CallHook = Callable[[Call], Result]
+#: What has a call answered: a layer and all inside of it, or what is inside of all layers.
+Answer = Callable[[Call], Awaitable[None]]
 
 
 class ModuleError(Exception):
@@ -33,12 +38,16 @@ class _Hook:
 
     module: Module
     name: str
-    function: CallHook
+    function: Callable[..., Any]
 
     async def run(self, call: Call) -> None:
         """Run it; what goes wrong answers this call alone."""
+        await self.guarded(call, self.function)
+
+    async def guarded(self, call: Call, function: Callable[[Call], Result]) -> None:
+        """Run a function in the hook's name."""
         try:
-            result = self.function(call)
+            result = function(call)
             if result is not None:
                 await result
         except RpcFault as fault:
@@ -52,41 +61,75 @@ class _Hook:
             raise RpcFault(FaultStatus.UNSPECIFIED, f"module {self.module.name} failed") from error
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class InterfaceHooks:
-    """The hooks that the calls of one interface pass, each tuple in the order in which it is run."""
+class _Layer:
+    """One module, and what it has calls answered by."""
 
-    ndr_pull: tuple[_Hook, ...]
-    pull: tuple[_Hook, ...]
-    dispatch: tuple[_Hook, ...]
-    ndr_push: tuple[_Hook, ...]
-    push: tuple[_Hook, ...]
+    def __init__(self, module: Module, inner: Answer) -> None:
+        self._module = module
+        self._inner = inner
+        self._ndr_pull = _overridden(module, "ndr_pull")
+        self._pull = _overridden(module, "pull")
+        self._dispatch = _overridden(module, "dispatch")
+        self._ndr_push = _overridden(module, "ndr_push")
+        self._push = _overridden(module, "push")
+        self._fault = _overridden(module, "fault")
+        hooks = RopHooks.of(module)
+        self._rops = _Hook(module, "on_rop", hooks.passage) if hooks else None
+        self._rop_hooks = hooks
 
-    async def request_side(self, call: Call) -> None:
-        """`ndr_pull` of all modules, then `pull` of all. Raises `RpcFault`, `DecodeError` for a bad stub."""
-        for hook in self.ndr_pull:
-            await hook.run(call)
-        if self.pull and call.has_request_codec:
-            _ = call.request  # decode before the first of them: a bad stub is the client's mistake, not the module's
-            for hook in self.pull:
-                await hook.run(call)
+    @property
+    def is_empty(self) -> bool:
+        """The module wants nothing of this interface's calls."""
+        hooks = (self._ndr_pull, self._pull, self._dispatch, self._ndr_push, self._push, self._fault, self._rops)
+        return not any(hooks)
 
-    async def dispatch_side(self, call: Call) -> None:
-        """`dispatch` of the modules, up to the one that answers."""
-        for hook in self.dispatch:
-            await hook.run(call)
-            if call.norelay:
+    async def answer(self, call: Call) -> None:
+        """The call's way through this layer and back. Raises `RpcFault`, `DecodeError` for a bad stub."""
+        try:
+            passage = await self._request_side(call)
+            await self._answer_inside(call, passage)
+            await self._response_side(call, passage)
+        except (RpcFault, DecodeError) as error:
+            if self._fault is not None:
+                fault = error if isinstance(error, RpcFault) else RpcFault(FaultStatus.BAD_STUB_DATA, str(error))
+                await self._fault.guarded(call, lambda call: self._module.fault(call, fault))
+            raise
+
+    async def _request_side(self, call: Call) -> RopPassage | None:
+        if self._ndr_pull is not None:
+            await self._ndr_pull.run(call)
+        if self._pull is not None and call.has_request_codec:
+            _ = call.request  # decode before it: a bad stub is the client's mistake, not the module's
+            await self._pull.run(call)
+        if self._rops is None or self._rop_hooks is None:
+            return None
+        passage = self._rop_hooks.passage(call)
+        if passage is not None:
+            await self._rops.guarded(call, lambda _: passage.request_side())
+        return passage
+
+    async def _answer_inside(self, call: Call, passage: RopPassage | None) -> None:
+        for _ in range(MAXIMUM_AHEAD):
+            call.norelay = call.ahead = False
+            if self._dispatch is not None:
+                await self._dispatch.run(call)
+            ahead = call.ahead
+            if passage is not None and passage.answered:
+                call.norelay = True
+            if not call.norelay:
+                await self._inner(call)
+            if not ahead:
                 return
+        raise RpcFault(FaultStatus.UNSPECIFIED, f"module {self._module.name} dispatched ahead {MAXIMUM_AHEAD} times")
 
-    async def response_side(self, call: Call) -> None:
-        """`ndr_push` of all modules, then `push` of all, both in reverse order."""
-        if self.ndr_push:
+    async def _response_side(self, call: Call, passage: RopPassage | None) -> None:
+        if self._ndr_push is not None:
             call.reply_bytes()
-            for hook in self.ndr_push:
-                await hook.run(call)
-        if self.push and _response_decodes(call):
-            for hook in self.push:
-                await hook.run(call)
+            await self._ndr_push.run(call)
+        if self._push is not None and _response_decodes(call):
+            await self._push.run(call)
+        if passage is not None and self._rops is not None:
+            await self._rops.guarded(call, lambda _: passage.response_side())
 
 
 def _response_decodes(call: Call) -> bool:
@@ -103,8 +146,7 @@ class ModuleStack:
 
     def __init__(self, modules: Sequence[Module] = ()) -> None:
         self.modules = tuple(modules)
-        self._hooks: dict[str, InterfaceHooks] = {}
-        self._unbind = tuple(module for module in self.modules if _overrides(module, "unbind"))
+        self._unbind = tuple(hook for module in modules if (hook := _overridden(module, "unbind")) is not None)
 
     async def init(self, settings: Settings) -> None:
         """Run the `init` hooks; `ModuleError` names the module that doesn't want to start."""
@@ -116,37 +158,40 @@ class ModuleStack:
             except Exception as error:
                 raise ModuleError(f"module {module.name}: {error}") from error
 
-    def hooks(self, interface: str) -> InterfaceHooks:
-        """The hooks for one interface; found once, then kept."""
-        hooks = self._hooks.get(interface)
-        if hooks is None:
-            hooks = self._hooks[interface] = self._find_hooks(interface)
-        return hooks
-
-    async def unbind(self, session: Session) -> None:
-        """Tell every module that the session ended, whatever the others make of it."""
-        for module in self._unbind:
+    async def close(self) -> None:
+        """Run the `close` hooks, whatever the others make of theirs."""
+        for module in self.modules:
             try:
-                result = module.unbind(session)
+                result = module.close()
                 if result is not None:
                     await result
             except Exception:
-                logger.exception("%s: module %s failed in unbind", session, module.name)
+                logger.exception("module %s failed in close", module.name)
 
-    def _find_hooks(self, interface: str) -> InterfaceHooks:
-        modules = [module for module in self.modules if module.endpoint in (ANY, interface)]
-        return InterfaceHooks(
-            _overridden(modules, "ndr_pull"),
-            _overridden(modules, "pull"),
-            _overridden(modules, "dispatch"),
-            _overridden(reversed(modules), "ndr_push"),
-            _overridden(reversed(modules), "push"),
-        )
+    def around(self, interface: str, answer: Answer) -> Answer:
+        """What has the calls of one interface answered: the modules that want them, around `answer`."""
+        for module in reversed(self.modules):
+            if module.endpoint not in (ANY, interface):
+                continue
+            module.inner[interface] = answer
+            layer = _Layer(module, answer)
+            if not layer.is_empty:
+                answer = layer.answer
+        return answer
+
+    async def unbind(self, session: Session) -> None:
+        """Tell every module that the session ended, whatever the others make of it."""
+        for hook in self._unbind:
+            try:
+                result = hook.function(session)
+                if result is not None:
+                    await result
+            except Exception:
+                logger.exception("%s: module %s failed in unbind", session, hook.module.name)
+        release_sessions(session)
 
 
-def _overridden(modules: Iterable[Module], name: str) -> tuple[_Hook, ...]:
-    return tuple(_Hook(module, name, getattr(module, name)) for module in modules if _overrides(module, name))
-
-
-def _overrides(module: Module, name: str) -> bool:
-    return getattr(type(module), name) is not getattr(Module, name)
+def _overridden(module: Module, name: str) -> _Hook | None:
+    if getattr(type(module), name) is getattr(Module, name):
+        return None
+    return _Hook(module, name, getattr(module, name))

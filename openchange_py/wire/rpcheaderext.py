@@ -113,6 +113,16 @@ def may_contain(rgb: bytes, value: int) -> bool:
     return False
 
 
+def may_contain_any(rgb: bytes, values: bytes) -> bool:
+    """`may_contain` for any of several byte values."""
+    hidden = obfuscate(values)
+    for flags, start, end, _size_actual in _chain(rgb):
+        data = rgb[start:end]
+        if len(data.translate(None, hidden if flags & _OBFUSCATED else values)) < len(data):
+            return True
+    return False
+
+
 def decompressed_size(rgb: bytes) -> int:
     """What the payloads of a buffer hold together, in bytes, as their headers say. Raises `DecodeError`."""
     return sum(size_actual for _, _, _, size_actual in _chain(rgb))

@@ -12,7 +12,7 @@ import pytest
 from openchange_py.config.declared import OPTIONS
 from openchange_py.config.settings import Settings, read
 from openchange_py.proxy.hooks import Module
-from openchange_py.proxy.stack import ModuleError, ModuleStack
+from openchange_py.proxy.stack import Answer, ModuleError, ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.wire.buffer import DecodeError
 from tests.proxy.parties import NUMBERS, Number, number_call, status_of
@@ -47,14 +47,14 @@ class Recorder(Module):
 
 
 def run(stack: ModuleStack, call: Call, answer: int = 42) -> None:
-    async def travel() -> None:
-        hooks = stack.hooks(call.interface.name)
-        await hooks.request_side(call)
-        await hooks.dispatch_side(call)
+    async def inside(call: Call) -> None:
         call.answer(Number(answer).pack())
-        await hooks.response_side(call)
 
-    asyncio.run(travel())
+    asyncio.run(travel(stack, call, inside))
+
+
+async def travel(stack: ModuleStack, call: Call, inside: Answer) -> None:
+    await stack.around(call.interface.name, inside)(call)
 
 
 def settings_of(tmp_path: Path) -> Settings:
@@ -62,13 +62,48 @@ def settings_of(tmp_path: Path) -> Settings:
     return read(tmp_path / "smb.conf", OPTIONS)
 
 
-def test_requests_pass_in_order_and_responses_in_reverse() -> None:
+def test_a_request_passes_layer_by_layer_and_the_response_back_in_reverse() -> None:
     log: list[str] = []
     run(ModuleStack([Recorder("a", log), Recorder("b", log)]), number_call(21))
     assert log == [
-        *("a ndr_pull", "b ndr_pull", "a pull 21", "b pull 21", "a dispatch", "b dispatch"),
-        *("b ndr_push", "a ndr_push", "b push 42", "a push 42"),
+        *("a ndr_pull", "a pull 21", "a dispatch", "b ndr_pull", "b pull 21", "b dispatch"),
+        *("b ndr_push", "b push 42", "a ndr_push", "a push 42"),
     ]
+
+
+def test_what_packs_last_unpacks_first() -> None:
+    """Two hops with the same layers the other way round: what leaves the first comes out of the second as it was."""
+
+    class Wrapping(Module):
+        def __init__(self, mark: bytes) -> None:
+            self._mark = mark
+
+        def ndr_pull(self, call: Call) -> None:
+            call.replace_stub(self._mark + call.stub)
+
+        def ndr_push(self, call: Call) -> None:
+            call.answer(call.reply_bytes().removeprefix(self._mark))
+
+    class Unwrapping(Wrapping):
+        def ndr_pull(self, call: Call) -> None:
+            assert call.stub.startswith(self._mark)
+            call.replace_stub(call.stub.removeprefix(self._mark))
+
+        def ndr_push(self, call: Call) -> None:
+            call.answer(self._mark + call.reply_bytes())
+
+    seen: list[bytes] = []
+
+    async def server(call: Call) -> None:
+        seen.append(call.stub)
+        call.answer(b"answer")
+
+    near = ModuleStack([Wrapping(b"pack:"), Wrapping(b"seal:")])
+    far = ModuleStack([Unwrapping(b"seal:"), Unwrapping(b"pack:")])
+    call = number_call(1)
+    stub = call.stub
+    asyncio.run(travel(near, call, far.around(NUMBERS.name, server)))
+    assert (seen, call.reply_bytes()) == ([stub], b"answer")
 
 
 def test_a_module_sees_only_its_interface() -> None:
@@ -143,16 +178,99 @@ def test_a_response_that_does_not_decode_travels_as_it_came(caplog: pytest.LogCa
     assert "response to Double passes the modules undecoded" in caplog.text
 
 
-def test_the_first_module_that_answers_ends_dispatch() -> None:
+def test_a_module_that_answers_hides_the_call_from_those_inside() -> None:
     log: list[str] = []
 
     class Answering(Module):
         def dispatch(self, call: Call) -> None:
             call.norelay = True
+            call.response = Number(7)
 
-    run(ModuleStack([Answering(), Recorder("b", log)]), number_call())
-    assert "b dispatch" not in log
-    assert "b push 42" in log
+    call = number_call(21)
+    run(ModuleStack([Recorder("a", log), Answering(), Recorder("b", log)]), call)
+    assert log == ["a ndr_pull", "a pull 21", "a dispatch", "a ndr_push", "a push 7"]
+    assert call.norelay, "who is outside can tell that nobody was asked"
+
+
+def test_ahead_answers_again_from_inside_of_the_module() -> None:
+    log: list[str] = []
+    seen: list[int] = []
+
+    class Ahead(Module):
+        def dispatch(self, call: Call) -> None:
+            seen.append(0 if call.response is None else cast("Number", call.response).value)
+            call.ahead = len(seen) < 3
+
+    run(ModuleStack([Recorder("a", log), Ahead(), Recorder("b", log)]), number_call(21))
+    assert seen == [0, 42, 42]
+    assert [line for line in log if line.startswith("a")] == [
+        "a ndr_pull",
+        "a pull 21",
+        "a dispatch",
+        "a ndr_push",
+        "a push 42",
+    ]
+    assert log.count("b push 42") == 3
+
+
+def test_a_module_that_is_never_done_is_stopped() -> None:
+    class Stuck(Module):
+        name = "stuck"
+
+        def dispatch(self, call: Call) -> None:
+            call.ahead = True
+
+    with pytest.raises(RpcFault, match="module stuck dispatched ahead 1000 times"):
+        run(ModuleStack([Stuck()]), number_call())
+
+
+def test_a_module_may_ask_those_inside_itself() -> None:
+    log: list[str] = []
+    answers: list[int] = []
+
+    class Asking(Module):
+        async def dispatch(self, call: Call) -> None:
+            other = number_call(5, session=call.session)
+            await self.forward(other)
+            answers.append(Number.unpack(other.reply_bytes()).value)
+
+    run(ModuleStack([Recorder("a", log), Asking(), Recorder("b", log)]), number_call(21))
+    assert answers == [42]
+    assert [line for line in log if line.endswith(("pull 5", "pull 21"))] == ["a pull 21", "b pull 5", "b pull 21"]
+
+
+def test_faults_reach_the_modules_outside_of_them() -> None:
+    log: list[str] = []
+
+    class Watching(Module):
+        def __init__(self, label: str) -> None:
+            self._label = label
+
+        async def fault(self, call: Call, fault: RpcFault) -> None:
+            log.append(f"{self._label} {fault.status:#x}")
+
+    class Failing(Module):
+        def dispatch(self, call: Call) -> None:
+            raise RpcFault(0x1234)
+
+    with pytest.raises(RpcFault):
+        run(ModuleStack([Watching("a"), Failing(), Watching("b")]), number_call())
+    assert log == ["a 0x1234"]
+
+
+def test_close_reaches_every_module(caplog: pytest.LogCaptureFixture) -> None:
+    closed: list[str] = []
+
+    class Closing(Module):
+        name = "closing"
+
+        def close(self) -> None:
+            closed.append(self.name)
+            raise ZeroDivisionError("a bug")
+
+    asyncio.run(ModuleStack([Closing(), Closing()]).close())
+    assert closed == ["closing", "closing"]
+    assert "module closing failed in close" in caplog.text
 
 
 @pytest.mark.parametrize("hook", ["ndr_pull", "pull", "dispatch", "ndr_push", "push"])

@@ -16,6 +16,7 @@ from openchange_py.wire.rpcheaderext import (
     decompressed_size,
     extended_buffers,
     may_contain,
+    may_contain_any,
     obfuscate,
     pack_payload,
     pack_payloads,
@@ -183,3 +184,13 @@ def test_the_size_of_payloads_is_known_without_reading_them(compress: bool) -> N
     assert decompressed_size(b"") == 0
     with pytest.raises(DecodeError):
         decompressed_size(chain[:-1])
+
+
+@pytest.mark.parametrize("xor", [False, True])
+def test_several_bytes_are_sought_at_once(xor: bool) -> None:
+    rgb = pack_payloads([b"\x01\x02", b"\x03"], xor=xor)
+    assert may_contain_any(rgb, b"\x77\x03")
+    assert not may_contain_any(rgb, b"\x77\x78")
+    assert not may_contain_any(b"", b"\x01")
+    with pytest.raises(DecodeError):
+        may_contain_any(rgb[:-1], b"\x77")

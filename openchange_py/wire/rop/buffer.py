@@ -38,6 +38,8 @@ class RopBuffer:
     rops: list[Rop]
     handles: list[int]
     tail: bytes = b""
+    #: Of a response that was decoded: the request that each of `rops` answers, where it answers one.
+    answers: list[RopRequest | None] = dataclasses.field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def unpack_request(cls, data: bytes, states: HandleStates | None = None) -> RopBuffer:
@@ -115,7 +117,7 @@ class _ResponseWalk:
             self._context.request = next((r for r in reversed(request.rops) if isinstance(r, RopRequest)), None)
 
     def walk(self, reader: Reader) -> RopBuffer:
-        rops: list[Rop] = []
+        buffer = RopBuffer([], self._handles)
         complete = True
         while reader.pos < reader.end:
             start = reader.pos
@@ -125,12 +127,14 @@ class _ResponseWalk:
                 rop = None
             if rop is None:
                 reader.pos = start
-                return RopBuffer(rops, self._handles, reader.rest())
+                buffer.tail = reader.rest()
+                return buffer
             complete = complete and rop.rop_id != RopId.BufferTooSmall
-            rops.append(rop)
+            buffer.rops.append(rop)
+            buffer.answers.append(None if isinstance(rop, RopUnsolicited) else self._context.request)
         if complete:
             self._pass_releases()
-        return RopBuffer(rops, self._handles)
+        return buffer
 
     def _read(self, reader: Reader) -> Rop | None:
         rop_id = reader.u8()

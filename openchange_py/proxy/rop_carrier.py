@@ -1,0 +1,219 @@
+"""Where a call keeps its ROP buffers, be it EcDoRpcExt2 ([MS-OXCRPC] 3.1.4.2) or, of old clients, EcDoRpc.
+
+carrier = carrier_of(call)              # None for a call that carries no ROPs
+payloads = await carrier.requests()     # ROP input buffers, readable
+carrier.set_requests(payloads)          # others in their place; the stub is made anew
+payloads = carrier.responses()          # ROP output buffers; none where the call failed as a whole
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from openchange_py.rpc.call import Call
+from openchange_py.wire.ndr import ContextHandle, RpcMessage
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcrpc import (
+    EMSMDB,
+    EcDoRpcExt2Request,
+    EcDoRpcExt2Response,
+    EcDoRpcRequest,
+    EcDoRpcResponse,
+    RpcFlags,
+)
+from openchange_py.wire.rop.context import HandleStates
+from openchange_py.wire.rpcheaderext import (
+    HEADER_SIZE,
+    MAXIMUM_REQUEST,
+    RpcHeaderExt,
+    RpcHeaderFlags,
+    decompressed_size,
+    may_contain_any,
+    obfuscate,
+    pack_payload,
+    pack_payloads,
+    unpack_payloads,
+)
+
+_EC_DO_RPC: Final = 2
+_EC_DO_RPC_EXT2: Final = 11
+#: Bytes of ROPs that are read in less time than it takes to hand them to a thread.
+_QUICKLY_READ: Final = 4096
+#: What an answer may hold, handle table included.
+MAXIMUM_RESPONSE: Final = 0x8000
+#: ROP sessions of one client session that are remembered; servers allow far fewer.
+_MAXIMUM_SESSIONS: Final = 64
+_STATES: Final = "openchange_py.proxy.rop_states"
+
+
+class RopCarrier(Protocol):
+    """A call that carries ROP buffers. What is read raises `DecodeError` where the bytes are wrong."""
+
+    @property
+    def cxh(self) -> ContextHandle:
+        """The session context that the ROPs run in."""
+
+    @property
+    def room(self) -> int:
+        """Bytes that one ROP output buffer may have."""
+
+    def may_contain(self, values: bytes) -> bool:
+        """Whether any of these bytes may stand in the requests; where not, that is certain. Decompresses nothing."""
+
+    async def requests(self) -> list[bytes]:
+        """The ROP input buffers."""
+
+    def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
+        """Other ROP input buffers, and another `room`."""
+
+    def responses(self) -> list[bytes]:
+        """The ROP output buffers; none where the call failed as a whole, or was not answered."""
+
+    def set_responses(self, payloads: Sequence[bytes]) -> None:
+        """Other ROP output buffers; where nobody answered yet, this answers the call."""
+
+    def fail(self, code: ErrorCode) -> None:
+        """Answer the call: it failed as a whole."""
+
+    def another(self, payload: bytes) -> Call:
+        """A call of the same kind in the same session context with other ROPs, and room for as much as there can be."""
+
+
+class _Ext2:
+    """EcDoRpcExt2: extended buffers, each with its header."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def _request(self) -> EcDoRpcExt2Request:
+        request = self._call.request
+        assert isinstance(request, EcDoRpcExt2Request)
+        return request
+
+    @property
+    def cxh(self) -> ContextHandle:
+        return self._request.cxh
+
+    @property
+    def room(self) -> int:
+        return max(0, min(self._request.out_size - HEADER_SIZE, MAXIMUM_RESPONSE))
+
+    def may_contain(self, values: bytes) -> bool:
+        return may_contain_any(EcDoRpcExt2Request.rgb_in_of(self._call.stub), values)
+
+    async def requests(self) -> list[bytes]:
+        rgb = self._request.rgb_in
+        if rgb and decompressed_size(rgb) > _QUICKLY_READ:
+            return await asyncio.to_thread(unpack_payloads, rgb, total=MAXIMUM_REQUEST)
+        return unpack_payloads(rgb, total=MAXIMUM_REQUEST)
+
+    def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
+        request = self._request
+        request.rgb_in = pack_payloads(payloads, xor=_is_obfuscated(request.rgb_in))
+        if room is not None:
+            request.out_size = room + HEADER_SIZE
+        self._call.edited_request()
+
+    def responses(self) -> list[bytes]:
+        response = self._call.response
+        return unpack_payloads(response.rgb_out) if isinstance(response, EcDoRpcExt2Response) else []
+
+    def set_responses(self, payloads: Sequence[bytes]) -> None:
+        rgb_out = pack_payloads(payloads, xor=not self._request.flags & RpcFlags.NoXorMagic)
+        response = self._call.response
+        if isinstance(response, EcDoRpcExt2Response):
+            response.rgb_out = rgb_out
+            self._call.edited_response()
+        else:
+            self._call.response = EcDoRpcExt2Response(self.cxh, 0, rgb_out, b"", 0, ErrorCode.Success)
+
+    def fail(self, code: ErrorCode) -> None:
+        self._call.response = EcDoRpcExt2Response.failed(self.cxh, code)
+
+    def another(self, payload: bytes) -> Call:
+        request = self._request
+        rgb_in = pack_payload(payload, xor=_is_obfuscated(request.rgb_in))
+        # Without Chain, whose further responses nobody asked for.
+        flags = request.flags & ~RpcFlags.Chain | RpcFlags.NoCompression
+        return _like(self._call, EcDoRpcExt2Request(request.cxh, flags, rgb_in, MAXIMUM_RESPONSE + HEADER_SIZE))
+
+
+class _Old:
+    """EcDoRpc: one buffer, obfuscated, without header."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def _request(self) -> EcDoRpcRequest:
+        request = self._call.request
+        assert isinstance(request, EcDoRpcRequest)
+        return request
+
+    @property
+    def cxh(self) -> ContextHandle:
+        return self._request.cxh
+
+    @property
+    def room(self) -> int:
+        return min(self._request.maximum, MAXIMUM_RESPONSE)
+
+    def may_contain(self, values: bytes) -> bool:
+        rgb = self._request.rgb
+        return len(rgb.translate(None, obfuscate(values))) < len(rgb)
+
+    async def requests(self) -> list[bytes]:
+        return [obfuscate(self._request.rgb)]
+
+    def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
+        [payload] = payloads
+        request = self._request
+        request.rgb = obfuscate(payload)
+        # The array's size says both: how large the request is at most, and how large the response may be.
+        request.maximum = max(len(payload), request.maximum if room is None else room)
+        self._call.edited_request()
+
+    def responses(self) -> list[bytes]:
+        response = self._call.response
+        if not isinstance(response, EcDoRpcResponse) or response.return_value:
+            return []
+        return [obfuscate(response.rgb)]
+
+    def set_responses(self, payloads: Sequence[bytes]) -> None:
+        [payload] = payloads
+        self._call.response = EcDoRpcResponse(self.cxh, obfuscate(payload), self._request.maximum, ErrorCode.Success)
+
+    def fail(self, code: ErrorCode) -> None:
+        self._call.response = EcDoRpcResponse(self.cxh, b"", self._request.maximum, code)
+
+    def another(self, payload: bytes) -> Call:
+        return _like(self._call, EcDoRpcRequest(self.cxh, obfuscate(payload), MAXIMUM_RESPONSE - 1))
+
+
+def carrier_of(call: Call) -> RopCarrier | None:
+    """How to get at the ROP buffers of a call; None where it carries none."""
+    if call.interface is not EMSMDB:
+        return None
+    if call.opnum == _EC_DO_RPC_EXT2:
+        return _Ext2(call)
+    return _Old(call) if call.opnum == _EC_DO_RPC else None
+
+
+def rop_states(call: Call, cxh: ContextHandle) -> HandleStates:
+    """What the ROPs of one session context taught so far, for everybody that decodes them on their way."""
+    kept: dict[ContextHandle, HandleStates] = call.session.state.setdefault(_STATES, {})
+    if cxh not in kept and len(kept) >= _MAXIMUM_SESSIONS:
+        del kept[next(iter(kept))]
+    return kept.setdefault(cxh, HandleStates())
+
+
+def _like(call: Call, request: RpcMessage) -> Call:
+    return Call(call.interface, call.opnum, request.pack(), call.session, call.caller, call.call_id)
+
+
+def _is_obfuscated(rgb: bytes) -> bool:
+    """Whether the client obfuscates: what is put into its request's place does as well."""
+    return bool(rgb) and bool(RpcHeaderExt.unpack(rgb[:HEADER_SIZE]).flags & RpcHeaderFlags.XorMagic)
