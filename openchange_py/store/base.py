@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
+from openchange_py.wire.oxcdata.named import PropertyName
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
 
 
@@ -23,6 +24,10 @@ class StoreError(Exception):
 
 class NoSuchObject(StoreError):
     """No mailbox, folder, message or attachment of that id."""
+
+
+class ObjectChanged(StoreError):
+    """Somebody else saved the object meanwhile."""
 
 
 class SpecialFolder(enum.IntEnum):
@@ -63,6 +68,28 @@ class Content(Protocol):
         """At most `count` bytes from `offset`; fewer only at the end."""
 
 
+class WritableContent(Content, Protocol):
+    """A large value that is being written, piece by piece, in bounded memory; nobody sees it before it is saved.
+
+    Once it is `frozen`, because a draft has it, it is written no more.
+    """
+
+    frozen: bool
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it takes now."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Put bytes at an offset; a gap before them is zeros. `StoreError` where it was abandoned (see `discard`)."""
+
+    def resize(self, size: int) -> None:
+        """Cut it off, or extend it with zeros."""
+
+    def discard(self) -> None:
+        """Forget it; once it is saved this does nothing. What nobody discards and nobody writes for a day goes too."""
+
+
 class RecipientType(enum.IntEnum):
     """[MS-OXCMSG] 2.2.3.1.2 (RecipientType)."""
 
@@ -82,10 +109,14 @@ class Recipient:
 
 @dataclasses.dataclass(slots=True)
 class AttachmentDraft:
-    """An attachment to be saved: its properties, PidTagAttachDataBinary among them, or an embedded message."""
+    """An attachment to be saved: its properties, PidTagAttachDataBinary among them, or an embedded message.
+
+    Without a number it gets the next one.
+    """
 
     properties: PropertyMap
     embedded: MessageDraft | None = None
+    number: int | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -180,6 +211,29 @@ class Mailbox(Protocol):
         self, folder_id: FolderId, drafts: Sequence[MessageDraft], *, associated: bool = False
     ) -> list[MessageId]:
         """Save several messages in one transaction: all of them, or none."""
+
+    def new_content(self, base: Content | None = None) -> WritableContent:
+        """A large value to be written and then saved with a message; it begins with what `base` has."""
+
+    def change_message(self, message_id: MessageId, draft: MessageDraft, *, seen: int | None = None) -> None:
+        """Save all of a message anew, with a new change number, in one transaction; whether it is read stays.
+
+        `seen` is the PidTagChangeNumber that the draft was made from: `ObjectChanged` where the message has another
+        one by now; None overwrites whatever there is. Values of the draft that are the message's own large ones are
+        not copied. `NoSuchObject`.
+        """
+
+    def delete_messages(self, folder_id: FolderId, message_ids: Sequence[MessageId]) -> int:
+        """Delete those of the messages that are in the folder; how many they were. `NoSuchObject`: no such folder."""
+
+    def set_read(self, folder_id: FolderId, message_ids: Sequence[MessageId] | None, read: bool) -> list[MessageId]:
+        """Mark messages of a folder (None: all) as read or not; which of them there are in it. `NoSuchObject`."""
+
+    def property_ids(self, wanted: Sequence[PropertyName], *, create: bool = False) -> list[int]:
+        """The ids (from 0x8000) of names of properties, 0 for an unknown one; `create` makes it known."""
+
+    def property_names(self) -> Mapping[int, PropertyName]:
+        """All known names of properties, by id."""
 
 
 class Store(Protocol):

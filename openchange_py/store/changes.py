@@ -1,7 +1,4 @@
-"""Changes: [MS-OXCFXICS] 2.2.1.2 (change number, PidTagChangeKey, PidTagPredecessorChangeList).
-
-Not done yet: merging another replica's predecessor change list, which importing changes needs.
-"""
+"""Changes: [MS-OXCFXICS] 2.2.1.2 (change number, PidTagChangeKey, PidTagPredecessorChangeList)."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from openchange_py.store.ids import global_id
 
 #: 100 ns between 1601-01-01 and 1970-01-01.
 _EPOCH = 116444736000000000
+#: Bytes of the NamespaceGuid that an XID begins with ([MS-OXCFXICS] 2.2.2.2).
+_GUID = 16
 
 
 def now() -> int:
@@ -22,7 +21,7 @@ def now() -> int:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Change:
-    """The first version of an object, made here and now."""
+    """A version of an object, made here and now."""
 
     number: int
     key: bytes
@@ -35,6 +34,15 @@ class Change:
         key = global_id(replica_guid, number)
         return cls(number, key, bytes((len(key),)) + key, now())
 
+    def following(self, predecessors: bytes) -> Change:
+        """The same change to an object that exists: its list then has this change in the place of our older ones.
+
+        [MS-OXCFXICS] 3.1.5.6.2: one XID per replica, in the order of their GUIDs.
+        """
+        theirs = [xid for xid in _xids(predecessors) if xid[:_GUID] != self.key[:_GUID]]
+        merged = b"".join(bytes((len(xid),)) + xid for xid in sorted([*theirs, self.key]))
+        return dataclasses.replace(self, predecessors=merged)
+
     def columns(self) -> dict[str, int | bytes]:
         """As columns of `folders` and `messages`."""
         return {
@@ -44,3 +52,14 @@ class Change:
             "creation_time": self.time,
             "last_modification_time": self.time,
         }
+
+
+def _xids(predecessors: bytes) -> list[bytes]:
+    """The XIDs of a PredecessorChangeList ([MS-OXCFXICS] 2.2.2.3): each behind its size. One cut off is left out."""
+    found, place = [], 0
+    while place < len(predecessors):
+        end = place + 1 + predecessors[place]
+        if end - place > _GUID and end <= len(predecessors):
+            found.append(predecessors[place + 1 : end])
+        place = end
+    return found

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, bindparam, insert, select
 
 from openchange_py.store import schema
-from openchange_py.store.base import Content, StoreError
+from openchange_py.store.base import Content, NoSuchObject, StoreError
 from openchange_py.store.database import Database
+from openchange_py.store.ids import fresh_row
 
 #: Values above this many bytes stand outside the row.
 INLINE_LIMIT = 8192
@@ -21,7 +22,7 @@ CHUNK_SIZE = 65536
 #: Chunks that are handed to the database at once.
 _BATCH = 16
 
-_INSERT_CONTENT = insert(schema.contents).returning(schema.contents.c.id)
+_INSERT_CONTENT = insert(schema.contents)
 _INSERT_CHUNKS = insert(schema.content_chunks)
 _SELECT_CHUNKS = (
     select(schema.content_chunks.c.number, schema.content_chunks.c.data)
@@ -55,6 +56,11 @@ class StoredContent(Content):
         """Bytes."""
         return self._reference.size
 
+    @property
+    def reference(self) -> ContentReference:
+        """What rows keep of it."""
+        return self._reference
+
     def read(self, offset: int, count: int) -> bytes:
         """At most `count` bytes from `offset`; fewer only at the end."""
         if offset < 0 or count < 0:
@@ -66,9 +72,11 @@ class StoredContent(Content):
         scope = {"content_id": self._reference.id, "first": first, "last": last}
         with self._database.reading() as connection:
             chunks = [data for _, data in connection.execute(_SELECT_CHUNKS, scope)]
+        if not chunks:
+            raise NoSuchObject("the value was changed or deleted meanwhile")
         data = b"".join(chunks)[offset - first * CHUNK_SIZE : end - first * CHUNK_SIZE]
         if len(data) != end - offset:
-            raise StoreError(f"large value {self._reference.id} is damaged, or its message was deleted meanwhile")
+            raise StoreError(f"large value {self._reference.id} is damaged")
         return data
 
     def __repr__(self) -> str:
@@ -78,7 +86,8 @@ class StoredContent(Content):
 def write_content(connection: Connection, message_id: int, value: bytes | Content) -> ContentReference:
     """Keeps a large value with that message, a few chunks in memory at a time."""
     size = content_size(value)
-    content_id = connection.execute(_INSERT_CONTENT, {"message_id": message_id, "size": size}).scalar_one()
+    content_id = fresh_row()
+    connection.execute(_INSERT_CONTENT, {"id": content_id, "message_id": message_id, "size": size})
     batch: list[dict[str, object]] = []
     for number, data in enumerate(_chunks(value, size)):
         batch.append({"content_id": content_id, "number": number, "data": data})

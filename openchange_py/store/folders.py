@@ -6,7 +6,7 @@ Not done yet: renaming, moving and deleting folders.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, exists, insert, select, update
@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from openchange_py.store import ids, properties, schema
 from openchange_py.store.base import Folder, NoSuchObject, StoreError
 from openchange_py.store.changes import Change
-from openchange_py.store.messages import Place, SavedSize
+from openchange_py.store.messages import Place
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.ids import FolderId
 from openchange_py.wire.oxcdata.properties import PropertyMap
@@ -50,6 +50,7 @@ _COUNT_MESSAGE = (
         content_unread_count=_F.content_unread_count + bindparam("unread"),
         associated_content_count=_F.associated_content_count + bindparam("associated"),
         message_size=_F.message_size + bindparam("size"),
+        deleted_count_total=_F.deleted_count_total + bindparam("deleted"),
         local_commit_time_max=bindparam("time"),
     )
 )
@@ -140,19 +141,20 @@ def insert_folder(place: Place, connection: Connection, new: NewFolder, counter:
         raise StoreError(f"there is a folder {name!r} already") from error
 
 
-def count_messages(
-    place: Place, connection: Connection, folder: int | None, saved: Sequence[SavedSize], associated: bool, time: int
-) -> None:
-    """Keeps a folder's counts after messages were saved into it; `NoSuchObject` where there is no such folder."""
-    values = {
-        "mailbox": place.mailbox_id,
-        "folder": folder,
-        "messages": 0 if associated else len(saved),
-        "unread": 0 if associated else sum(not one.is_read for one in saved),
-        "associated": len(saved) if associated else 0,
-        "size": sum(one.size for one in saved),
-        "time": time,
-    }
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counted:
+    """By how much a folder's counts change. `size` is bytes."""
+
+    messages: int = 0
+    unread: int = 0
+    associated: int = 0
+    size: int = 0
+    deleted: int = 0
+
+
+def count_messages(place: Place, connection: Connection, folder: int | None, by: Counted, time: int) -> None:
+    """Keeps a folder's counts after its messages changed; `NoSuchObject` where there is no such folder."""
+    values = {"mailbox": place.mailbox_id, "folder": folder, "time": time, **dataclasses.asdict(by)}
     if connection.execute(_COUNT_MESSAGE, values).rowcount != 1:
         raise NoSuchObject("no such folder")
 

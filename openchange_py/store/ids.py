@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+import threading
+import time
 import uuid
 from array import array
 from collections.abc import Iterable
@@ -13,6 +16,11 @@ from openchange_py.store.schema import mailboxes
 from openchange_py.wire.oxcdata.ids import PRIVATE_REPLICA_ID, MessageId
 
 _LIMIT = 1 << 48
+
+#: Low bits of a row's number that chance fills, so that two processes do not take the same one.
+_CHANCE_BITS = 11
+_row_lock = threading.Lock()
+_newest_row = [0]
 
 _ALLOCATE = (
     update(mailboxes)
@@ -58,3 +66,15 @@ def counter_of(identifier: int) -> int | None:
 def global_id(replica_guid: uuid.UUID, counter: int) -> bytes:
     """GID, and an XID of that size: replica GUID and counter, 22 bytes ([MS-OXCFXICS] 2.2.2.1, 2.2.2.2)."""
     return replica_guid.bytes_le + counter.to_bytes(6, "big")
+
+
+def fresh_row() -> int:
+    """The number of a new row: above the earlier ones, and never one that a deleted row had.
+
+    Who holds a deleted message open must not find another one, perhaps of another mailbox, under its number;
+    SQLite by itself gives the highest number out again.
+    """
+    with _row_lock:
+        made = time.time_ns() // 1000 << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+        _newest_row[0] = max(made, _newest_row[0] + 1)
+        return _newest_row[0]

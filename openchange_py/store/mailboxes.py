@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from openchange_py.store import contents_table, folders, ids, messages, properties, schema
+from openchange_py.store import changing, contents_table, folders, ids, messages, names, properties, schema
 from openchange_py.store.base import (
+    Content,
     Folder,
     Mailbox,
     Message,
@@ -22,11 +23,16 @@ from openchange_py.store.base import (
     SortKey,
     SpecialFolder,
     StoreError,
+    WritableContent,
 )
 from openchange_py.store.changes import Change, now
 from openchange_py.store.database import Database
+from openchange_py.store.folders import Counted
+from openchange_py.store.pending import PendingContent
+from openchange_py.store.writer import MessageWriter, SavedSize, finish_writing
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
+from openchange_py.wire.oxcdata.named import PropertyName
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
 
 _ROOT, _IPM = SpecialFolder.ROOT, SpecialFolder.IPM_SUBTREE
@@ -182,17 +188,59 @@ class StoredMailbox(Mailbox):
     ) -> list[MessageId]:
         """Save several messages in one transaction: all of them, or none."""
         folder = ids.counter_of(folder_id)
+        for draft in drafts:
+            finish_writing(draft)
         with self._database.writing() as connection:
             first = ids.allocate(connection, self._place.mailbox_id, 2 * len(drafts))
-            folders.count_messages(self._place, connection, folder, [], associated, now())
+            folders.count_messages(self._place, connection, folder, Counted(), now())
             saved = []
             for number, draft in enumerate(drafts):
                 change = Change.first(self.replica_guid, first + 2 * number + 1)
-                writer = messages.MessageWriter(self._place, connection, change)
+                writer = MessageWriter(self._place, connection, change)
                 mid = first + 2 * number
                 saved.append(writer.save(draft, folder=folder or 0, mid=mid, associated=associated))
-            folders.count_messages(self._place, connection, folder, saved, associated, now())
+            folders.count_messages(self._place, connection, folder, _counted(saved, associated), now())
         return ids.message_ids(range(first, first + 2 * len(drafts), 2))
+
+    def new_content(self, base: Content | None = None) -> WritableContent:
+        """A large value to be written and then saved with a message; it begins with what `base` has."""
+        return PendingContent(self._place, base)
+
+    def change_message(self, message_id: MessageId, draft: MessageDraft, *, seen: int | None = None) -> None:
+        """Save all of a message anew, in one transaction; `ObjectChanged`, `NoSuchObject`."""
+        finish_writing(draft)
+        with self._database.writing() as connection:
+            number = ids.allocate(connection, self._place.mailbox_id, 1)
+            changing.change_message(self._place, connection, ids.counter_of(message_id), draft, number, seen)
+
+    def delete_messages(self, folder_id: FolderId, message_ids: Sequence[MessageId]) -> int:
+        """Delete those of the messages that are in the folder; how many they were. `NoSuchObject`: no such folder."""
+        with self._database.writing() as connection:
+            number = ids.allocate(connection, self._place.mailbox_id, 1)
+            folder = self._existing(connection, folder_id)
+            return changing.delete_messages(self._place, connection, folder, message_ids, number)
+
+    def set_read(self, folder_id: FolderId, message_ids: Sequence[MessageId] | None, read: bool) -> list[MessageId]:
+        """Mark messages of a folder (None: all) as read or not; which of them there are in it. `NoSuchObject`."""
+        with self._database.writing() as connection:
+            number = ids.allocate(connection, self._place.mailbox_id, 1)
+            folder = self._existing(connection, folder_id)
+            return changing.set_read(self._place, connection, folder, message_ids, read, number)
+
+    def property_ids(self, wanted: Sequence[PropertyName], *, create: bool = False) -> list[int]:
+        """The ids (from 0x8000) of names of properties, 0 for an unknown one; `create` makes it known."""
+        with self._database.reading() as connection:
+            found = names.read_ids(self._place, connection, wanted)
+        if create and not all(found):
+            with self._database.writing() as connection:
+                ids.allocate(connection, self._place.mailbox_id, 1)
+                found = names.create_ids(self._place, connection, wanted)
+        return found
+
+    def property_names(self) -> Mapping[int, PropertyName]:
+        """All known names of properties, by id."""
+        with self._database.reading() as connection:
+            return names.read_names(self._place, connection)
 
     def _existing(self, connection: Connection, folder_id: FolderId) -> int:
         """The counter of a folder that exists."""
@@ -201,6 +249,14 @@ class StoredMailbox(Mailbox):
         if counter is None:
             raise NoSuchObject("no such folder")
         return counter
+
+
+def _counted(saved: Sequence[SavedSize], associated: bool) -> Counted:
+    """By how much a folder's counts change for messages that were saved into it."""
+    size = sum(one.size for one in saved)
+    if associated:
+        return Counted(associated=len(saved), size=size)
+    return Counted(messages=len(saved), unread=sum(not one.is_read for one in saved), size=size)
 
 
 def insert_mailbox(

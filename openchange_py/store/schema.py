@@ -4,8 +4,9 @@ Identifiers of folders and messages stand here as their 48-bit GlobalCounter ([M
 the same for all objects of a private mailbox. Times are PtypTime numbers (100 ns since 1601-01-01 UTC).
 What a column holds of a message's properties is declared in `columns.py`, beside the property's name.
 
-Not used yet: `deletions`, `named_properties` and `folder_permissions` are for synchronization, named properties and
-permissions; they are here from the first version on, because they cannot be filled in afterwards.
+A row of `messages` with neither folder nor parent is the holder of a large value that is being written (`pending.py`).
+
+Not used yet: `folder_permissions`. `deletions` is written, and read by nobody yet: synchronization needs it.
 """
 
 from __future__ import annotations

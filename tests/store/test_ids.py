@@ -59,3 +59,9 @@ def test_ranges_follow_each_other_and_end(tmp_path: Path) -> None:
             ids.allocate(connection, 1, 1)
     database.close()
     store.close()
+
+
+def test_row_numbers_grow_and_are_never_the_same() -> None:
+    made = [ids.fresh_row() for _ in range(5000)]
+    assert made == sorted(set(made))
+    assert 0 < made[-1] < 1 << 63
