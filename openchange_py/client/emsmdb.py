@@ -7,6 +7,9 @@
     session.release(folder_handle)
     await session.disconnect()
 
+A server that does not know EcDoConnectEx, or says so (a proxy's module `downgrade`), is spoken to with the calls of
+old clients, EcDoConnect and EcDoRpc.
+
 Not done yet: notifications (EcDoAsyncConnectEx), auxiliary buffers, requests chained over several payloads.
 """
 
@@ -19,6 +22,7 @@ from typing import Final, TypeVar
 
 from openchange_py.client.connection import Channel
 from openchange_py.client.errors import ClientError, check_return
+from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
@@ -26,6 +30,7 @@ from openchange_py.wire.oxcrpc import (
     MAXIMUM_BUFFER,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
+    EcDoConnectResponse,
     EcDoDisconnectRequest,
     EcDoDisconnectResponse,
     EcDoRpcExt2Request,
@@ -33,6 +38,7 @@ from openchange_py.wire.oxcrpc import (
     RpcFlags,
     wire_version,
 )
+from openchange_py.wire.oxcrpc_old import MAXIMUM_OLD_BUFFER, EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import (
     Rop,
     RopBackoffResponse,
@@ -81,28 +87,28 @@ class EmsmdbClient:
         self._channel = channel
         self._compress = compress
         self._obfuscate = obfuscate
+        #: With EcDoConnect and EcDoRpc.
+        self.old = False
         self._cxh: ContextHandle = NULL_HANDLE
         self._states = HandleStates()
         self._released: list[tuple[int, int]] = []
 
-    async def connect(self, user_dn: str) -> EcDoConnectExResponse:
-        """EcDoConnectEx (3.1.4.1) as the user with that legacy distinguished name. Raises `MapiError`."""
-        dn = user_dn.encode("utf-8")
-        request = EcDoConnectExRequest(
-            user_dn=dn,
-            flags=0,
-            con_mod=zlib.crc32(dn),
-            limit=0,
-            cpid=_CODE_PAGE,
-            lcid_string=_LOCALE,
-            lcid_sort=_LOCALE,
-            icxr_link=_NO_LINK,
-            can_convert_code_pages=1,
-            client_version=CLIENT_VERSION,
-            time_stamp=0,
-        )
-        response = await self._channel.call(request, EcDoConnectExResponse)
-        check_return(response.return_value, "EcDoConnectEx")
+    async def connect(self, user_dn: str) -> EcDoConnectExResponse | EcDoConnectResponse:
+        """As the user with that legacy distinguished name: EcDoConnectEx (3.1.4.1), or EcDoConnect.
+
+        Raises `MapiError`, `RpcFault`.
+        """
+        request = _connect_request(user_dn)
+        response: EcDoConnectExResponse | EcDoConnectResponse
+        try:
+            response = await self._channel.call(request, EcDoConnectExResponse)
+            check_return(response.return_value, "EcDoConnectEx")
+        except RpcFault as fault:
+            if fault.status != FaultStatus.OP_RANGE_ERROR:
+                raise
+            self.old = True
+            response = await self._channel.call(request.old(), EcDoConnectResponse)
+            check_return(response.return_value, "EcDoConnect")
         self._cxh = response.cxh
         return response
 
@@ -145,7 +151,7 @@ class EmsmdbClient:
     async def _exchange(
         self, rops: list[RopRequest], table: list[int]
     ) -> tuple[list[RopResponse], list[int], list[RopRequest]]:
-        """One EcDoRpcExt2: responses, the handle table, and the ROPs for which the server had no room."""
+        """One call: responses, the handle table, and the ROPs for which the server had no room."""
         request = self._with_releases(rops, table)
         payloads = await self._call(request)
         try:
@@ -168,7 +174,7 @@ class EmsmdbClient:
                     f"{self._channel.peer}: a ROP response that is not understood: {buffer.tail[:8].hex()}"
                 )
             if any(isinstance(rop, RopBackoffResponse) for rop in buffer.rops):
-                raise MapiError(ErrorCode.ServerBusy, "EcDoRpcExt2")
+                raise MapiError(ErrorCode.ServerBusy, "EcDoRpc" if self.old else "EcDoRpcExt2")
         first = [rop for rop in buffers[0].rops if isinstance(rop, RopResponse)]
         too_small = any(isinstance(rop, RopBufferTooSmallResponse) for rop in buffers[0].rops)
         rest = _behind(rops, len(first)) if too_small else []
@@ -188,10 +194,14 @@ class EmsmdbClient:
         return RopBuffer([*releases, *rops], [*table, *(handle for _, handle in released)])
 
     async def _call(self, request: RopBuffer) -> list[bytes]:
+        return await (self._old_rpc(request.pack()) if self.old else self._rpc(request.pack()))
+
+    async def _rpc(self, payload: bytes) -> list[bytes]:
+        """EcDoRpcExt2 (3.1.4.2): the payloads that answer."""
         flags = RpcFlags.Chain
         flags |= 0 if self._compress else RpcFlags.NoCompression
         flags |= 0 if self._obfuscate else RpcFlags.NoXorMagic
-        rgb = pack_payload(request.pack(), compress=self._compress, xor=self._obfuscate)
+        rgb = pack_payload(payload, compress=self._compress, xor=self._obfuscate)
         stub = EcDoRpcExt2Request(self._cxh, flags, rgb, MAXIMUM_BUFFER)
         response = await self._channel.call(stub, EcDoRpcExt2Response)
         self._cxh = response.cxh
@@ -200,6 +210,32 @@ class EmsmdbClient:
             return unpack_payloads(response.rgb_out)
         except DecodeError as error:
             raise ClientError(f"{self._channel.peer}: malformed answer to EcDoRpcExt2: {error}") from error
+
+    async def _old_rpc(self, payload: bytes) -> list[bytes]:
+        """EcDoRpc (opnum 2): the one payload that answers."""
+        if len(payload) > MAXIMUM_OLD_BUFFER:
+            raise ClientError(f"{len(payload)} bytes of ROPs, EcDoRpc has room for {MAXIMUM_OLD_BUFFER}")
+        response = await self._channel.call(EcDoRpcRequest.of(self._cxh, payload), EcDoRpcResponse)
+        self._cxh = response.cxh
+        check_return(response.return_value, "EcDoRpc")
+        return [response.payload]
+
+
+def _connect_request(user_dn: str) -> EcDoConnectExRequest:
+    dn = user_dn.encode("utf-8")
+    return EcDoConnectExRequest(
+        user_dn=dn,
+        flags=0,
+        con_mod=zlib.crc32(dn),
+        limit=0,
+        cpid=_CODE_PAGE,
+        lcid_string=_LOCALE,
+        lcid_sort=_LOCALE,
+        icxr_link=_NO_LINK,
+        can_convert_code_pages=1,
+        client_version=CLIENT_VERSION,
+        time_stamp=0,
+    )
 
 
 def _behind(rops: list[RopRequest], answered: int) -> list[RopRequest]:

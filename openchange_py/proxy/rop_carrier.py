@@ -19,10 +19,9 @@ from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
-    EcDoRpcRequest,
-    EcDoRpcResponse,
     RpcFlags,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.context import HandleStates
 from openchange_py.wire.rpcheaderext import (
     HEADER_SIZE,
@@ -159,14 +158,14 @@ class _Old:
 
     @property
     def room(self) -> int:
-        return min(self._request.maximum, MAXIMUM_RESPONSE)
+        return min(self._request.room, MAXIMUM_RESPONSE)
 
     def may_contain(self, values: bytes) -> bool:
-        rgb = self._request.rgb
+        rgb = EcDoRpcRequest.rgb_of(self._call.stub)
         return len(rgb.translate(None, obfuscate(values))) < len(rgb)
 
     async def requests(self) -> list[bytes]:
-        return [obfuscate(self._request.rgb)]
+        return [self._request.payload]
 
     def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
         [payload] = payloads
@@ -180,17 +179,17 @@ class _Old:
         response = self._call.response
         if not isinstance(response, EcDoRpcResponse) or response.return_value:
             return []
-        return [obfuscate(response.rgb)]
+        return [response.payload]
 
     def set_responses(self, payloads: Sequence[bytes]) -> None:
         [payload] = payloads
-        self._call.response = EcDoRpcResponse(self.cxh, obfuscate(payload), self._request.maximum, ErrorCode.Success)
+        self._call.response = EcDoRpcResponse.answer(self._request, payload)
 
     def fail(self, code: ErrorCode) -> None:
-        self._call.response = EcDoRpcResponse(self.cxh, b"", self._request.maximum, code)
+        self._call.response = EcDoRpcResponse.failed(self._request, code)
 
     def another(self, payload: bytes) -> Call:
-        return _like(self._call, EcDoRpcRequest(self.cxh, obfuscate(payload), MAXIMUM_RESPONSE - 1))
+        return _like(self._call, EcDoRpcRequest.of(self.cxh, payload))
 
 
 def carrier_of(call: Call) -> RopCarrier | None:

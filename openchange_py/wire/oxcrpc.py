@@ -1,12 +1,13 @@
 """The EMSMDB and AsyncEMSMDB interfaces: [MS-OXCRPC] section 6 (IDL) and 3.1.4, 3.3.4.
 
 The buffers that the calls carry (rgbIn, rgbOut, rgbAuxIn, rgbAuxOut) stay bytes: `rpcheaderext`, `auxbuffer` and
-`rop` read them. EcDoConnect and EcDoRpc, which clients up to Outlook 2002 use and the document reserves, are here
-as those clients send them; EcDoRpc has been checked against no recording.
+`rop` read them. The document reserves the calls of clients up to Outlook 2002. EcDoConnect's parameters are those that
+Microsoft published in its forum for these documents, EcDoRpc is in `oxcrpc_old`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from typing import Final, Self
 
@@ -20,6 +21,7 @@ from openchange_py.wire.ndr import (
     RpcMessage,
     rpc_message,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 
 #: BIG_RANGE_ULONG (2.2.1.3): the most that rgbIn and rgbOut may hold.
 MAXIMUM_BUFFER: Final = 0x40000
@@ -170,6 +172,11 @@ class EcDoConnectExRequest(EcDoConnectRequest):
         _write_sized(writer, self.aux_in)
         writer.u32(self.aux_out_size)
 
+    def old(self) -> EcDoConnectRequest:
+        """The same connection by EcDoConnect."""
+        names = [field.name for field in dataclasses.fields(EcDoConnectRequest)]
+        return EcDoConnectRequest(*(getattr(self, name) for name in names))
+
 
 @rpc_message
 class EcDoConnectResponse(RpcMessage):
@@ -194,6 +201,12 @@ class EcDoConnectResponse(RpcMessage):
     def write(self, writer: NdrWriter) -> None:
         _write_connected(writer, self)
         writer.u32(self.return_value)
+
+    @classmethod
+    def failed(cls, return_value: int) -> EcDoConnectResponse:
+        """A refused connection: a null handle and nothing else."""
+        zero = (0, 0, 0)
+        return cls(NULL_HANDLE, 0, 0, 0, 0, None, None, zero, zero, 0, return_value)
 
 
 @rpc_message
@@ -230,10 +243,11 @@ class EcDoConnectExResponse(RpcMessage):
         return cls(NULL_HANDLE, 0, 0, 0, 0, None, None, zero, zero, 0, b"", return_value)
 
 
-_Connected = tuple[ContextHandle, int, int, int, int, bytes | None, bytes | None, Version, Version, int]
+#: What EcDoConnect and EcDoConnectEx answer alike.
+Connected = tuple[ContextHandle, int, int, int, int, bytes | None, bytes | None, Version, Version, int]
 
 
-def _read_connected(reader: NdrReader) -> _Connected:
+def _read_connected(reader: NdrReader) -> Connected:
     return (
         ContextHandle.read(reader),
         *(reader.u32(), reader.u32(), reader.u32(), reader.u16()),
@@ -283,60 +297,6 @@ class EcDoDisconnectResponse(RpcMessage):
 
     def write(self, writer: NdrWriter) -> None:
         self.cxh.write(writer)
-        writer.u32(self.return_value)
-
-
-@rpc_message
-class EcDoRpcRequest(RpcMessage):
-    """EcDoRpc (opnum 2): one ROP payload, obfuscated, in a conformant varying array of `maximum` bytes."""
-
-    cxh: ContextHandle
-    rgb: bytes
-    maximum: int
-
-    @classmethod
-    def read(cls, reader: NdrReader) -> Self:
-        handle, size = ContextHandle.read(reader), reader.u32()
-        rgb = reader.take(reader.varying(size, 1))
-        length, maximum = reader.u16(), reader.u16()
-        if length != len(rgb) or maximum != size:
-            raise DecodeError("rgb: its counts and its array's sizes differ", reader.pos - 4)
-        return cls(handle, rgb, maximum)
-
-    def write(self, writer: NdrWriter) -> None:
-        self.cxh.write(writer)
-        writer.u32(self.maximum)
-        writer.u32(0)
-        writer.u32(len(self.rgb))
-        writer += self.rgb
-        writer.u16(len(self.rgb))
-        writer.u16(self.maximum)
-
-
-@rpc_message
-class EcDoRpcResponse(RpcMessage):
-    """EcDoRpc (opnum 2). `maximum` is the request's."""
-
-    cxh: ContextHandle
-    rgb: bytes
-    maximum: int
-    return_value: int
-
-    @classmethod
-    def read(cls, reader: NdrReader) -> Self:
-        handle, maximum = ContextHandle.read(reader), reader.u32()
-        rgb = reader.take(reader.varying(maximum, 1))
-        if reader.u16() != len(rgb):
-            raise DecodeError("rgb: its count and its array's size differ", reader.pos - 2)
-        return cls(handle, rgb, maximum, reader.u32())
-
-    def write(self, writer: NdrWriter) -> None:
-        self.cxh.write(writer)
-        writer.u32(self.maximum)
-        writer.u32(0)
-        writer.u32(len(self.rgb))
-        writer += self.rgb
-        writer.u16(len(self.rgb))
         writer.u32(self.return_value)
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openchange_py.client.emsmdb import EmsmdbClient
+from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.wire.ndr import ContextHandle
 from openchange_py.wire.oxcrpc import (
     EcDoConnectExRequest,
     EcDoConnectExResponse,
+    EcDoConnectRequest,
+    EcDoConnectResponse,
     EcDoDisconnectRequest,
     EcDoDisconnectResponse,
     EcDoRpcExt2Request,
@@ -47,6 +50,18 @@ class ScriptedChannel:
 def connected(request: EcDoConnectExRequest) -> EcDoConnectExResponse:
     """EcDoConnectEx succeeds."""
     answer = EcDoConnectExResponse.failed(0)
+    answer.cxh = HANDLE
+    return answer
+
+
+def unknown(request: object) -> None:
+    """The server does not know the call."""
+    raise RpcFault(FaultStatus.OP_RANGE_ERROR)
+
+
+def old_connected(request: EcDoConnectRequest) -> EcDoConnectResponse:
+    """EcDoConnect succeeds."""
+    answer = EcDoConnectResponse.failed(0)
     answer.cxh = HANDLE
     return answer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,20 @@ from hypothesis import strategies as st
 from openchange_py.client.emsmdb import EmsmdbClient
 from openchange_py.client.errors import ClientError
 from openchange_py.client.mailbox import MailboxClient
+from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.ids import FolderId
 from openchange_py.wire.oxcdata.rows import PropertyRow
-from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response, RpcFlags
+from openchange_py.wire.oxcrpc import (
+    EMSMDB,
+    EcDoConnectExRequest,
+    EcDoConnectResponse,
+    EcDoRpcExt2Request,
+    EcDoRpcExt2Response,
+    RpcFlags,
+)
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import (
     BackoffRop,
     RopBackoffResponse,
@@ -29,7 +39,7 @@ from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest, RopOpenFolderResponse
-from openchange_py.wire.rop.oxcprpt_streams import RopReadStreamRequest, RopReadStreamResponse
+from openchange_py.wire.rop.oxcprpt_streams import RopReadStreamRequest, RopReadStreamResponse, RopWriteStreamRequest
 from openchange_py.wire.rop.oxcstor import LogonTime, RopLogonPrivateResponse
 from openchange_py.wire.rop.oxctabl import (
     RopQueryRowsRequest,
@@ -38,7 +48,17 @@ from openchange_py.wire.rop.oxctabl import (
     RopSetColumnsResponse,
 )
 from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, unpack_payloads
-from tests.client.scripted import HANDLE, Answer, ScriptedChannel, asked, connected, session
+from tests.client.scripted import (
+    HANDLE,
+    Answer,
+    ScriptedChannel,
+    asked,
+    connected,
+    disconnected,
+    old_connected,
+    session,
+    unknown,
+)
 from tests.node import RunningNode
 
 OPEN = RopOpenFolderRequest(0, 0, 1, FolderId(0x0401), 0)
@@ -250,6 +270,88 @@ def test_a_call_that_fails_as_a_whole() -> None:
         await client.connect("/o=x")
         with pytest.raises(MapiError, match="RpcFormat: EcDoRpcExt2"):
             await client.execute([OPEN], [1, NO_HANDLE])
+
+    asyncio.run(work())
+
+
+def old_session(*answers: Callable[[EcDoRpcRequest], EcDoRpcResponse]) -> tuple[EmsmdbClient, ScriptedChannel]:
+    """A client of a server that does not know EcDoConnectEx, not connected yet."""
+    channel = ScriptedChannel(unknown, old_connected, *answers, disconnected)
+    return EmsmdbClient(channel), channel  # type: ignore[arg-type]
+
+
+def test_a_server_that_knows_only_the_old_calls() -> None:
+    async def work() -> None:
+        client, channel = old_session(
+            lambda request: EcDoRpcResponse.answer(request, RopBuffer([opened()], [1, 5]).pack()),
+        )
+        await client.connect("/o=x")
+        done = await client.execute([OPEN], [1, NO_HANDLE])
+        assert (done.responses, done.handles) == ([opened()], [1, 5])
+        await client.disconnect()
+        extended, connect, rpc, _ = channel.requests
+        assert connect == extended.old()
+        assert (rpc.cxh, rpc.room) == (HANDLE, 0x7FFF)
+        assert RopBuffer.unpack_request(rpc.payload) == RopBuffer([OPEN], [1, NO_HANDLE])
+
+    asyncio.run(work())
+
+
+def test_errors_of_the_old_calls() -> None:
+    async def work() -> None:
+        client, _ = old_session(
+            lambda request: EcDoRpcResponse.failed(request, ErrorCode.RpcFormat),
+            lambda request: EcDoRpcResponse.answer(request, b""),
+        )
+        await client.connect("/o=x")
+        with pytest.raises(MapiError, match="RpcFormat: EcDoRpc"):
+            await client.execute([OPEN], [1, NO_HANDLE])
+        with pytest.raises(ClientError, match="malformed ROP buffer"):
+            await client.execute([OPEN], [1, NO_HANDLE])
+        with pytest.raises(ClientError, match="EcDoRpc has room for"):
+            await client.execute([RopWriteStreamRequest(0, 0, bytes(0x7FF8))], [1])
+        refused = ScriptedChannel(unknown, lambda request: EcDoConnectResponse.failed(ErrorCode.UnknownUser))
+        with pytest.raises(MapiError, match="UnknownUser: EcDoConnect"):
+            await EmsmdbClient(refused).connect("/o=x")  # type: ignore[arg-type]
+
+    asyncio.run(work())
+
+
+def test_other_faults_are_no_reason_for_the_old_calls() -> None:
+    async def work() -> None:
+        def denied(request: object) -> None:
+            raise RpcFault(FaultStatus.ACCESS_DENIED)
+
+        channel = ScriptedChannel(denied)
+        with pytest.raises(RpcFault):
+            await EmsmdbClient(channel).connect("/o=x")  # type: ignore[arg-type]
+        assert len(channel.requests) == 1
+
+    asyncio.run(work())
+
+
+def test_the_real_server_is_read_by_the_old_calls(node: RunningNode) -> None:
+    async def work() -> None:
+        channel = await node.connector().connect(EMSMDB)
+        call, used = channel.call, set[str]()
+
+        async def without_new_ones(request: object, response: object) -> object:
+            if isinstance(request, EcDoConnectExRequest):
+                unknown(request)
+            used.add(type(request).__name__)
+            return await call(request, response)  # type: ignore[arg-type, type-var]
+
+        channel.call = without_new_ones  # type: ignore[method-assign, assignment]
+        client = EmsmdbClient(channel)
+        dn = node.entry("alice").legacy_exchange_dn
+        await client.connect(dn)
+        await read_newest(client, dn)
+        mailbox = await MailboxClient.logon(client, dn)
+        inbox = await mailbox.find_folder("Inbox")
+        assert len((await mailbox.messages(inbox.id, limit=300)).messages) == 300
+        await client.disconnect()
+        await channel.close()
+        assert used == {"EcDoConnectRequest", "EcDoRpcRequest", "EcDoDisconnectRequest"}
 
     asyncio.run(work())
 

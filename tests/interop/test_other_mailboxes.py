@@ -15,17 +15,16 @@ from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoConnectRequest,
     EcDoConnectResponse,
-    EcDoRpcRequest,
-    EcDoRpcResponse,
     RpcFlags,
     wire_version,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import RopRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE
 from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonPrivateResponse
-from openchange_py.wire.rpcheaderext import obfuscate, pack_payload, pack_payloads, unpack_payloads
+from openchange_py.wire.rpcheaderext import pack_payload, pack_payloads, unpack_payloads
 from tests.interop.foreign import RECIPIENTS, Session, call, connection, logon_rop, session
 from tests.interop.nodes import Node, Site, ocpy
 
@@ -163,16 +162,27 @@ def test_with_another_s_context_handle(site: Site, node: Node) -> None:
         assert isinstance(hers.log_on("alice")[0], RopLogonPrivateResponse)
 
 
-def test_by_the_calls_of_old_clients(site: Site, node: Node) -> None:
-    """EcDoConnect and EcDoRpc (up to Outlook 2002), whose buffers the hybrid does not check."""
-    connect = EcDoConnectRequest(
+def test_connecting_as_old_clients_do(site: Site, node: Node) -> None:
+    """EcDoConnect (up to Outlook 2002) with another's DN."""
+    request = EcDoConnectRequest(
         f"{RECIPIENTS}alice".encode(), 0, 7, 0, 1252, 1033, 1033, 0xFFFFFFFF, 1, wire_version(6, 0, 1000, 0), 0
     )
-    rpc = EcDoRpcRequest(NULL_HANDLE, obfuscate(payload(ALICE)), 0x7FFF)
-    with connection(site, node, EMSMDB, "bob") as dce:
-        for request, response in ((connect, EcDoConnectResponse), (rpc, EcDoRpcResponse)):
-            with pytest.raises(rpcrt.DCERPCException, match=r"access_denied|op_rng|context_mismatch"):
-                call(dce, EMSMDB, request, response)
+    with node.log.expect("WARNING .*EcDoConnect.*refused"), connection(site, node, EMSMDB, "bob") as dce:
+        try:
+            answer = call(dce, EMSMDB, request, EcDoConnectResponse)
+        except rpcrt.DCERPCException as error:
+            assert "access_denied" in str(error)
+        else:
+            assert (answer.return_value, answer.cxh.is_null) == (ErrorCode.AccessDenied, True)
+
+
+def test_rops_of_old_clients_need_a_session(site: Site, node: Node) -> None:
+    rpc = EcDoRpcRequest.of(NULL_HANDLE, payload(ALICE))
+    with (
+        connection(site, node, EMSMDB, "bob") as dce,
+        pytest.raises(rpcrt.DCERPCException, match="access_denied|context_mismatch"),
+    ):
+        call(dce, EMSMDB, rpc, EcDoRpcResponse)
 
 
 def test_ocpy_client_says_so(site: Site) -> None:

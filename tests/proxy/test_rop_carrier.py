@@ -16,12 +16,11 @@ from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
-    EcDoRpcRequest,
-    EcDoRpcResponse,
     RpcFlags,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.oxnspi import NSPI
-from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, obfuscate, pack_payload
+from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, pack_payload
 from tests.proxy.emsmdb_calls import HANDLE, disconnect, rops, rpc
 from tests.proxy.parties import ALICE
 
@@ -33,7 +32,7 @@ def ext2(*payloads: bytes, flags: int = 0, xor: bool = True, compress: bool = Fa
 
 
 def old(payload: bytes, maximum: int = 0x4000) -> Call:
-    stub = EcDoRpcRequest(HANDLE, obfuscate(payload), maximum).pack()
+    stub = EcDoRpcRequest.of(HANDLE, payload, maximum).pack()
     return Call(EMSMDB, 2, stub, Session("test", "client"), ALICE)
 
 

@@ -17,7 +17,8 @@ from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.oxcdata.typedstring import TypedString
-from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response, EcDoRpcRequest
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest
 from openchange_py.wire.rop.base import (
     Rop,
     RopBufferTooSmallResponse,
@@ -41,7 +42,7 @@ from openchange_py.wire.rop.oxcprpt_streams import (
     RopSeekStreamRequest,
     RopSeekStreamResponse,
 )
-from openchange_py.wire.rpcheaderext import obfuscate, pack_payload
+from openchange_py.wire.rpcheaderext import pack_payload
 from tests.proxy.emsmdb_calls import HANDLE, answered_payloads, rpc
 from tests.proxy.parties import ALICE
 from tests.proxy.recordings import recorded_calls
@@ -400,7 +401,7 @@ def test_rops_of_a_module_that_fail_as_a_whole_are_a_fault() -> None:
 
 def test_the_old_call_passes_the_same_hooks() -> None:
     payload = RopBuffer([READ, READ_2], [7, 8]).pack()
-    call = Call(EMSMDB, 2, EcDoRpcRequest(HANDLE, obfuscate(payload), 0x7FFF).pack(), Session("test", "client"), ALICE)
+    call = Call(EMSMDB, 2, EcDoRpcRequest.of(HANDLE, payload).pack(), Session("test", "client"), ALICE)
     server = Server(answers(data(1, b"far")))
     asyncio.run(ModuleStack([Answers(), Watching()]).around(EMSMDB.name, server)(call))
     carrier = carrier_of(call)

@@ -28,8 +28,6 @@ from openchange_py.wire.oxcrpc import (
     EcDoDisconnectResponse,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
-    EcDoRpcRequest,
-    EcDoRpcResponse,
     EcDummyRpcRequest,
     EcDummyRpcResponse,
     EcRRegisterPushNotificationRequest,
@@ -95,11 +93,6 @@ GOLDEN = [
         EcDoRpcExt2Response(HANDLE, 0, bytes.fromhex("000004000c000c000800fe00eb030000ffffffff"), b"", 0, 0),
         HANDLE_HEX + "00000000140000000000000014000000000004000c000c000800fe00eb030000ffffffff"
         "14000000000000000000000000000000000000000000000000000000",
-    ),
-    (EcDoRpcRequest(HANDLE, b"\xa7\xa5\xa4", 0x7FF8), HANDLE_HEX + "f87f00000000000003000000a7a5a400" + "0300f87f"),
-    (
-        EcDoRpcResponse(HANDLE, b"\xa7\xa5\xa4", 0x7FF8, 0),
-        HANDLE_HEX + "f87f00000000000003000000a7a5a400" + "0300000000000000",
     ),
     (
         EcRRegisterPushNotificationRequest(
@@ -172,10 +165,18 @@ def test_counts_of_a_request_must_agree_and_keep_their_ranges() -> None:
 
 
 def test_failures_carry_no_buffers() -> None:
+    old = EcDoConnectResponse.unpack(EcDoConnectResponse.failed(0x3F2).pack())
+    assert (old.cxh.is_null, old.dn_prefix, old.return_value) == (True, None, 0x3F2)
     refused = EcDoConnectExResponse.unpack(EcDoConnectExResponse.failed(0x3F2).pack())
     assert (refused.cxh.is_null, refused.dn_prefix, refused.aux_out, refused.return_value) == (True, None, b"", 0x3F2)
     failed = EcDoRpcExt2Response.unpack(EcDoRpcExt2Response.failed(NULL_HANDLE, 0x4B6).pack())
     assert (failed.rgb_out, failed.return_value) == (b"", 0x4B6)
+
+
+def test_the_same_connection_by_the_old_call() -> None:
+    extended, old = GOLDEN[1][0], GOLDEN[0][0]
+    assert isinstance(extended, EcDoConnectExRequest)
+    assert extended.old() == old
 
 
 def test_referent_ids_are_kept() -> None:

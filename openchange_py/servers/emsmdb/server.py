@@ -1,7 +1,10 @@
-"""The EMSMDB interface's calls: [MS-OXCRPC] 3.1.4. `processor` does what stands inside EcDoRpcExt2.
+"""The EMSMDB interface's calls: [MS-OXCRPC] 3.1.4. `processor` does what stands inside EcDoRpcExt2 and EcDoRpc.
 
-Not done yet: EcDoConnect and EcDoRpc (clients up to Outlook 2002), push notifications (EcRRegisterPushNotification),
-the asynchronous interface. They answer the documented error or the fault for an unknown operation.
+EcDoConnect and EcDoRpc are reserved in the document; clients up to Outlook 2002 use them, and later ones where
+EcDoConnectEx is answered with a fault. A session is the same whichever call began it.
+
+Not done yet: push notifications (EcRRegisterPushNotification), the asynchronous interface, EcGetMoreRpc and EcDoRpcExt.
+They answer the documented error or the fault for an unknown operation.
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ from openchange_py.wire.ndr import NULL_HANDLE, RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
+    Connected,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
+    EcDoConnectRequest,
+    EcDoConnectResponse,
     EcDoDisconnectRequest,
     EcDoDisconnectResponse,
     EcDoRpcExt2Request,
@@ -38,6 +44,7 @@ from openchange_py.wire.oxcrpc import (
     RpcFlags,
     wire_version,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rpcheaderext import HEADER_SIZE, MAXIMUM_REQUEST, extended_buffers, pack_payload
 
 logger = logging.getLogger(__name__)
@@ -80,25 +87,34 @@ class EmsmdbServer:
             if isinstance(value, EmsmdbSession):
                 value.close()
 
-    def _connect(self, call: Call, request: EcDoConnectExRequest) -> None:
-        """EcDoConnectEx (opnum 10), 3.1.4.1."""
+    def _connect(self, call: Call, request: EcDoConnectRequest) -> None:
+        """EcDoConnectEx (opnum 10), 3.1.4.1, and EcDoConnect (opnum 0)."""
+        extended = isinstance(request, EcDoConnectExRequest)
         try:
-            caller, user = self._authorize(call, request.user_dn)
+            connected = self._connected(call, request)
         except MapiError as error:
             logger.warning(
-                "%s: EcDoConnectEx as %r refused for %s: %s", call.session, request.user_dn, call.caller, error
+                "%s: %s as %r refused for %s: %s", call.session, call.name, request.user_dn, call.caller, error
             )
-            call.response = EcDoConnectExResponse.failed(int(error.code))
+            refused = EcDoConnectExResponse if extended else EcDoConnectResponse
+            call.response = refused.failed(int(error.code))
             return
+        if extended:
+            call.response = EcDoConnectExResponse(*connected, b"", ErrorCode.Success)
+        else:
+            call.response = EcDoConnectResponse(*connected, ErrorCode.Success)
+
+    def _connected(self, call: Call, request: EcDoConnectRequest) -> Connected:
+        """A session for the caller, and what is answered of it. Raises `MapiError`."""
+        caller, user = self._authorize(call, request.user_dn)
         if sum(isinstance(value, EmsmdbSession) for value in call.session.handles.values()) >= _MAXIMUM_SESSIONS:
-            call.response = EcDoConnectExResponse.failed(ErrorCode.TooManySessions)
-            return
+            raise MapiError(ErrorCode.TooManySessions)
         settings = ClientSettings(request.cpid, request.lcid_string, request.lcid_sort)
         session = EmsmdbSession(self._directory, self._store, caller, user, settings)
         handle = call.session.add_handle(session)
         prefix, _, _ = user.legacy_exchange_dn.rpartition("/cn=")
         logger.info("%s: %s connected as %s", call.session, call.caller, user.legacy_exchange_dn)
-        call.response = EcDoConnectExResponse(
+        return (
             handle,
             _POLLS_MAX,
             _RETRY_COUNT,
@@ -109,8 +125,6 @@ class EmsmdbServer:
             SERVER_VERSION,
             request.client_version,
             int(time.time()) & 0xFFFFFFFF,
-            b"",
-            ErrorCode.Success,
         )
 
     def _authorize(self, call: Call, user_dn: bytes) -> tuple[Entry, Entry]:
@@ -163,6 +177,17 @@ class EmsmdbServer:
             room -= len(parts[-1])
         return b"".join(parts)
 
+    def _old_rpc(self, call: Call, request: EcDoRpcRequest) -> None:
+        """EcDoRpc (opnum 2): one ROP buffer, and one that answers it."""
+        session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
+        try:
+            answer = execute(session, decode_request(request.payload), request.room)
+        except MapiError as error:
+            logger.warning("%s: EcDoRpc: %s", call.session, error)
+            call.response = EcDoRpcResponse.failed(request, int(error.code))
+            return
+        call.response = EcDoRpcResponse.answer(request, answer)
+
     def _disconnect(self, call: Call, request: EcDoDisconnectRequest) -> None:
         """EcDoDisconnect (opnum 1), 3.1.4.3."""
         session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
@@ -182,6 +207,8 @@ class EmsmdbServer:
 
 #: What answers which call.
 METHODS: Final[dict[type[RpcMessage], Callable[[EmsmdbServer, Call, Any], None]]] = {
+    EcDoConnectRequest: EmsmdbServer._connect,
+    EcDoRpcRequest: EmsmdbServer._old_rpc,
     EcDoConnectExRequest: EmsmdbServer._connect,
     EcDoRpcExt2Request: EmsmdbServer._rpc,
     EcDoDisconnectRequest: EmsmdbServer._disconnect,

@@ -34,10 +34,13 @@ from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
+    EcDoConnectRequest,
+    EcDoConnectResponse,
     EcDoDisconnectRequest,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
 )
+from openchange_py.wire.oxcrpc_old import MAXIMUM_OLD_BUFFER, EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import Rop, RopReleaseRequest, RopRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import HandleStates
@@ -209,6 +212,16 @@ class Client:
         name = self.world.dn(self.identity.account or "alice") if dn is None else dn
         request = EcDoConnectExRequest(name.encode(), 0, 0, 0, cpid, 0x407, 0x409, NONE, 1, (0x0F00, 0x8000, 0), 0)
         return cast("EcDoConnectExResponse", self.call(10, request))
+
+    def old_connect(self, dn: str | None = None) -> EcDoConnectResponse:
+        """EcDoConnect as oneself, or with another's DN."""
+        name = self.world.dn(self.identity.account or "alice") if dn is None else dn
+        request = EcDoConnectRequest(name.encode(), 0, 0, 0, 1252, 0x407, 0x409, NONE, 1, (12, 6206, 1000), 0)
+        return cast("EcDoConnectResponse", self.call(0, request))
+
+    def old_send(self, payload: bytes, room: int = MAXIMUM_OLD_BUFFER) -> EcDoRpcResponse:
+        """EcDoRpc with a ROP buffer."""
+        return cast("EcDoRpcResponse", self.call(2, EcDoRpcRequest.of(self.cxh, payload, room)))
 
     def disconnect(self) -> Any:
         return self.call(1, EcDoDisconnectRequest(self.cxh))

@@ -26,7 +26,8 @@ from openchange_py.wire.oxcrpc import (
     RpcFlags,
     normalized_version,
 )
-from openchange_py.wire.rop.base import REQUESTS
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest
+from openchange_py.wire.rop.base import REQUESTS, RopBufferTooSmallResponse
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import HandleStates
 from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest
@@ -119,6 +120,7 @@ def test_a_handle_of_no_session_of_this_association(world: World, client: Client
     cxh = Client(world).cxh if isinstance(handle, str) else handle
     for opnum, request in (
         (1, EcDoDisconnectRequest(cxh)),
+        (2, EcDoRpcRequest(cxh, b"", 0x7FFF)),
         (4, EcRRegisterPushNotificationRequest(cxh, 0, b"", 0, b"")),
         (11, EcDoRpcExt2Request(cxh, 0, b"", 0x8000)),
     ):
@@ -134,6 +136,62 @@ def test_the_end_of_an_association_closes_its_sessions(client: Client) -> None:
     client.world.server.end_session(client.session)
 
 
+def test_connecting_as_old_clients_do(client: Client, world: World) -> None:
+    connected = client.old_connect()
+    assert (connected.return_value, connected.cxh == NULL_HANDLE) == (0, False)
+    assert connected.dn_prefix == b"/o=Example/ou=Site/cn=Recipients/cn="
+    assert connected.display_name == "Alice É.".encode("cp1252")
+    assert (connected.server_version, connected.best_version) == (SERVER_VERSION, (12, 6206, 1000))
+    assert connected.icxr != client.connected.icxr
+    for dn, code in ((world.dn("bob"), ErrorCode.AccessDenied), ("/o=nobody", ErrorCode.UnknownUser)):
+        refused = client.old_connect(dn)
+        assert (refused.return_value, refused.cxh) == (code, NULL_HANDLE)
+
+
+def test_sessions_of_old_clients_count(client: Client) -> None:
+    handles = {client.old_connect().cxh for _ in range(63)}
+    assert len(handles) == 63
+    assert client.old_connect().return_value == client.connect().return_value == ErrorCode.TooManySessions
+
+
+def test_rops_of_old_clients(client: Client, world: World) -> None:
+    """A session is the same whichever call began it, and takes the ROPs of both."""
+    client.cxh = client.old_connect().cxh
+    inbox = world.folder(SpecialFolder.INBOX)
+    request = RopBuffer([RopOpenFolderRequest(0, 0, 1, inbox, 0)], [client.logon, NONE])
+    answer = client.old_send(request.pack())
+    assert (answer.cxh, answer.return_value, answer.maximum) == (client.cxh, 0, 0x7FFF)
+    response = RopBuffer.unpack_response(answer.payload, request, client.states)
+    assert response.rops[0].return_value == 0  # type: ignore[attr-defined]
+    assert client.open_objects() == 2
+    assert client.old_send(b"\2\0").payload == b"\2\0"  # nothing to do, as libmapi asks for notifications
+    assert (client.disconnect().return_value, client.session.handles.get(client.cxh)) == (0, None)
+    assert fault(client, 2, EcDoRpcRequest.of(client.cxh, request.pack()).pack()) == FaultStatus.CONTEXT_MISMATCH
+
+
+def test_an_old_client_gets_what_it_has_room_for(client: Client) -> None:
+    request = RopBuffer([RopGetPropertiesListRequest(0, 0)] * 3, [client.logon])
+    whole = client.old_send(request.pack())
+    answered = RopBuffer.unpack_response(whole.payload, request, client.states)
+    assert len(answered.rops) == 3
+    short = client.old_send(request.pack(), len(whole.rgb) - 1)
+    assert (short.return_value, len(short.rgb) < len(whole.rgb)) == (0, True)
+    rops = RopBuffer.unpack_response(short.payload, request, client.states).rops
+    assert rops[:-1] == answered.rops[: len(rops) - 1]
+    assert isinstance(rops[-1], RopBufferTooSmallResponse)
+    assert rops[-1].request_buffers == RopBuffer(request.rops[len(rops) - 1 :], []).pack()[2:]
+    nothing = client.old_send(request.pack(), 8)
+    assert (nothing.return_value, nothing.rgb) == (ErrorCode.BufferTooSmall, b"")
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0", b"\3\0", b"\3\0\0", b"\2\0\0", b"\5\0\x8e\0\0"])
+def test_what_is_no_rop_buffer_of_an_old_client(client: Client, payload: bytes) -> None:
+    logon = client.logon
+    answer = client.old_send(payload)
+    assert (answer.cxh, answer.return_value, answer.rgb) == (client.cxh, ErrorCode.RpcFormat, b"")
+    assert client.ask(RopQueryPositionRequest(0, 0), logon).return_value == ErrorCode.NotSupported
+
+
 def test_dummy(client: Client) -> None:
     assert client.call(6, EcDummyRpcRequest()).return_value == 0
 
@@ -145,7 +203,8 @@ def test_push_notifications_are_refused(client: Client) -> None:
 
 def test_other_calls_of_the_interface_fault(client: Client) -> None:
     stub = EcDoDisconnectRequest(client.cxh).pack()
-    assert fault(client, 14, stub) == FaultStatus.OP_RANGE_ERROR
+    for opnum in (3, 5, 7, 9, 14):
+        assert fault(client, opnum, stub) == FaultStatus.OP_RANGE_ERROR
 
 
 @pytest.mark.parametrize("xor", [False, True])
@@ -269,7 +328,7 @@ def test_any_rops_get_an_answer_that_decodes(quiet: None, world: World, rops: by
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(opnum=st.sampled_from([1, 4, 6, 10, 11]), stub=st.binary(max_size=200))
+@given(opnum=st.sampled_from([0, 1, 2, 4, 6, 10, 11]), stub=st.binary(max_size=200))
 def test_any_stub_gets_an_answer_or_a_fault(quiet: None, client: Client, opnum: int, stub: bytes) -> None:
     """The dispatcher makes a fault of the `DecodeError`."""
     call = Call(EMSMDB, opnum, stub, client.session, client.identity)
@@ -285,6 +344,7 @@ def test_any_stub_gets_an_answer_or_a_fault(quiet: None, client: Client, opnum: 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(payload=st.binary(max_size=300))
 def test_any_payload_gets_an_answer(quiet: None, client: Client, payload: bytes) -> None:
+    assert client.old_send(payload).return_value in (0, ErrorCode.RpcFormat, ErrorCode.BufferTooSmall)
     answer = client.send(pack_payload(payload))
     assert answer.return_value in (0, ErrorCode.RpcFormat, ErrorCode.BufferTooSmall)
     assert client.send(payload).return_value in (0, ErrorCode.RpcFormat, ErrorCode.BufferTooSmall)
