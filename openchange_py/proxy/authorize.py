@@ -1,12 +1,12 @@
 """What a caller may have relayed with the relay's account.
 
 The upstream sees one account, whoever the caller is, and that account may open many mailboxes. So what the
-upstream would check, the relay checks: the user DN of EcDoConnectEx ([MS-OXCRPC] 3.1.4.1) and the mailbox of
-every RopLogon ([MS-OXCSTOR] 2.2.1.1.1) must be the caller's own or one that it was given full access to. Calls
-that could get around this are refused: those of clients before Outlook 2003, whose buffers nobody here checks,
-administrator privilege, and changes to the address book, which the account may be allowed and the caller not.
-What can't be read can't be checked, and is refused as well. ROPs carry no length, so that an upstream may read
-them otherwise than this program does: what looks like a RopLogon within another ROP is checked like one.
+upstream would check, the relay checks: the user DN of EcDoConnectEx ([MS-OXCRPC] 3.1.4.1) and EcDoConnect, and the
+mailbox of every RopLogon ([MS-OXCSTOR] 2.2.1.1.1) in EcDoRpcExt2 and EcDoRpc, must be the caller's own or one that it
+was given full access to. Calls that could get around this are refused: the reserved ones, administrator privilege,
+and changes to the address book, which the account may be allowed and the caller not. What can't be read can't be
+checked, and is refused as well. ROPs carry no length, so that an upstream may read them otherwise than this program
+does: what looks like a RopLogon within another ROP is checked like one.
 
 Not done: logons to public folders are refused altogether; the sender of a submitted message is not compared
 with the caller.
@@ -20,18 +20,22 @@ from typing import Final
 
 from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.auth.identity import NotAuthorized, may_open, may_use_dn
+from openchange_py.proxy.handles import HANDLE_SIZE
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.security import Identity
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import (
-    EcDoConnectExRequest,
+    EMSMDB,
     EcDoConnectExResponse,
+    EcDoConnectRequest,
+    EcDoConnectResponse,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
     RpcFlags,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
@@ -46,13 +50,17 @@ from openchange_py.wire.rpcheaderext import (
 
 logger = logging.getLogger(__name__)
 
+EC_DO_CONNECT: Final = 0
+EC_DO_RPC: Final = 2
 EC_DO_CONNECT_EX: Final = 10
 EC_DO_RPC_EXT2: Final = 11
+_CONNECTING: Final = frozenset({EC_DO_CONNECT, EC_DO_CONNECT_EX})
+_WITH_ROPS: Final = frozenset({EC_DO_RPC, EC_DO_RPC_EXT2})
 
 #: The calls that are relayed, by interface; every other one is refused.
 RELAYED_CALLS: Final[dict[str, frozenset[int]]] = {
-    # EcDoDisconnect, EcRRegisterPushNotification, EcDummyRpc, EcDoConnectEx, EcDoRpcExt2, EcDoAsyncConnectEx
-    "exchange_emsmdb": frozenset({1, 4, 6, EC_DO_CONNECT_EX, EC_DO_RPC_EXT2, 14}),
+    # And EcDoDisconnect, EcRRegisterPushNotification, EcDummyRpc, EcDoAsyncConnectEx.
+    "exchange_emsmdb": _CONNECTING | _WITH_ROPS | {1, 4, 6, 14},
     "exchange_async_emsmdb": frozenset({0}),
     # All but NspiModProps (11), NspiModLinkAtt (14) and the reserved ones: what reads.
     "exchange_nsp": frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 18, 19, 20}),
@@ -91,9 +99,9 @@ class Authorizer:
         if call.interface.name != "exchange_emsmdb":
             return None
         try:
-            if call.opnum == EC_DO_CONNECT_EX:
+            if call.opnum in _CONNECTING:
                 return await self._authorize_connect(call)
-            if call.opnum == EC_DO_RPC_EXT2:
+            if call.opnum in _WITH_ROPS:
                 return await self._authorize_rops(call)
         except DirectoryError as error:
             logger.error("%s: %s of %s can't be checked: %s", call.session, call.name, call.caller, error)
@@ -102,12 +110,12 @@ class Authorizer:
 
     def learn(self, call: Call, reply: bytes) -> None:
         """Keep what a relayed response tells: whose an upstream session is."""
-        if call.interface.name != "exchange_emsmdb" or call.opnum != EC_DO_CONNECT_EX:
+        if call.interface.name != "exchange_emsmdb" or call.opnum not in _CONNECTING:
             return
         try:
-            response = EcDoConnectExResponse.unpack(reply)
+            response = _connect_response(call).unpack(reply)
         except DecodeError as error:
-            logger.warning("%s: response to EcDoConnectEx: %s", call.session, error)
+            logger.warning("%s: response to %s: %s", call.session, call.name, error)
             return
         if not response.cxh.is_null:
             self._session_owners[response.icxr] = call.caller.account.casefold(), call.session
@@ -120,8 +128,9 @@ class Authorizer:
                 del self._session_owners[index]
 
     async def _authorize_connect(self, call: Call) -> RpcMessage | None:
-        """EcDoConnectEx. Always read anew from the stub, because it is the stub that is relayed."""
-        request = EcDoConnectExRequest.unpack(call.stub)
+        """EcDoConnectEx and EcDoConnect. Always read anew from the stub, because it is the stub that is relayed."""
+        request = _read_stub(call)
+        assert isinstance(request, EcDoConnectRequest)
         try:
             if request.flags & _ADMIN_CONNECT:
                 raise NotAuthorized(f"{call.caller} asks for administrator privilege")
@@ -132,27 +141,25 @@ class Authorizer:
             dn = _text_of(request.user_dn)
             await asyncio.to_thread(may_use_dn, self._directory, call.caller, dn)
         except NotAuthorized as error:
-            logger.warning("%s: EcDoConnectEx refused: %s", call.session, error)
-            return EcDoConnectExResponse.failed(ErrorCode.AccessDenied)
+            logger.warning("%s: %s refused: %s", call.session, call.name, error)
+            return _connect_response(call).failed(ErrorCode.AccessDenied)
         return None
 
     async def _authorize_rops(self, call: Call) -> RpcMessage | None:
-        """EcDoRpcExt2: every RopLogon in it. Most calls hold not even a byte that could be its RopId."""
+        """EcDoRpcExt2 and EcDoRpc: every RopLogon in it. Most calls hold not even a byte that could be its RopId."""
+        if not _may_log_on(call):
+            return None
+        request = _read_stub(call)
+        assert isinstance(request, EcDoRpcExt2Request | EcDoRpcRequest)
         try:
-            if not may_contain(EcDoRpcExt2Request.rgb_in_of(call.stub), _LOGON):
-                return None
-        except DecodeError:
-            pass  # answered below, as it is read in full
-        request = EcDoRpcExt2Request.unpack(call.stub)
-        try:
-            if decompressed_size(request.rgb_in) <= _QUICKLY_READ:
-                logons, lookalikes = _find_logons(request.rgb_in)
+            if _size(request) <= _QUICKLY_READ:
+                logons, lookalikes = _find_logons(request)
             else:
                 # In a thread, as it may take tens of milliseconds, and everybody's calls stand still meanwhile.
-                logons, lookalikes = await asyncio.to_thread(_find_logons, request.rgb_in)
+                logons, lookalikes = await asyncio.to_thread(_find_logons, request)
         except DecodeError as error:
-            logger.warning("%s: EcDoRpcExt2 of %s refused: %s", call.session, call.caller, error)
-            return EcDoRpcExt2Response.failed(request.cxh, ErrorCode.RpcFormat)
+            logger.warning("%s: %s of %s refused: %s", call.session, call.name, call.caller, error)
+            return _failed(request, ErrorCode.RpcFormat)
         for logon in logons:
             if code := await self._logon_refusal(call, logon):
                 return _refused_logon(call, request, logon, code)
@@ -186,18 +193,54 @@ class Authorizer:
         return True
 
 
-def _find_logons(rgb_in: bytes) -> tuple[list[RopLogonRequest], list[RopLogonRequest]]:
+_RopCall = EcDoRpcExt2Request | EcDoRpcRequest
+
+
+def _read_stub(call: Call) -> RpcMessage:
+    request = EMSMDB.methods[call.opnum].request
+    assert request is not None
+    return request.unpack(call.stub)
+
+
+def _connect_response(call: Call) -> type[EcDoConnectExResponse] | type[EcDoConnectResponse]:
+    return EcDoConnectExResponse if call.opnum == EC_DO_CONNECT_EX else EcDoConnectResponse
+
+
+def _may_log_on(call: Call) -> bool:
+    """Whether the byte of RopLogon stands anywhere in the ROPs of a call."""
+    if call.opnum == EC_DO_RPC:
+        # As it stands there, and as it would for an upstream to which the buffer is not obfuscated.
+        return any(call.stub.find(byte, HANDLE_SIZE) >= 0 for byte in (_LOGON ^ 0xA5, _LOGON))
+    try:
+        return may_contain(EcDoRpcExt2Request.rgb_in_of(call.stub), _LOGON)
+    except DecodeError:
+        return True  # answered as it is read in full
+
+
+def _size(request: _RopCall) -> int:
+    """Of its ROP buffers together, in bytes. Raises `DecodeError`."""
+    return len(request.rgb) if isinstance(request, EcDoRpcRequest) else decompressed_size(request.rgb_in)
+
+
+def _payloads(request: _RopCall) -> list[bytes]:
+    """Its ROP buffers. Raises `DecodeError`."""
+    if isinstance(request, EcDoRpcRequest):
+        return [request.payload]
+    return unpack_payloads(request.rgb_in, total=MAXIMUM_REQUEST)
+
+
+def _find_logons(request: _RopCall) -> tuple[list[RopLogonRequest], list[RopLogonRequest]]:
     """The RopLogons of a call's ROP buffers, and what only looks like one. Raises `DecodeError`."""
     logons: list[RopLogonRequest] = []
-    lookalikes: list[RopLogonRequest] = []
-    for payload in unpack_payloads(rgb_in, total=MAXIMUM_REQUEST):
+    lookalikes = list(logon_lookalikes(request.rgb)) if isinstance(request, EcDoRpcRequest) else []
+    for payload in _payloads(request):
         if RopId.Logon not in payload:
             continue
         found = [rop for rop in _read_rops(payload).rops if isinstance(rop, RopLogonRequest)]
         logons += found
         lookalikes += [other for other in logon_lookalikes(payload) if other not in found]
-        if len(logons) + len(lookalikes) > _MAXIMUM_LOGONS:
-            raise DecodeError(f"more than {_MAXIMUM_LOGONS} RopLogons in one call")
+    if len(logons) + len(lookalikes) > _MAXIMUM_LOGONS:
+        raise DecodeError(f"more than {_MAXIMUM_LOGONS} RopLogons in one call")
     return logons, lookalikes
 
 
@@ -209,16 +252,25 @@ def _read_rops(payload: bytes) -> RopBuffer:
     return buffer
 
 
-def _refused_logon(call: Call, request: EcDoRpcExt2Request, logon: RopLogonRequest, code: ErrorCode) -> RpcMessage:
+def _refused_logon(call: Call, request: _RopCall, logon: RopLogonRequest, code: ErrorCode) -> RpcMessage:
     """A RopLogon that failed; a fault where other ROPs came with it, whose responses are not ours to make up."""
-    payloads = unpack_payloads(request.rgb_in)
+    payloads = _payloads(request)
     buffer = RopBuffer.unpack_request(payloads[0])
     if len(payloads) != 1 or len(buffer.rops) != 1 or buffer.tail:
         raise _denied(call, "a RopLogon that is not allowed, among other ROPs")
     failure = RopFailure(logon.output_handle_index, code, RopId.Logon)
+    answer = RopBuffer([failure], buffer.handles).pack()
+    if isinstance(request, EcDoRpcRequest):
+        return EcDoRpcResponse.answer(request, answer)
     xor = not request.flags & RpcFlags.NoXorMagic
-    rgb_out = pack_payload(RopBuffer([failure], buffer.handles).pack(), xor=xor)
-    return EcDoRpcExt2Response(request.cxh, 0, rgb_out, b"", 0, ErrorCode.Success)
+    return EcDoRpcExt2Response(request.cxh, 0, pack_payload(answer, xor=xor), b"", 0, ErrorCode.Success)
+
+
+def _failed(request: _RopCall, code: ErrorCode) -> RpcMessage:
+    """The call failed as a whole."""
+    if isinstance(request, EcDoRpcRequest):
+        return EcDoRpcResponse.failed(request, code)
+    return EcDoRpcExt2Response.failed(request.cxh, code)
 
 
 def _text_of(dn: bytes) -> str:

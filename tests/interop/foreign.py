@@ -19,6 +19,8 @@ from openchange_py.wire.oxcrpc import (
     MAXIMUM_BUFFER,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
+    EcDoConnectRequest,
+    EcDoConnectResponse,
     EcDoDisconnectRequest,
     EcDoDisconnectResponse,
     EcDoRpcExt2Request,
@@ -26,6 +28,7 @@ from openchange_py.wire.oxcrpc import (
     RpcFlags,
     wire_version,
 )
+from openchange_py.wire.oxcrpc_old import MAXIMUM_OLD_BUFFER, EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import RopRequest, RopResponse
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE, HandleStates
@@ -119,6 +122,20 @@ class Session:
         response = call(self.dce, EMSMDB, request, EcDoConnectExResponse)
         self.cxh = response.cxh
         return response
+
+    def old_connect(self, user: str, *, flags: int = 0, link: int = 0xFFFFFFFF) -> EcDoConnectResponse:
+        """EcDoConnect, as clients up to Outlook 2002 call it."""
+        dn = (user if user.startswith("/") else RECIPIENTS + user).encode()
+        version = wire_version(6, 0, 1000, 0)
+        request = EcDoConnectRequest(dn, flags, 7, 0, 1252, 1033, 1033, link, 1, version, 0)
+        response = call(self.dce, EMSMDB, request, EcDoConnectResponse)
+        self.cxh = response.cxh
+        return response
+
+    def old_send(self, rgb: bytes) -> EcDoRpcResponse:
+        """EcDoRpc with whatever bytes."""
+        request = EcDoRpcRequest(self.cxh, rgb, MAXIMUM_OLD_BUFFER)
+        return call(self.dce, EMSMDB, request, EcDoRpcResponse)
 
     def send(self, rgb_in: bytes, flags: int = RpcFlags.NoCompression | RpcFlags.NoXorMagic) -> EcDoRpcExt2Response:
         """EcDoRpcExt2 with whatever bytes."""

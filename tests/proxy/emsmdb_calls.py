@@ -12,10 +12,12 @@ from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
+    EcDoConnectResponse,
     EcDoDisconnectRequest,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
 )
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import Rop
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.oxcstor import LogonFlags, RopLogonRequest
@@ -31,6 +33,18 @@ def connect(session: Session, caller: Identity, dn: str | bytes, **changes: Any)
     for name, value in changes.items():
         setattr(request, name, value)
     return Call(EMSMDB, 10, request.pack(), session, caller)
+
+
+def old_connect(session: Session, caller: Identity, dn: str | bytes, **changes: Any) -> Call:
+    """EcDoConnect."""
+    extended = cast("EcDoConnectExRequest", connect(session, caller, dn, **changes).request)
+    return Call(EMSMDB, 0, extended.old().pack(), session, caller)
+
+
+def old_connected(handle: ContextHandle = HANDLE, icxr: int = 7) -> bytes:
+    """The answer to EcDoConnect."""
+    version = (14, 0x8000, 722)
+    return EcDoConnectResponse(handle, 60000, 6, 10000, icxr, b"/o=Example", b"Alice", version, version, 0, 0).pack()
 
 
 def connected(handle: ContextHandle = HANDLE, icxr: int = 7) -> bytes:
@@ -60,6 +74,11 @@ def rpc(
     return Call(EMSMDB, 11, request.pack(), session, caller)
 
 
+def old_rpc(session: Session, caller: Identity, payload: bytes, *, handle: ContextHandle = HANDLE) -> Call:
+    """EcDoRpc with a ROP buffer."""
+    return Call(EMSMDB, 2, EcDoRpcRequest.of(handle, payload).pack(), session, caller)
+
+
 def rops(*requests: Rop, tail: bytes = b"", handles: int = 1) -> bytes:
     """A ROP buffer."""
     return RopBuffer(list(requests), [0xFFFFFFFF] * handles, tail).pack()
@@ -74,6 +93,11 @@ def logon(dn: str | bytes, flags: int = LogonFlags.Private, open_flags: int = 0x
 def rpc_answer(*payloads: bytes, handle: ContextHandle = HANDLE) -> bytes:
     """The answer to EcDoRpcExt2."""
     return EcDoRpcExt2Response(handle, 0, pack_payloads(payloads, xor=True), b"", 0, 0).pack()
+
+
+def old_rpc_answer(payload: bytes, *, handle: ContextHandle = HANDLE) -> bytes:
+    """The answer to EcDoRpc."""
+    return EcDoRpcResponse.answer(EcDoRpcRequest.of(handle, b""), payload).pack()
 
 
 def answered_payloads(call: Call) -> list[bytes]:

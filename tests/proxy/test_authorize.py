@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import threading
 import uuid
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -29,8 +30,13 @@ from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcprpt_streams import RopWriteStreamRequest
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopGetReceiveFolderRequest
 from openchange_py.wire.rpcheaderext import HEADER_SIZE, RpcHeaderExt, obfuscate, unpack_payloads
-from tests.proxy.emsmdb_calls import HANDLE, connect, connected, logon, rops, rpc
+from tests.proxy.emsmdb_calls import HANDLE, connect, connected, logon, old_connect, old_connected, old_rpc, rops, rpc
 from tests.proxy.parties import ALICE, ALICE_DN, ASSISTANT, ASSISTANT_DN, BOB, BOB_DN, People, people, status_of
+
+#: The calls of today's clients, and those of old ones: what begins a session, and what carries ROPs.
+Making = Callable[..., Call]
+CONNECTING = pytest.mark.parametrize(("connecting", "answered"), [(connect, connected), (old_connect, old_connected)])
+CARRYING = pytest.mark.parametrize("carrying", [rpc, old_rpc])
 
 
 def session() -> Session:
@@ -39,6 +45,13 @@ def session() -> Session:
 
 def authorize(call: Call, authorizer: Authorizer | None = None) -> RpcMessage | None:
     return asyncio.run((authorizer or Authorizer(people())).authorize(call))
+
+
+def refusal(call: Call, authorizer: Authorizer | None = None) -> Any:
+    """The response that refuses it."""
+    answer = authorize(call, authorizer)
+    assert type(answer) is EMSMDB.methods[call.opnum].response
+    return answer
 
 
 def refused(call: Call) -> int:
@@ -52,8 +65,10 @@ def refused(call: Call) -> int:
     ("caller", "dn"), [(ALICE, ALICE_DN), (ALICE, ALICE_DN.upper()), (ASSISTANT, ALICE_DN), (ASSISTANT, ASSISTANT_DN)]
 )
 def test_own_and_granted_mailboxes(caller: Identity, dn: str) -> None:
-    assert authorize(connect(session(), caller, dn)) is None
-    assert authorize(rpc(session(), caller, rops(logon(dn)))) is None
+    for connecting in (connect, old_connect):
+        assert authorize(connecting(session(), caller, dn)) is None
+    for carrying in (rpc, old_rpc):
+        assert authorize(carrying(session(), caller, rops(logon(dn)))) is None
 
 
 @pytest.mark.parametrize(
@@ -71,20 +86,24 @@ def test_own_and_granted_mailboxes(caller: Identity, dn: str) -> None:
 )
 def test_other_mailboxes(caller: Identity, dn: str | bytes, caplog: pytest.LogCaptureFixture) -> None:
     if b"\0" not in (dn.encode() if isinstance(dn, str) else dn):
-        connecting = authorize(connect(session(), caller, dn))
-        assert isinstance(connecting, EcDoConnectExResponse)
-        assert (connecting.return_value, connecting.cxh.is_null) == (ErrorCode.AccessDenied, True)
-    answer = authorize(rpc(session(), caller, rops(logon(dn))))
-    assert isinstance(answer, EcDoRpcExt2Response)
-    assert "RopLogon" in caplog.text
+        for connecting in (connect, old_connect):
+            answer = refusal(connecting(session(), caller, dn))
+            assert (answer.return_value, answer.cxh.is_null) == (ErrorCode.AccessDenied, True)
+    for carrying in (rpc, old_rpc):
+        caplog.clear()
+        assert refusal(carrying(session(), caller, rops(logon(dn)))).return_value == ErrorCode.Success
+        assert "RopLogon" in caplog.text
 
 
+@CARRYING
 @pytest.mark.parametrize(("dn", "code"), [(BOB_DN, ErrorCode.LoginPermission), (BOB_DN + "by", ErrorCode.UnknownUser)])
-def test_a_refused_logon_is_a_rop_that_failed(dn: str, code: ErrorCode, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_logon_is_a_rop_that_failed(
+    carrying: Making, dn: str, code: ErrorCode, caplog: pytest.LogCaptureFixture
+) -> None:
     request = rops(logon(dn), handles=2)
-    answer = cast("EcDoRpcExt2Response", authorize(rpc(session(), ALICE, request)))
+    answer = refusal(carrying(session(), ALICE, request))
     assert (answer.cxh, answer.return_value) == (HANDLE, 0)
-    [payload] = unpack_payloads(answer.rgb_out)
+    [payload] = unpack_payloads(answer.rgb_out) if isinstance(answer, EcDoRpcExt2Response) else [answer.payload]
     buffer = RopBuffer.unpack_response(payload, RopBuffer.unpack_request(request), HandleStates())
     assert buffer.rops == [RopFailure(0, code, RopId.Logon)]
     assert buffer.handles == [0xFFFFFFFF] * 2
@@ -98,6 +117,7 @@ def test_a_refusal_is_obfuscated_unless_the_client_asked_otherwise(flags: int, o
     assert RpcHeaderExt.unpack(answer.rgb_out[:HEADER_SIZE]).flags & 2 == obfuscated
 
 
+@CARRYING
 @pytest.mark.parametrize(
     ("flags", "open_flags"),
     [
@@ -107,23 +127,26 @@ def test_a_refusal_is_obfuscated_unless_the_client_asked_otherwise(flags: int, o
         (LogonFlags.Private, OpenFlags.UseAdminPrivilege),
     ],
 )
-def test_public_folders_and_administrators_are_refused(flags: int, open_flags: int) -> None:
-    call = rpc(session(), ALICE, rops(logon(ALICE_DN, flags, open_flags)))
-    assert isinstance(authorize(call), EcDoRpcExt2Response)
+def test_public_folders_and_administrators_are_refused(carrying: Making, flags: int, open_flags: int) -> None:
+    refusal(carrying(session(), ALICE, rops(logon(ALICE_DN, flags, open_flags))))
 
 
 def test_administrator_privilege_of_the_session_is_refused() -> None:
-    answer = authorize(connect(session(), ALICE, ALICE_DN, flags=1))
-    assert cast("EcDoConnectExResponse", answer).return_value == ErrorCode.AccessDenied
+    for connecting in (connect, old_connect):
+        answer = refusal(connecting(session(), ALICE, ALICE_DN, flags=1))
+        assert answer.return_value == ErrorCode.AccessDenied
 
 
-def test_a_session_links_only_to_sessions_of_the_same_caller() -> None:
+@CONNECTING
+def test_a_session_links_only_to_sessions_of_the_same_caller(
+    connecting: Making, answered: Callable[..., bytes]
+) -> None:
     authorizer = Authorizer(people())
-    mine = connect(session(), ALICE, ALICE_DN)
-    authorizer.learn(mine, connected(icxr=7))
-    authorizer.learn(connect(session(), BOB, BOB_DN), connected(icxr=8))
+    mine = connecting(session(), ALICE, ALICE_DN)
+    authorizer.learn(mine, answered(icxr=7))
+    authorizer.learn(connecting(session(), BOB, BOB_DN), answered(icxr=8))
     for link, allowed in ((7, True), (8, False), (9, False), (0xFFFFFFFF, True)):
-        answer = authorize(connect(session(), ALICE, ALICE_DN, icxr_link=link), authorizer)
+        answer = authorize(connecting(session(), ALICE, ALICE_DN, icxr_link=link), authorizer)
         assert (answer is None) is allowed
 
 
@@ -140,11 +163,12 @@ def test_an_index_of_a_session_that_ended_is_nobodys() -> None:
     assert cast("EcDoConnectExResponse", authorize(linking, authorizer)).return_value == ErrorCode.AccessDenied
 
 
-def test_a_logon_behind_other_rops_is_found() -> None:
+@CARRYING
+def test_a_logon_behind_other_rops_is_found(carrying: Making) -> None:
     release, receive = RopReleaseRequest(0, 0), RopGetReceiveFolderRequest(0, 0, b"IPM")
-    call = rpc(session(), ALICE, rops(release, receive, logon(ALICE_DN), logon(BOB_DN)))
+    call = carrying(session(), ALICE, rops(release, receive, logon(ALICE_DN), logon(BOB_DN)))
     assert refused(call) == FaultStatus.ACCESS_DENIED
-    assert authorize(rpc(session(), ALICE, rops(release, receive, logon(ALICE_DN)))) is None
+    assert authorize(carrying(session(), ALICE, rops(release, receive, logon(ALICE_DN)))) is None
 
 
 @pytest.mark.parametrize("xor", [True, False])
@@ -157,21 +181,33 @@ def test_a_logon_in_any_wrapping_is_found(xor: bool, compress: bool) -> None:
     assert authorize(mine) is None
 
 
-def test_what_cannot_be_read_is_refused_where_it_might_log_on() -> None:
+@CARRYING
+def test_what_cannot_be_read_is_refused_where_it_might_log_on(carrying: Making) -> None:
     unknown = b"\xf0\x00\x00"
-    assert authorize(rpc(session(), ALICE, rops(tail=unknown))) is None
-    hidden = authorize(rpc(session(), ALICE, rops(tail=unknown + logon(BOB_DN).pack())))
-    assert cast("EcDoRpcExt2Response", hidden).return_value == ErrorCode.RpcFormat
-    truncated = authorize(rpc(session(), ALICE, rops(tail=b"\xfe\x00")))
-    assert cast("EcDoRpcExt2Response", truncated).return_value == ErrorCode.RpcFormat
+    assert authorize(carrying(session(), ALICE, rops(tail=unknown))) is None
+    for tail in (unknown + logon(BOB_DN).pack(), b"\xfe\x00"):
+        assert refusal(carrying(session(), ALICE, rops(tail=tail))).return_value == ErrorCode.RpcFormat
+    assert refusal(carrying(session(), ALICE, b"\xff\xff\xfe")).return_value == ErrorCode.RpcFormat
 
 
+def test_an_old_client_s_logon_that_is_not_obfuscated_is_found() -> None:
+    """Not as libmapi sends it, but an upstream might read it."""
+    for dn, allowed in ((BOB_DN, False), (ALICE_DN, True)):
+        call = old_rpc(session(), ALICE, obfuscate(rops(logon(dn))))
+        assert b"/cn=" in call.stub
+        if allowed:
+            assert authorize(call) is None
+        else:
+            assert refused(call) == FaultStatus.ACCESS_DENIED
+
+
+@CARRYING
 @pytest.mark.parametrize("around", [b"", b"\xfe\xfe", b"/o=", b"\0" * 40])
-def test_a_foreign_logon_in_the_data_of_another_rop_is_refused(around: bytes) -> None:
+def test_a_foreign_logon_in_the_data_of_another_rop_is_refused(carrying: Making, around: bytes) -> None:
     """An upstream that reads the ROPs in front of it otherwise than we do might see it."""
     for dn, allowed in ((BOB_DN, False), (BOB_DN.upper(), False), (BOB_DN + "by", False), (ALICE_DN, True)):
         data = around + logon(dn).pack() + around
-        call = rpc(session(), ALICE, rops(RopWriteStreamRequest(0, 0, data)))
+        call = carrying(session(), ALICE, rops(RopWriteStreamRequest(0, 0, data)))
         if allowed:
             assert authorize(call) is None
         else:
@@ -180,7 +216,8 @@ def test_a_foreign_logon_in_the_data_of_another_rop_is_refused(around: bytes) ->
 
 def test_data_with_the_byte_of_a_logon_is_relayed() -> None:
     data = bytes(range(256)) * 100 + b"\xfe is no logon, and /o=Example/cn=bob no mailbox"
-    assert authorize(rpc(session(), ALICE, rops(RopWriteStreamRequest(0, 0, data)))) is None
+    for carrying in (rpc, old_rpc):
+        assert authorize(carrying(session(), ALICE, rops(RopWriteStreamRequest(0, 0, data)))) is None
 
 
 def test_a_few_bytes_cannot_ask_for_a_million_rops() -> None:
@@ -190,13 +227,14 @@ def test_a_few_bytes_cannot_ask_for_a_million_rops() -> None:
     assert cast("EcDoRpcExt2Response", bomb).return_value == ErrorCode.RpcFormat
 
 
+@CARRYING
 @pytest.mark.parametrize("disguised", [False, True])
-def test_more_logons_than_any_client_sends_are_refused(disguised: bool) -> None:
+def test_more_logons_than_any_client_sends_are_refused(carrying: Making, disguised: bool) -> None:
     directory = People()
     many = [logon(ALICE_DN)] * 100
     payload = rops(*([RopWriteStreamRequest(0, 0, b"".join(one.pack() for one in many))] if disguised else many))
-    answer = authorize(rpc(session(), ALICE, payload), Authorizer(cast("Directory", directory)))
-    assert cast("EcDoRpcExt2Response", answer).return_value == ErrorCode.RpcFormat
+    answer = refusal(carrying(session(), ALICE, payload), Authorizer(cast("Directory", directory)))
+    assert answer.return_value == ErrorCode.RpcFormat
     assert directory.asked == []
 
 
@@ -218,7 +256,10 @@ def test_a_directory_that_fails_lets_nobody_through(caplog: pytest.LogCaptureFix
         def by_account(self, account: str) -> Entry | None:
             raise DirectoryError("no such table")
 
-    for call in (connect(session(), ALICE, ALICE_DN), rpc(session(), ALICE, rops(logon(ALICE_DN)))):
+    for call in (
+        *(connecting(session(), ALICE, ALICE_DN) for connecting in (connect, old_connect)),
+        *(carrying(session(), ALICE, rops(logon(ALICE_DN))) for carrying in (rpc, old_rpc)),
+    ):
         with pytest.raises(RpcFault) as caught:
             authorize(call, Authorizer(cast("Directory", Failing())))
         assert status_of(caught) == FaultStatus.SERVER_UNAVAILABLE
@@ -243,8 +284,9 @@ def test_a_broken_extended_buffer_is_refused() -> None:
 
 def test_most_calls_are_not_even_looked_up() -> None:
     directory = People()
-    call = rpc(session(), ALICE, rops(RopReleaseRequest(0, 0)))
-    assert authorize(call, Authorizer(cast("People", directory))) is None  # type: ignore[arg-type]
+    for carrying in (rpc, old_rpc):
+        call = carrying(session(), ALICE, rops(RopReleaseRequest(0, 0)))
+        assert authorize(call, Authorizer(cast("Directory", directory))) is None
     assert directory.asked == []
 
 
@@ -252,12 +294,14 @@ def test_anonymous_callers_never_reach_the_upstream() -> None:
     for call in (
         rpc(session(), ANONYMOUS, rops()),
         connect(session(), ANONYMOUS, ALICE_DN),
+        old_rpc(session(), ANONYMOUS, rops()),
+        old_connect(session(), ANONYMOUS, ALICE_DN),
         Call(RFR, 0, bytes(16), session(), ANONYMOUS),
     ):
         assert refused(call) == FaultStatus.ACCESS_DENIED
 
 
-@pytest.mark.parametrize("opnum", [0, 2, 3, 5, 7, 8, 9, 12, 13, 15, 99])
+@pytest.mark.parametrize("opnum", [3, 5, 7, 8, 9, 12, 13, 15, 99])
 def test_calls_that_nobody_checks_are_refused(opnum: int) -> None:
     assert refused(Call(EMSMDB, opnum, bytes(40), session(), ALICE)) == FaultStatus.ACCESS_DENIED
 
@@ -277,13 +321,14 @@ def test_every_interface_has_its_calls() -> None:
 @given(st.binary(max_size=80), st.binary(max_size=20))
 def test_no_garbage_around_a_foreign_logon_lets_it_through(before: bytes, after: bytes) -> None:
     """Whatever stands around it: found, or refused as unreadable, as another ROP's data too."""
-    call = rpc(session(), ALICE, rops(tail=before + logon(BOB_DN).pack() + after))
-    with contextlib.suppress(RpcFault):
-        assert authorize(call) is not None
+    for carrying in (rpc, old_rpc):
+        call = carrying(session(), ALICE, rops(tail=before + logon(BOB_DN).pack() + after))
+        with contextlib.suppress(RpcFault):
+            assert authorize(call) is not None
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=200), st.sampled_from([10, 11]))
+@given(st.binary(max_size=200), st.sampled_from([0, 2, 10, 11]))
 def test_any_stub_gives_an_answer_a_fault_or_a_decode_error(stub: bytes, opnum: int) -> None:
     call = Call(EMSMDB, opnum, HANDLE.uuid.bytes_le + stub, session(), ALICE)
     with contextlib.suppress(DecodeError, RpcFault):
