@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from openchange_py.auth.spnego import Mechanism
 from openchange_py.config.routes import Credentials
 from openchange_py.proxy import upstream
 from openchange_py.proxy.authorize import Authorizer
@@ -16,14 +17,17 @@ from openchange_py.proxy.relay import Relay
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.binding import Binding
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
 from openchange_py.transports.tcp import ConnectionLost, TcpServer
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import EMSMDB
+from openchange_py.wire.oxnspi import NSPI
 from tests.auth.ntlm_parties import PASSWORD, authenticator
 from tests.proxy.emsmdb_calls import connect, connected, rops, rpc, rpc_answer
 from tests.proxy.parties import ALICE, ALICE_DN, people, status_of
 
+ACCOUNTS = authenticator()
 CREDENTIALS = Credentials("alice", "EXAMPLE", PASSWORD)
 
 
@@ -33,6 +37,12 @@ class Exchange:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.ended: list[Session] = []
+        #: What the connections authenticated with.
+        self.mechanisms: list[AuthType] = []
+
+    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+        self.mechanisms.append(auth_type)
+        return ACCOUNTS.acceptor(auth_type, peer)
 
     def interfaces(self) -> list[RpcInterface]:
         return [EMSMDB, RFR]
@@ -56,7 +66,7 @@ def with_exchange(work: Callable[[Exchange, int], Awaitable[None]]) -> None:
 
     async def run() -> None:
         exchange = Exchange()
-        server = TcpServer(exchange, authenticator())
+        server = TcpServer(exchange, exchange)
         _, port = await server.start("127.0.0.1")
         try:
             await work(exchange, port)
@@ -93,10 +103,42 @@ def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str,
         assert await client.call(11, b"stub") == rpc_answer(rops())
         assert client.upstream == f"ncacn_ip_tcp:127.0.0.1[{port}{flags}]"
         await client.close()
+        assert exchange.mechanisms == [AuthType.SPNEGO if "spnego" in flags else AuthType.NTLMSSP]
         [call] = exchange.calls
         assert (call.stub, call.caller.account, call.caller.level.name) == (b"stub", "alice", level)
 
     with_exchange(work)
+
+
+def test_localaddress_is_where_connections_come_from() -> None:
+    async def work(exchange: Exchange, port: int) -> None:
+        client = await connector(port, ",localaddress=127.0.0.5")(needed(EMSMDB), 0)
+        await client.call(11, b"stub")
+        await client.close()
+        assert exchange.calls[0].session.peer.startswith("127.0.0.5:")
+
+    with_exchange(work)
+
+
+def test_the_service_principal_is_the_interfaces_unless_the_binding_tells_another() -> None:
+    targets: list[str] = []
+
+    class Asked(SpecifiedAccount):
+        async def context(
+            self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None
+        ) -> Mechanism:
+            targets.append(target)
+            raise SecurityError("no ticket")
+
+    async def connect(options: str, interface: RpcInterface) -> None:
+        binding = Binding.parse(f"ncacn_ip_tcp:192.0.2.1[1024{options}]")
+        with pytest.raises(ConnectionLost, match=r"no credentials for EXAMPLE\\alice: no ticket"):
+            await TcpConnector(binding, Asked(CREDENTIALS), no_mapper)(needed(interface), 0)
+
+    asyncio.run(connect(",target_hostname=exch1.example.test", EMSMDB))
+    asyncio.run(connect("", RFR))
+    asyncio.run(connect(",target_principal=host/exch1", NSPI))
+    assert targets == ["exchangeMDB/exch1.example.test", "exchangeRFR/192.0.2.1", "host/exch1"]
 
 
 def test_a_session_is_one_association_upstream_and_ends_with_it() -> None:
