@@ -87,7 +87,11 @@ class Node:
             "pipes": [str(path) for path in self.pipes],
             "metrics": self.metrics and {"host": self.metrics[0], "port": self.metrics[1]},
             "interfaces": {
-                route.interface: {"server": route.server} if route.server else {"relay": str(route.binding)}
+                route.interface: (
+                    {"server": route.server}
+                    if route.server
+                    else {"relay": [str(binding) for binding in route.bindings]}
+                )
                 for route in routes(self.settings)
                 if route.interface in served
             },

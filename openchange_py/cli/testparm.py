@@ -52,7 +52,7 @@ def _as_json(settings: Settings) -> dict[str, object]:
         {
             "interface": route.interface,
             "server": route.server,
-            "relay": None if route.binding is None else str(route.binding),
+            "relay": None if route.server else [str(binding) for binding in route.bindings],
         }
         for route in routes(settings)
     ]

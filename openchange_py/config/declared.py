@@ -23,7 +23,7 @@ from openchange_py.config.options import (
     upper,
 )
 from openchange_py.config.settings import Settings
-from openchange_py.rpc.binding import Binding
+from openchange_py.rpc.binding import parse_bindings
 from openchange_py.rpc.security import AuthLevel
 
 #: The interfaces that can be served or relayed.
@@ -56,10 +56,6 @@ def port_or_off(value: str) -> int | None:
     return None if value.casefold() == "off" else _port(value)
 
 
-def _binding(value: str) -> Binding | None:
-    return Binding.parse(value) if value else None
-
-
 def _fqdn(settings: Settings) -> str:
     host = socket.gethostname()
     return f"{settings[NETBIOS_NAME]}.{settings[REALM]}".lower() if settings[REALM] else host.lower()
@@ -83,7 +79,12 @@ LOG_LEVEL = Option(
 LOG_FILE = Option("log file", optional_path, None, "where the log goes; standard error where it is not set")
 
 SERVER = Option("dcerpc_mapiproxy:server", boolean, False, "answer every interface locally, relay nothing")
-BINDING = Option("dcerpc_mapiproxy:binding", _binding, None, "the server to relay to, as a binding string")
+BINDING = Option(
+    "dcerpc_mapiproxy:binding",
+    parse_bindings,
+    (),
+    "the server to relay to, as a binding string; over several users are spread, and where one fails, go to another",
+)
 USERNAME = Option("dcerpc_mapiproxy:username", text, "", "the account to relay with")
 PASSWORD = Option("dcerpc_mapiproxy:password", text, "", "its password", secret=True)
 PASSWORD_FILE = Option("dcerpc_mapiproxy:password file", optional_path, None, "a file whose first line is its password")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from openchange_py.config.parser import same_name
+from openchange_py.rpc.binding import parse_bindings
 
 if TYPE_CHECKING:
     from openchange_py.config.settings import Settings
@@ -50,7 +51,7 @@ class Option(Generic[T]):
     @property
     def keeps_quotes(self) -> bool:
         """Whether the quotes are the parser's: in a list they keep words together."""
-        return self.parse is names
+        return self.parse in (names, parse_bindings)
 
     def default_for(self, settings: Settings) -> T:
         """The value where the file says nothing."""

@@ -22,11 +22,11 @@ SERVER_OPTIONS: dict[str, Option[str]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
-    """One interface: `server` names the local server, or `binding` the server relayed to."""
+    """One interface: `server` names the local server, or `bindings` the servers relayed to."""
 
     interface: str
     server: str | None
-    binding: Binding | None
+    bindings: tuple[Binding, ...]
 
     @property
     def option(self) -> Option[str]:
@@ -36,7 +36,7 @@ class Route:
     def __str__(self) -> str:
         if self.server and self.interface == ASYNC_EMSMDB:
             return f"not offered yet by local server {self.server}"
-        return f"local server {self.server}" if self.server else f"relay to {self.binding}"
+        return f"local server {self.server}" if self.server else f"relay to {', '.join(map(str, self.bindings))}"
 
 
 def routes(settings: Settings) -> list[Route]:
@@ -62,7 +62,7 @@ def _route(settings: Settings, interface: str) -> Route:
     name = settings[SERVER_OPTIONS[interface]]
     if not name and settings[declared.SERVER]:
         name = DEFAULT_SERVERS[interface]
-    return Route(interface, name or None, None if name else settings[declared.BINDING])
+    return Route(interface, name or None, () if name else settings[declared.BINDING])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def check_routes(settings: Settings) -> None:
     if not relayed:
         return
     problems: list[str] = []
-    if settings[declared.BINDING] is None:
+    if not settings[declared.BINDING]:
         reason = f"is needed: {', '.join(route.interface for route in relayed)} would be relayed"
         problems += settings.error(declared.BINDING, reason).problems
     try:

@@ -144,7 +144,7 @@ class Settings:
         if option.secret:
             return "(hidden)" if value else ""
         if isinstance(value, tuple):
-            return ", ".join(value)
+            return ", ".join(map(str, value))
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, enum.Enum):

@@ -19,6 +19,7 @@ from openchange_py.proxy.credentials import SpecifiedAccount
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
+from openchange_py.proxy.pool import UpstreamPool
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
 from openchange_py.proxy.stack import ModuleStack
@@ -64,14 +65,13 @@ async def assemble(
         else:
             continue
         logger.info("%s: %s", route.interface, route)
-    binding = settings[declared.BINDING]
     return Dispatcher(
         local,
         stack,
         relayed=relayed,
         relay=_relay(settings, directory, connect, metrics or Metrics()) if relayed else None,
         minimum_levels=minimum_levels(settings),
-        printer=Printer() if binding is not None and binding.print else None,
+        printer=Printer() if any(binding.print for binding in settings[declared.BINDING]) else None,
         worker_threads=settings[declared.WORKER_THREADS],
     )
 
@@ -103,15 +103,21 @@ def _relay(settings: Settings, directory: Directory, connect: Connector | None, 
     connect = connect or upstream_connector(settings)
     relay = Relay(connect, Authorizer(directory), timeout=settings[declared.RELAY_TIMEOUT], metrics=metrics)
     metrics.gauges.append(("upstream_connections_open", "Relay connections open now.", relay.open_connections))
+    metrics.gauges.append(("upstreams_down", "Servers to relay to that are down now.", lambda: _down(relay)))
     return relay
 
 
-def upstream_connector(settings: Settings) -> TcpConnector:
-    """What opens connections to the server relayed to, with the credentials that the settings say now."""
-    binding = settings[declared.BINDING]
-    assert binding is not None  # check_routes
-    credentials = SpecifiedAccount(relay_credentials(settings))
-    return TcpConnector(binding, credentials, find_port, settings[declared.CONNECT_TIMEOUT])
+def _down(relay: Relay) -> int:
+    """A reload gives the relay another pool."""
+    return relay.connect.down() if isinstance(relay.connect, UpstreamPool) else 0
+
+
+def upstream_connector(settings: Settings) -> UpstreamPool:
+    """What opens connections to the servers relayed to, with the credentials that the settings say now."""
+    credentials, timeout = SpecifiedAccount(relay_credentials(settings)), settings[declared.CONNECT_TIMEOUT]
+    return UpstreamPool(
+        [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]]
+    )
 
 
 def minimum_levels(settings: Settings) -> dict[str, AuthLevel]:

@@ -29,6 +29,14 @@ _NSPI_BIND: Final = 0
 _MAKING: Final = frozenset({("exchange_emsmdb", 14)})
 
 
+def handle_space(interface: str) -> str:
+    """The interface whose handles an interface's calls act on.
+
+    Interfaces of different spaces have nothing in common, and each may be another process' on the server.
+    """
+    return "exchange_emsmdb" if interface == "exchange_async_emsmdb" else interface
+
+
 def takes_handle(interface: str, opnum: int) -> bool:
     """Whether the call acts on a context handle."""
     return opnum in _TAKING.get(interface, ())

@@ -9,10 +9,10 @@ from typing import Final
 from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.proxy.credentials import UpstreamCredentials
 from openchange_py.rpc.binding import Binding
-from openchange_py.rpc.call import Call, RpcFault
-from openchange_py.rpc.security import SecurityContext, SecurityError
-from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
-from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault
+from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
+from openchange_py.transports.epmapper import EPMAPPER_PORT, NotRegistered, ept_map
+from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
@@ -25,17 +25,23 @@ _SERVICES: Final = {
     "exchange_ds_rfr": "exchangeRFR",
 }
 
-#: Asks a host's endpoint mapper for the TCP port of an interface. Raises `ConnectionLost`, `RpcFault`.
-FindPort = Callable[[str, RpcInterface], Awaitable[int]]
+#: How a server answers a bind whose credentials it does not take.
+_LOGON_FAULTS: Final = (FaultStatus.ACCESS_DENIED, FaultStatus.SEC_PKG_ERROR)
+
+#: Asks the endpoint mapper of a binding's host for the TCP port of an interface, for so many seconds at most. Raises
+#: `ConnectionLost`.
+FindPort = Callable[[Binding, RpcInterface, float], Awaitable[int]]
 
 
-async def find_port(host: str, interface: RpcInterface) -> int:
+async def find_port(binding: Binding, interface: RpcInterface, seconds: float) -> int:
     """The port that the host's endpoint mapper tells. Raises `ConnectionLost`."""
-    return await ept_map(host, EPMAPPER_PORT, interface)
+    return await ept_map(
+        binding.host, EPMAPPER_PORT, interface, connect_timeout=seconds, local_address=binding.local_address
+    )
 
 
 class TcpConnector:
-    """Opens connections as the binding says: a `Connector` for the relay.
+    """Opens connections as one binding says: a `Connector` for the relay.
 
     Where the binding has no port, `find_port` is asked, once per interface until a connection fails.
     `timeout` is seconds for connecting and authenticating.
@@ -50,15 +56,46 @@ class TcpConnector:
         self._timeout = timeout
         self._ports: dict[str, int] = {}
 
+    @property
+    def upstream(self) -> str:
+        """The text of the binding."""
+        return str(self._binding)
+
     async def __call__(self, call: Call, assoc_group: int) -> RpcClient:
         """A connection bound to the call's interface. Raises `ConnectionLost`, whatever the reason is."""
-        interface, level = call.interface, self._binding.protection
+        level = self._binding.protection
         try:
-            client = await RpcClient.connect(
+            context = await self._context(call)
+        except SecurityError as error:
+            raise AuthenticationFailed(f"{self._binding}: no credentials for {call.caller}: {error}") from error
+        try:
+            client = await self._connect(call.interface, context, level, assoc_group)
+        except RpcFault as fault:
+            # A refusal that is about the relay, not about the client that happened to need the connection.
+            kind = AuthenticationFailed if fault.status in _LOGON_FAULTS else BindError
+            raise kind(f"{self._binding}: {fault}") from fault
+        client.upstream = self.upstream
+        return client
+
+    async def probe(self, interface: RpcInterface) -> None:
+        """Raises `ConnectionLost` where the server does not answer a bind, or does not have the interface."""
+        try:
+            client = await self._connect(interface, None, AuthLevel.NONE, 0)
+        except NotRegistered:
+            raise
+        except (BindError, RpcFault):
+            return
+        await client.close()
+
+    async def _connect(
+        self, interface: RpcInterface, context: SecurityContext | None, level: AuthLevel, assoc_group: int
+    ) -> RpcClient:
+        try:
+            return await RpcClient.connect(
                 self._binding.host,
                 await self._port(interface),
                 interface,
-                context=await self._context(call),
+                context=context,
                 level=level,
                 assoc_group=assoc_group,
                 connect_timeout=self._timeout,
@@ -68,13 +105,6 @@ class TcpConnector:
             # The server may have come back under another port.
             self._ports.pop(interface.name, None)
             raise
-        except RpcFault as fault:
-            # A refusal that is about the relay, not about the client that happened to need the connection.
-            raise ConnectionLost(f"{self._binding}: {fault}") from fault
-        except SecurityError as error:
-            raise ConnectionLost(f"{self._binding}: no credentials for {call.caller}: {error}") from error
-        client.upstream = str(self._binding)
-        return client
 
     async def _context(self, call: Call) -> SecurityContext:
         binding = self._binding
@@ -94,6 +124,6 @@ class TcpConnector:
             return self._binding.port
         port = self._ports.get(interface.name)
         if port is None:
-            port = self._ports[interface.name] = await self._find_port(self._binding.host, interface)
+            port = self._ports[interface.name] = await self._find_port(self._binding, interface, self._timeout)
             logger.info("%s is at port %d of %s", interface.name, port, self._binding.host)
         return port

@@ -1,4 +1,4 @@
-"""Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`.
+"""Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`, and lists.
 
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring `krb5` would weaken a connection silently.
@@ -113,6 +113,32 @@ class Binding:
 
     def __str__(self) -> str:
         return self.text or f"{self.transport}:{self.host}" + (f"[{self.port}]" if self.port else "")
+
+
+def parse_bindings(text: str) -> tuple[Binding, ...]:
+    """Several binding strings, separated by white space, commas or semicolons outside of brackets and quotes."""
+    bindings = tuple(Binding.parse(word) for word in _words(text))
+    for number, binding in enumerate(bindings):
+        if str(binding) in map(str, bindings[:number]):
+            raise BindingError(f"{binding} is there twice")
+    return bindings
+
+
+def _words(text: str) -> list[str]:
+    words, word, depth, quoted = [], "", 0, False
+    for character in text:
+        if character == '"':
+            quoted = not quoted
+            continue
+        depth += {"[": 1, "]": -1}.get(character, 0)
+        if depth <= 0 and not quoted and (character.isspace() or character in ",;"):
+            words.append(word)
+            word = ""
+        else:
+            word += character
+    if quoted:
+        raise BindingError(f"{text!r} has a quote without its end")
+    return [word for word in (*words, word) if word]
 
 
 @dataclasses.dataclass(slots=True)

@@ -19,7 +19,14 @@ class NotRegistered(BindError):
     """The endpoint mapper does not know the interface."""
 
 
-async def ept_map(host: str, port: int, interface: RpcInterface | SyntaxId, *, connect_timeout: float = 30.0) -> int:
+async def ept_map(
+    host: str,
+    port: int,
+    interface: RpcInterface | SyntaxId,
+    *,
+    connect_timeout: float = 30.0,
+    local_address: str | None = None,
+) -> int:
     """The TCP port of `interface` on `host`, whose endpoint mapper listens on `port` (usually `EPMAPPER_PORT`).
 
     Raises `NotRegistered`, or `ConnectionLost` where the endpoint mapper can't be asked. Only the port counts: the
@@ -28,7 +35,12 @@ async def ept_map(host: str, port: int, interface: RpcInterface | SyntaxId, *, c
     syntax = interface.syntax if isinstance(interface, RpcInterface) else interface
     request = EptMapRequest(uuid.UUID(int=0), Tower.tcp(syntax, 0), NULL_HANDLE, 1)
     client = await RpcClient.connect(
-        host, port, EPMAPPER, connect_timeout=connect_timeout, call_timeout=connect_timeout
+        host,
+        port,
+        EPMAPPER,
+        connect_timeout=connect_timeout,
+        call_timeout=connect_timeout,
+        local_address=local_address,
     )
     try:
         response = EptMapResponse.unpack(await client.call(EPT_MAP, request.pack()))

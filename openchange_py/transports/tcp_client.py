@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import uuid
 from typing import Final, Self, cast
 
@@ -25,6 +26,8 @@ from openchange_py.wire.ndr import RpcInterface, SyntaxId
 from openchange_py.wire.pdu import BindNakReason, ContextResult, PresentationResult, ProviderReason
 
 _log: Final = logging.getLogger(__name__)
+#: Seconds of silence before the first probe, between probes, how many of them; milliseconds for sent bytes.
+_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
 
 
 class ConnectionLost(ConnectionError):
@@ -33,6 +36,14 @@ class ConnectionLost(ConnectionError):
 
 class BindError(ConnectionLost):
     """The server refused the bind, an interface, or the credentials."""
+
+
+class AuthenticationFailed(BindError):
+    """Client and server could not authenticate each other."""
+
+
+class NoAnswer(ConnectionLost):
+    """The call took too long."""
 
 
 class RpcClient(asyncio.Protocol):
@@ -168,7 +179,7 @@ class RpcClient(asyncio.Protocol):
             try:
                 token = await asyncio.get_running_loop().run_in_executor(None, context.step, b"")
             except SecurityError as error:
-                raise BindError(f"{self.peer}: authentication failed: {error}") from error
+                raise AuthenticationFailed(f"{self.peer}: authentication failed: {error}") from error
         self._accept(syntax, 0, await self._answered(self._initiator.send_bind([syntax], token)))
 
     async def _context_id(self, interface: RpcInterface | SyntaxId) -> int:
@@ -229,7 +240,8 @@ class RpcClient(asyncio.Protocol):
             return
         loop = asyncio.get_running_loop()
         if self._deadline <= loop.time():
-            self._abort(f"no answer within {self._seconds:g} s")
+            self._fail(NoAnswer(f"{self.peer}: no answer within {self._seconds:g} s"))
+            self._abort("no answer")
         else:
             self._timer = loop.call_at(self._deadline, self._check_time)
 
@@ -248,6 +260,8 @@ class RpcClient(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
+        if (connection := transport.get_extra_info("socket")) is not None:
+            _keep_alive(connection)
 
     def data_received(self, data: bytes) -> None:
         self._take(self._initiator.receive_data(data))
@@ -294,8 +308,11 @@ class RpcClient(asyncio.Protocol):
         except Exception as error:
             _log.exception("%s: authentication failed", self.peer)
             outcome = SecurityError(repr(error))
-        if self._lost is None:
-            self._take(self._initiator.auth_result(outcome))
+        if self._lost is not None:
+            return
+        if isinstance(outcome, SecurityError):
+            self._fail(AuthenticationFailed(f"{self.peer}: authentication failed: {outcome}"))
+        self._take(self._initiator.auth_result(outcome))
 
     def _resolve(self, answer: bytes | tuple[PresentationResult, ...]) -> None:
         if self._answer is not None and not self._answer.done():
@@ -313,6 +330,16 @@ class RpcClient(asyncio.Protocol):
         self._fail(ConnectionLost(f"{self.peer}: {reason}"))
         if self._transport is not None:
             self._transport.abort()
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Notice within minutes that the server's machine is gone, however long a call may take there."""
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE.items():
+        if (number := getattr(socket, option, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
 def _syntax(interface: RpcInterface | SyntaxId) -> SyntaxId:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.config import ConfigError, Settings, load
+from openchange_py.config import ConfigError, Settings, declared, load
 from openchange_py.config.routes import relay_credentials, routes
 
 RELAY = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange[print]\ndcerpc_mapiproxy:username = svc\n"
@@ -41,6 +41,14 @@ def test_hybrid(tmp_path: Path) -> None:
         "exchange_nsp": "local server nspi",
         "exchange_ds_rfr": "local server my_rfr",
     }
+
+
+def test_several_servers_to_relay_to(tmp_path: Path) -> None:
+    text = (RELAY + PASSWORD).replace("exchange[print]", 'exch1[seal, print] "ncacn_ip_tcp:exch2"')
+    settings = settings_of(tmp_path, text)
+    assert shown(settings)["exchange_nsp"] == "relay to ncacn_ip_tcp:exch1[seal, print], ncacn_ip_tcp:exch2"
+    [effective] = [option for option in settings.effective() if option.option is declared.BINDING]
+    assert effective.value == "ncacn_ip_tcp:exch1[seal, print], ncacn_ip_tcp:exch2"
 
 
 def test_interfaces_chooses(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def read(site: Site, subject: str, *arguments: str) -> Any:
 
 
 def test_the_ready_files_say_who_answers(site: Site) -> None:
-    relay = {"relay": f"ncacn_ip_tcp:127.0.0.1[{site.exchange.rpc_port},seal]"}
+    relay = {"relay": [f"ncacn_ip_tcp:127.0.0.1[{site.exchange.rpc_port},seal]"]}
     assert site.hybrid.ready["interfaces"] == {
         "exchange_nsp": {"server": "nspi"},
         "exchange_ds_rfr": {"server": "rfr"},

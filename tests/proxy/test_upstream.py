@@ -57,7 +57,7 @@ class Exchange:
         self.ended.append(session)
 
 
-async def no_mapper(host: str, interface: RpcInterface) -> int:
+async def no_mapper(binding: Binding, interface: RpcInterface, seconds: float) -> int:
     raise AssertionError("the binding has a port")
 
 
@@ -177,8 +177,8 @@ def test_the_endpoint_mapper_is_asked_once_until_a_connection_fails() -> None:
         asked: list[str] = []
         ports = [port, 1]
 
-        async def mapper(host: str, interface: RpcInterface) -> int:
-            asked.append(f"{host} {interface.name}")
+        async def mapper(binding: Binding, interface: RpcInterface, seconds: float) -> int:
+            asked.append(f"{binding.host} {interface.name}")
             return ports[0]
 
         connecting = TcpConnector(Binding.parse("ncacn_ip_tcp:127.0.0.1"), SpecifiedAccount(CREDENTIALS), mapper)
@@ -200,10 +200,10 @@ def test_the_endpoint_mapper_is_asked_once_until_a_connection_fails() -> None:
 def test_the_endpoint_mapper_is_found_at_its_well_known_port(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    async def ept_map(host: str, port: int, interface: RpcInterface) -> int:
-        asked.extend((host, port, interface))
+    async def ept_map(host: str, port: int, interface: RpcInterface, **options: object) -> int:
+        asked.extend((host, port, interface, options))
         return 1025
 
     monkeypatch.setattr(upstream, "ept_map", ept_map)
-    assert asyncio.run(find_port("exchange", EMSMDB)) == 1025
-    assert asked == ["exchange", 135, EMSMDB]
+    assert asyncio.run(find_port(Binding.parse("ncacn_ip_tcp:exchange[localaddress=192.0.2.7]"), EMSMDB, 5.0)) == 1025
+    assert asked == ["exchange", 135, EMSMDB, {"connect_timeout": 5.0, "local_address": "192.0.2.7"}]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openchange_py.rpc.binding import Binding, BindingError
+from openchange_py.rpc.binding import Binding, BindingError, parse_bindings
 from openchange_py.rpc.security import AuthLevel, AuthType
 
 
@@ -82,8 +82,48 @@ def test_calls_are_sealed_unless_told_otherwise() -> None:
     assert Binding.parse("ncacn_ip_tcp:host[connect]").protection is AuthLevel.CONNECT
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ncacn_ip_tcp:a[seal, print] ncacn_ip_tcp:b",
+        "ncacn_ip_tcp:a[seal, print],ncacn_ip_tcp:b",
+        " ncacn_ip_tcp:a[seal, print] ;\tncacn_ip_tcp:b ",
+        '"ncacn_ip_tcp:a[seal, print]", "ncacn_ip_tcp:b"',
+        '"ncacn_ip_tcp:a[seal, print]" ncacn_ip_tcp:b',
+    ],
+)
+def test_lists_of_bindings(text: str) -> None:
+    first, second = parse_bindings(text)
+    assert (str(first), first.level, first.print) == ("ncacn_ip_tcp:a[seal, print]", AuthLevel.PRIVACY, True)
+    assert second == Binding("b")
+    assert parse_bindings(", ".join(map(str, (first, second)))) == (first, second)
+
+
+def test_lists_of_none_and_of_one_with_an_ipv6_address() -> None:
+    assert parse_bindings("") == ()
+    assert parse_bindings("ncacn_ip_tcp:[2001:db8::1][135]") == (Binding("2001:db8::1", 135),)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ncacn_ip_tcp:a[seal ncacn_ip_tcp:b", "is no binding string"),
+        ("ncacn_ip_tcp:a ncacn_ip_tcp:b[prnit]", "unknown flag 'prnit'"),
+        ("ncacn_ip_tcp:a,ncacn_ip_tcp:a", "ncacn_ip_tcp:a is there twice"),
+        ('"ncacn_ip_tcp:a', "has a quote without its end"),
+        ("ncacn_ip_tcp:a sealed", "'sealed' is no binding string"),
+    ],
+)
+def test_lists_that_are_none(text: str, reason: str) -> None:
+    with pytest.raises(BindingError) as caught:
+        parse_bindings(text)
+    assert reason in str(caught.value)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"ncacn_ip_tcp:.{0,10}\[.{0,20}\]", fullmatch=True)))
 def test_any_text_gives_a_binding_or_a_binding_error(text: str) -> None:
     with contextlib.suppress(BindingError):
         assert Binding.parse(text).host
+    with contextlib.suppress(BindingError):
+        assert all(binding.host for binding in parse_bindings(text))

@@ -1,0 +1,197 @@
+"""Several servers to relay to: which one a session goes to, and what happens while one is down.
+
+Each account has an order of the servers of its own (rendezvous hashing: the highest hash of account and binding
+comes first, so that accounts are spread evenly and only those of a lost server move). A session goes to the first
+that is up and stays there, with all its connections, as long as it is up.
+
+A server that can't be connected to is down: nobody is sent there until a pause is over, which doubles with every
+failure, up to a bound, less a random part, so that several proxies don't come at the same moment. Then it is tried
+again: beside the calls where another server is up, and with the next call where none is.
+
+What a server that answers says of credentials or interfaces is no reason to call it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from openchange_py.proxy.handles import handle_space
+from openchange_py.proxy.relay import UpstreamClient
+from openchange_py.rpc.call import Call, Session
+from openchange_py.rpc.security import Identity
+from openchange_py.transports.tasks import spawn
+from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost
+from openchange_py.wire.ndr import RpcInterface
+
+logger = logging.getLogger(__name__)
+
+#: Under what a session keeps where its handle spaces are: {space: the upstream's binding}.
+_PLACES: Final = "upstreams"
+
+
+class UpstreamConnector(Protocol):
+    """Opens connections to one server; `TcpConnector` is one."""
+
+    @property
+    def upstream(self) -> str:
+        """The text of its binding."""
+
+    async def __call__(self, call: Call, assoc_group: int) -> UpstreamClient:
+        """See `Connector`. Raises `ConnectionLost`; `BindError` where the server answered, and refused."""
+
+    async def probe(self, interface: RpcInterface) -> None:
+        """Raises `ConnectionLost` where the server answers nothing."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pauses:
+    """Seconds before a server that is down is tried again: `first`, twice that, ... `longest`.
+
+    `patience` is how long a call waits for that try, where there is no other server; else it fails at once.
+    """
+
+    first: float = 0.5
+    longest: float = 60.0
+    patience: float = 2.0
+
+    def after(self, failures: int, random_part: float) -> float:
+        """The pause after so many failures; `random_part` (0 to 1) takes up to half of it away."""
+        pause: float = min(self.longest, self.first * 2 ** min(failures - 1, 32))
+        return pause * (1 - random_part / 2)
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Member:
+    """One server. It is down while `failures` is not 0."""
+
+    connect: UpstreamConnector
+    failures: int = 0
+    #: On the loop's clock.
+    retry_at: float = 0.0
+    probing: bool = False
+    #: Only one call at a time tries a server that is down.
+    turn: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+
+
+class UpstreamPool:
+    """A `Connector` over one server or several. `random_part` gives numbers from 0 to 1."""
+
+    def __init__(
+        self,
+        connectors: Sequence[UpstreamConnector],
+        pauses: Pauses | None = None,
+        random_part: Callable[[], float] = random.random,
+    ) -> None:
+        self._members = [_Member(connector) for connector in connectors]
+        self._pauses = pauses or Pauses()
+        self._random_part = random_part
+
+    def down(self) -> int:
+        """How many servers are down."""
+        return sum(member.failures > 0 for member in self._members)
+
+    async def __call__(self, call: Call, assoc_group: int) -> UpstreamClient:
+        """A connection for the call. Raises `ConnectionLost` where no server can be reached, or one refuses."""
+        places: dict[str, str] = call.session.state.setdefault(_PLACES, {})
+        space = handle_space(call.interface.name)
+        if assoc_group:
+            return await self._reach(self._member(call.session, places[space]), call, assoc_group)
+        failure = ConnectionLost("there is no server to relay to")
+        for member in self._candidates(call, places):
+            try:
+                client = await self._reach(member, call, 0)
+            except AuthenticationFailed:
+                # The next one would count it as another wrong try.
+                raise
+            except ConnectionLost as error:
+                failure = error
+                continue
+            places[space] = client.upstream
+            return client
+        raise failure
+
+    def _member(self, session: Session, upstream: str) -> _Member:
+        """The server where a session has its association; `ConnectionLost` where a reload took it away."""
+        member = next((member for member in self._members if member.connect.upstream == upstream), None)
+        if member is None:
+            raise ConnectionLost(f"{upstream} is not relayed to any more, and {session} has its association there")
+        return member
+
+    def _candidates(self, call: Call, places: dict[str, str]) -> list[_Member]:
+        """Servers that are up, the session's own first and then in the caller's order; then those that are down."""
+        own = set(places.values())
+        ranked = sorted(self._members, key=lambda member: rank(call.caller, member.connect.upstream), reverse=True)
+        up = [member for member in ranked if not member.failures]
+        down = [member for member in ranked if member.failures]
+        if up:
+            for member in down:
+                self._probe_if_due(member, call.interface)
+        up.sort(key=lambda member: member.connect.upstream not in own)
+        return up + sorted(down, key=lambda member: member.retry_at)
+
+    async def _reach(self, member: _Member, call: Call, assoc_group: int) -> UpstreamClient:
+        if member.failures:
+            before = member.failures
+            async with member.turn:
+                if member.failures > before:
+                    raise ConnectionLost(f"{member.connect.upstream} is down")
+                if member.failures:
+                    await self._wait(member)
+                    return await self._attempt(member, call, assoc_group)
+        return await self._attempt(member, call, assoc_group)
+
+    async def _wait(self, member: _Member) -> None:
+        pause = member.retry_at - asyncio.get_running_loop().time()
+        if pause > self._pauses.patience:
+            raise ConnectionLost(f"{member.connect.upstream} is down, it is tried again in {pause:.0f} s")
+        await asyncio.sleep(max(0.0, pause))
+
+    async def _attempt(self, member: _Member, call: Call, assoc_group: int) -> UpstreamClient:
+        try:
+            client = await member.connect(call, assoc_group)
+        except BindError:
+            raise
+        except ConnectionLost as error:
+            self._failed(member, error)
+            raise
+        self._answered(member)
+        return client
+
+    def _probe_if_due(self, member: _Member, interface: RpcInterface) -> None:
+        if not member.probing and member.retry_at <= asyncio.get_running_loop().time():
+            member.probing = True
+            spawn(self._probe(member, interface), f"probe of {member.connect.upstream}")
+
+    async def _probe(self, member: _Member, interface: RpcInterface) -> None:
+        try:
+            await member.connect.probe(interface)
+        except ConnectionLost as error:
+            self._failed(member, error)
+        else:
+            self._answered(member)
+        finally:
+            member.probing = False
+
+    def _failed(self, member: _Member, error: ConnectionLost) -> None:
+        member.failures += 1
+        pause = self._pauses.after(member.failures, self._random_part())
+        member.retry_at = asyncio.get_running_loop().time() + pause
+        level = logging.WARNING if member.failures == 1 else logging.INFO
+        text = "upstream %s is down, %d failed tries, the next in %.1f s: %s"
+        logger.log(level, text, member.connect.upstream, member.failures, pause, error)
+
+    def _answered(self, member: _Member) -> None:
+        if member.failures:
+            logger.warning("upstream %s is back after %d failed tries", member.connect.upstream, member.failures)
+        member.failures = 0
+
+
+def rank(caller: Identity, upstream: str) -> bytes:
+    """What the caller's servers are ordered by, the highest first: the same in every process."""
+    return hashlib.sha256(f"{caller}\0{upstream}".casefold().encode("utf-8", "surrogatepass")).digest()
