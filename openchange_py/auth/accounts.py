@@ -1,7 +1,7 @@
 """Who may log in: accounts of a directory, checked here or by a domain controller, with a brake on guessing.
 
-Where an account's NT hash is known here it decides alone; for the others `netlogon.py` asks a domain controller, where
-there is one, and `kerberos.py` takes tickets. Not done: NT hashes from an LDAP directory's `sambaNTPassword`.
+Where an account's NT hash is known here, or told by an LDAP directory (`ldap_passwords.py`), it decides alone; for the
+others `netlogon.py` asks a domain controller, where there is one, and `kerberos.py` takes tickets.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ class AccountSource(Protocol):
 
     def account(self, name: str) -> Account | None:
         """By account name, or by `name@domain`; None for an unknown one. May raise `DirectoryError`."""
+        ...
+
+
+class PasswordSource(Protocol):
+    """Where NT hashes are kept that the accounts' own source does not tell."""
+
+    def complete(self, account: Account) -> Account:
+        """The account with its NT hash, and disabled where it is there; as it was where it is not known there.
+
+        May block, and raise `DirectoryError`.
+        """
         ...
 
 
@@ -126,7 +137,9 @@ def account_name(user_name: str) -> str | None:
 
 
 class StoredHashVerifier:
-    """Checks NTLM proofs against the NT hashes of an `AccountSource`; `pass_through` is asked for who has none there.
+    """Checks NTLM proofs against the NT hashes of an `AccountSource`, or of `passwords` for who has none there.
+
+    `pass_through` is asked for who has no hash in either.
 
     Whatever the reason of a refusal, the client learns the same and the same work was done; the log tells more.
     """
@@ -137,8 +150,10 @@ class StoredHashVerifier:
         failures: FailureTracker,
         workgroup: str = "",
         pass_through: NtlmVerifier | None = None,
+        passwords: PasswordSource | None = None,
     ) -> None:
         self._accounts = accounts
+        self._passwords = passwords
         self._failures = failures
         self._pass_through = pass_through
         #: The domain of accounts whose directory names none.
@@ -167,7 +182,12 @@ class StoredHashVerifier:
     def _look_up(self, login: NtlmLogin) -> Account | None:
         name = account_name(login.user_name)
         try:
-            return self._accounts.account(name) if name is not None else None
+            account = self._accounts.account(name) if name is not None else None
+            if self._passwords is None or account is None or account.nt_hash is not None:
+                return account
+            # Who has to wait is refused anyhow: the other directory is not bothered.
+            waits = self._failures.wait(account.name, address_of(login.peer))
+            return account if waits else self._passwords.complete(account)
         except DirectoryError as error:
             logger.error("%s: logon of %.80r: the directory failed: %s", login.peer, login.user_name, error)
             raise SecurityError("logon refused") from error
@@ -194,7 +214,8 @@ class StoredHashVerifier:
 class LocalAuthenticator:
     """An `Authenticator` (see `rpc.security`): NTLM over accounts known here, bare or in SPNEGO, and Kerberos.
 
-    `pass_through` checks NTLM proofs of accounts whose NT hash is not known here; it shares `failures` then.
+    `passwords` tells NT hashes of accounts whose own source does not; `pass_through`, which shares `failures`, checks
+    NTLM proofs of the others.
     `kerberos` makes a Kerberos acceptor for a client at an address; without it Kerberos is not offered.
     """
 
@@ -205,11 +226,12 @@ class LocalAuthenticator:
         *,
         allow_anonymous: bool = False,
         failures: FailureTracker | None = None,
+        passwords: PasswordSource | None = None,
         pass_through: NtlmVerifier | None = None,
         kerberos: Callable[[str], Mechanism] | None = None,
     ) -> None:
         failures = failures if failures is not None else FailureTracker()
-        self._verifier = StoredHashVerifier(accounts, failures, names.workgroup, pass_through)
+        self._verifier = StoredHashVerifier(accounts, failures, names.workgroup, pass_through, passwords)
         self._names = names
         self._allow_anonymous = allow_anonymous
         self._kerberos = kerberos

@@ -1,4 +1,4 @@
-"""Who checks clients' credentials, as configured: the directory, a domain controller, a Kerberos keytab."""
+"""Who checks clients' credentials, as configured: the directory, passwords in LDAP, a domain controller, a keytab."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator
@@ -14,11 +16,15 @@ from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, K
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import ServerNames
 from openchange_py.auth.spnego import Mechanism
-from openchange_py.config import Settings, declared
+from openchange_py.config import Option, Settings, declared
+from openchange_py.config.declared import LdapTls
 from openchange_py.rpc.security import AuthLevel, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import RpcClient
 from openchange_py.wire.netlogon import NETLOGON
+
+if TYPE_CHECKING:
+    from openchange_py.auth.ldap_passwords import LdapPasswords
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +39,7 @@ class Domain:
     authenticator: LocalAuthenticator
     strangers: LocalAuthenticator
     channel: SecureChannel | None
+    passwords: LdapPasswords | None
 
     @classmethod
     def of(cls, settings: Settings, directory: Directory) -> Domain:
@@ -42,7 +49,7 @@ class Domain:
         pass_through = None
         if channel is not None:
             pass_through = NetlogonVerifier(channel, directory, failures, asyncio.get_running_loop())
-        kerberos = kerberos_acceptor(settings, directory)
+        kerberos, passwords = kerberos_acceptor(settings, directory), password_directory(settings)
 
         def authenticator(allow_anonymous: bool) -> LocalAuthenticator:
             return LocalAuthenticator(
@@ -50,14 +57,17 @@ class Domain:
                 names,
                 allow_anonymous=allow_anonymous,
                 failures=failures,
+                passwords=passwords,
                 pass_through=pass_through,
                 kerberos=kerberos,
             )
 
-        return cls(authenticator(False), authenticator(True), channel)
+        return cls(authenticator(False), authenticator(True), channel, passwords)
 
     async def close(self) -> None:
-        """Close the connection to the domain controller."""
+        """Close the connections to the domain controller and the password directory."""
+        if self.passwords is not None:
+            self.passwords.close()
         if self.channel is not None:
             await self.channel.close()
 
@@ -75,19 +85,46 @@ def secure_channel(settings: Settings) -> SecureChannel | None:
             f"the password of the domain's computer account {settings[declared.MACHINE_ACCOUNT]}",
         )
     machine = MachineAccount(
-        settings[declared.MACHINE_ACCOUNT], _first_line(settings, file), settings[declared.WORKGROUP]
+        settings[declared.MACHINE_ACCOUNT],
+        _first_line(settings, declared.MACHINE_PASSWORD_FILE, file),
+        settings[declared.WORKGROUP],
     )
     return SecureChannel(controllers, machine, connect_netlogon)
 
 
-def _first_line(settings: Settings, file: Path) -> str:
+def _first_line(settings: Settings, option: Option[Any], file: Path) -> str:
     try:
         line = file.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise settings.error(declared.MACHINE_PASSWORD_FILE, f"{file}: {error}") from error
+        raise settings.error(option, f"{file}: {error}") from error
     if not line:
-        raise settings.error(declared.MACHINE_PASSWORD_FILE, f"{file}: no password on its first line")
+        raise settings.error(option, f"{file}: no password on its first line")
     return line
+
+
+def password_directory(settings: Settings) -> LdapPasswords | None:
+    """The LDAP directory of `ocpy:password directory`, not asked yet; None where none is configured."""
+    urls, option = settings[declared.PASSWORD_DIRECTORY], declared.PASSWORD_DIRECTORY
+    if not urls:
+        return None
+    needs: tuple[Option[Any], ...] = (declared.LDAP_SUFFIX, declared.LDAP_ADMIN_DN, declared.LDAP_PASSWORD_FILE)
+    for needed in needs:
+        if not settings[needed]:
+            raise settings.error(option, f"it needs `{needed.name}`, {needed.help}")
+    ca_file, start_tls = settings[declared.LDAP_CA_FILE], settings[declared.LDAP_SSL] is LdapTls.START_TLS
+    if ca_file is not None and not ca_file.is_file():
+        raise settings.error(declared.LDAP_CA_FILE, f"{ca_file} is no file")
+    for url in urls:
+        if not start_tls and urlsplit(url).scheme == "ldap":
+            logger.warning("%s: passwords of %s are read without encryption", declared.LDAP_SSL.name, url)
+    # Imported only where it is used: nobody else waits for it.
+    from openchange_py.auth.ldap_passwords import LdapPasswords, LdapServers
+
+    file = settings[declared.LDAP_PASSWORD_FILE]
+    assert file is not None
+    password = _first_line(settings, declared.LDAP_PASSWORD_FILE, file)
+    base, bind_dn = settings[declared.LDAP_SUFFIX], settings[declared.LDAP_ADMIN_DN]
+    return LdapPasswords(LdapServers(urls, base, bind_dn, password, start_tls, ca_file), settings[declared.WORKGROUP])
 
 
 async def connect_netlogon(host: str, context: SecurityContext | None, level: AuthLevel) -> RpcClient:

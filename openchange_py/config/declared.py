@@ -13,6 +13,7 @@ from openchange_py.config.options import (
     boolean,
     choice,
     integer,
+    ldap_urls,
     log_levels,
     names,
     optional_path,
@@ -49,6 +50,13 @@ class LogFormat(enum.Enum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class LdapTls(enum.Enum):
+    """How a connection to `ldap://` is protected."""
+
+    START_TLS = "start tls"
+    OFF = "off"
 
 
 def port_or_off(value: str) -> int | None:
@@ -146,6 +154,24 @@ MACHINE_PASSWORD_FILE = Option(
 )
 KEYTAB = Option(
     "ocpy:keytab", optional_path, None, "keys of this server's service principals; Kerberos is offered with them"
+)
+PASSWORD_DIRECTORY = Option(
+    "ocpy:password directory",
+    ldap_urls,
+    (),
+    "LDAP servers whose sambaNTPassword checks NTLM logons of accounts whose password the directory does not tell",
+)
+LDAP_SUFFIX = Option("ldap suffix", text, "", "where accounts are in LDAP")
+LDAP_ADMIN_DN = Option("ldap admin dn", text, "", "who binds to LDAP; may read sambaNTPassword")
+LDAP_PASSWORD_FILE = Option("ocpy:ldap password file", optional_path, None, "a file whose first line is its password")
+LDAP_SSL = Option(
+    "ldap ssl",
+    choice(LdapTls, {"start tls": LdapTls.START_TLS, "off": LdapTls.OFF, "no": LdapTls.OFF}),
+    LdapTls.START_TLS,
+    "ldap:// is protected with StartTLS, or (off) not at all; ldaps:// always is",
+)
+LDAP_CA_FILE = Option(
+    "ocpy:ldap ca file", optional_path, None, "certificates that LDAP servers are checked with; the system's by default"
 )
 MAX_CONNECTIONS = Option("ocpy:max connections", integer(1, 1_000_000), 1000, "connections at one time")
 IDLE_TIMEOUT = Option(

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from openchange_py.config.parser import same_name
 from openchange_py.rpc.binding import parse_bindings
@@ -104,6 +105,19 @@ def names(value: str) -> tuple[str, ...]:
         return tuple(lexer)
     except ValueError:
         raise ValueError(f"{value!r} has a quote without its end") from None
+
+
+def ldap_urls(value: str) -> tuple[str, ...]:
+    """A list of LDAP servers: scheme, host and, where it is not the usual one, port."""
+    found = names(value)
+    for url in found:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
+        if parts.scheme not in ("ldap", "ldaps") or not parts.hostname:
+            raise ValueError(f"{url!r} is no ldap://HOST or ldaps://HOST")
+        if parts.path.strip("/") or parts.query or parts.username is not None:
+            raise ValueError(f"{url!r}: nothing but scheme, host and port belongs there")
+    return found
 
 
 def integer(minimum: int, maximum: int) -> Callable[[str], int]:

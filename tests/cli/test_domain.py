@@ -10,7 +10,7 @@ import pytest
 from openchange_py.addressbook.base import Directory
 from openchange_py.auth import kerberos
 from openchange_py.auth.kerberos import KerberosAcceptor
-from openchange_py.cli.domain import kerberos_acceptor, secure_channel
+from openchange_py.cli.domain import kerberos_acceptor, password_directory, secure_channel
 from openchange_py.cli.settings import load_settings
 from openchange_py.config import ConfigError, Settings
 from tests.auth.kerberos_parties import Realm
@@ -104,3 +104,45 @@ def test_a_keytab_makes_acceptors(tmp_path: Path, directory: Directory) -> None:
     make = kerberos_acceptor(configured, directory)
     assert make is not None
     assert isinstance(make("192.0.2.1:1"), KerberosAcceptor)
+
+
+LDAP = ("ldap suffix = dc=example,dc=test", "ldap admin dn = cn=admin,dc=example,dc=test")
+
+
+def ldap_password(place: Path) -> str:
+    (place / "ldap.password").write_text("directory secret\n")
+    return f"ocpy:ldap password file = {place}/ldap.password"
+
+
+def test_a_password_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert password_directory(settings(tmp_path)) is None
+    urls = "ocpy:password directory = ldaps://ldap1.example.test, ldap://ldap2.example.test:1389"
+    made = password_directory(settings(tmp_path, urls, *LDAP, ldap_password(tmp_path)))
+    assert made is not None
+    where = made._servers
+    assert where.urls == ("ldaps://ldap1.example.test", "ldap://ldap2.example.test:1389")
+    assert (where.base, where.bind_dn) == ("dc=example,dc=test", "cn=admin,dc=example,dc=test")
+    assert (where.password, where.start_tls, where.ca_file) == ("directory secret", True, None)
+    made.close()
+    assert "without encryption" not in caplog.text
+    made = password_directory(settings(tmp_path, urls, *LDAP, ldap_password(tmp_path), "ldap ssl = off"))
+    assert made is not None
+    assert not made._servers.start_tls
+    made.close()
+    assert "passwords of ldap://ldap2.example.test:1389 are read without encryption" in caplog.text
+    assert "ldap1" not in caplog.text
+
+
+def test_a_password_directory_says_what_it_needs(tmp_path: Path) -> None:
+    lines = ["ocpy:password directory = ldaps://ldap1.example.test"]
+    for needed, line in zip(
+        ("ldap suffix", "ldap admin dn", "ldap password file"), (*LDAP, ldap_password(tmp_path)), strict=True
+    ):
+        with pytest.raises(ConfigError, match=f"password directory: it needs .*{needed}"):
+            password_directory(settings(tmp_path, *lines))
+        lines.append(line)
+    with pytest.raises(ConfigError, match=r"ldap ca file: .*absent\.pem is no file"):
+        password_directory(settings(tmp_path, *lines, f"ocpy:ldap ca file = {tmp_path}/absent.pem"))
+    (tmp_path / "ldap.password").write_text("\n")
+    with pytest.raises(ConfigError, match="no password on its first line"):
+        password_directory(settings(tmp_path, *lines))

@@ -1,0 +1,232 @@
+"""NT hashes of accounts from an LDAP directory: `sambaNTPassword`, as Samba's own `ldapsam` keeps it.
+
+Every look-up asks anew, so that a changed password or a disabled account counts at once. `ldap3` (LGPL, pure Python) is
+the client, in threads of its own: one connection each, made when it is needed and made anew when it was lost.
+Not done: SASL binds, referrals, `ldapi`, the domain by the prefix of `sambaSID`; NTLM only, no simple bind as the user.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import ldap3
+from ldap3.core.results import RESULT_SIZE_LIMIT_EXCEEDED, RESULT_SUCCESS
+from ldap3.utils.conv import escape_filter_chars
+
+from openchange_py.addressbook.base import Account, DirectoryError
+
+logger = logging.getLogger(__name__)
+
+#: Look-ups at one time.
+_THREADS: Final = 4
+#: Seconds for each step: connecting, TLS, each answer.
+_STEP_SECONDS: Final = 5
+#: Seconds that a logon waits for its look-up, whatever happens on the way.
+_PATIENCE: Final = 10.0
+#: Seconds after a failure in which nobody is asked again, so that a dead directory does not hold up every client.
+_RETRY_AFTER: Final = 5.0
+
+_ATTRIBUTES: Final = ("uid", "sambaNTPassword", "sambaAcctFlags", "sambaKickoffTime")
+#: sambaAcctFlags, `[UD         ]`: disabled, or locked out by Samba.
+_MAY_NOT_LOG_ON: Final = frozenset("DL")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LdapServers:
+    """Where the directory is and how it is asked: `urls` in turn, below `base`, as `bind_dn`.
+
+    URLs are `ldap://HOST` or `ldaps://HOST`, with a port where it is not the usual one.
+    `start_tls` protects `ldap://`; `ca_file` has the certificates to trust, the system's where it is None.
+    """
+
+    urls: Sequence[str]
+    base: str
+    bind_dn: str
+    password: str = dataclasses.field(repr=False)
+    start_tls: bool = True
+    ca_file: Path | None = None
+
+
+class LdapPasswords:
+    """A `PasswordSource`: the NT hashes of a domain's accounts. The clocks (`clock`: since 1970) are for tests."""
+
+    def __init__(
+        self,
+        servers: LdapServers,
+        workgroup: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._servers = servers
+        self._workgroup = workgroup
+        self._clock = clock
+        self._monotonic = monotonic
+        self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "ldap")
+        self._own = threading.local()
+        self._failed_at: float | None = None
+        self._failure = ""
+
+    def complete(self, account: Account) -> Account:
+        """See `PasswordSource.complete`. Waits for the directory, at most ten seconds."""
+        if self._failed_at is not None and self._monotonic() < self._failed_at + _RETRY_AFTER:
+            raise DirectoryError(self._failure)
+        future = self._threads.submit(self._look_up, account.name)
+        try:
+            found = future.result(_PATIENCE)
+        except TimeoutError:
+            future.cancel()
+            raise self._failed(f"no answer within {_PATIENCE:g} s") from None
+        self._failed_at = None
+        if found is None:
+            return account
+        return dataclasses.replace(
+            account, nt_hash=_nt_hash(account.name, found), enabled=account.enabled and self._may_log_on(found)
+        )
+
+    def close(self) -> None:
+        """Take no more look-ups."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _failed(self, reason: str) -> DirectoryError:
+        self._failure = f"password directory: {reason}"
+        self._failed_at = self._monotonic()
+        return DirectoryError(self._failure)
+
+    # In the threads of the pool
+
+    def _look_up(self, name: str) -> Mapping[str, Sequence[bytes]] | None:
+        """The raw attributes of the account's entry; None where there is none, or not exactly one."""
+        reused = getattr(self._own, "connection", None) is not None
+        try:
+            return self._search(name)
+        except Exception as error:  # ldap3 raises its own errors, OSErrors, and on garbage whatever came up
+            self._drop()
+            if not reused:
+                raise self._failed(_text(error)) from error
+        # A kept connection may be long gone: only a fresh one tells that the directory is away.
+        return self._look_up(name)
+
+    def _search(self, name: str) -> Mapping[str, Sequence[bytes]] | None:
+        connection = self._connection()
+        connection.search(
+            self._servers.base,
+            self._filter(name),
+            attributes=list(_ATTRIBUTES),
+            size_limit=2,
+            time_limit=_STEP_SECONDS,
+        )
+        if connection.result["result"] not in (RESULT_SUCCESS, RESULT_SIZE_LIMIT_EXCEEDED):
+            raise DirectoryError(f"search below {self._servers.base}: {connection.result['description']}")
+        entries = [item["raw_attributes"] for item in connection.response or () if item["type"] == "searchResEntry"]
+        # The directory compares as its schema says, which takes more for equal than account names are.
+        named = [entry for entry in entries if name.casefold() in _texts(entry, "uid")]
+        if len(named) > 1:
+            logger.error("the password directory has several entries of %.80r below %s", name, self._servers.base)
+        return named[0] if len(named) == 1 else None
+
+    def _filter(self, name: str) -> str:
+        uid, domain = escape_filter_chars(name), escape_filter_chars(self._workgroup)
+        of_our_domain = f"(|(!(sambaDomainName=*))(sambaDomainName={domain}))"
+        return f"(&(objectClass=sambaSamAccount)(uid={uid}){of_our_domain})"
+
+    def _connection(self) -> Any:
+        """The thread's own, made where there is none."""
+        if getattr(self._own, "connection", None) is None:
+            self._own.connection = self._first_that_answers()
+        return self._own.connection
+
+    def _drop(self) -> None:
+        connection, self._own.connection = getattr(self._own, "connection", None), None
+        if connection is not None:
+            _close(connection)
+
+    def _first_that_answers(self) -> Any:
+        problems = []
+        for url in self._servers.urls:
+            try:
+                return self._connect(url)
+            except Exception as error:
+                problems.append(f"{url}: {_text(error)}")
+        raise DirectoryError("; ".join(problems))
+
+    def _connect(self, url: str) -> Any:
+        """A connection that is bound; nothing is said in the clear before TLS is there."""
+        parts, servers = urlsplit(url), self._servers
+        ca_file = None if servers.ca_file is None else str(servers.ca_file)
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=ca_file)
+        encrypted = parts.scheme == "ldaps"
+        server = ldap3.Server(
+            parts.hostname,
+            parts.port or (636 if encrypted else 389),
+            use_ssl=encrypted,
+            tls=tls,
+            get_info=ldap3.NONE,
+            connect_timeout=_STEP_SECONDS,
+        )
+        connection = ldap3.Connection(
+            server,
+            servers.bind_dn,
+            servers.password,
+            auto_referrals=False,  # nobody else is given the password
+            read_only=True,
+            receive_timeout=_STEP_SECONDS,
+            check_names=False,
+        )
+        try:
+            connection.open()
+            if servers.start_tls and not encrypted:
+                connection.start_tls()
+            if not connection.bind():
+                raise DirectoryError(f"bind as {servers.bind_dn} refused: {connection.result['description']}")
+        except BaseException:
+            _close(connection)
+            raise
+        logger.info("password directory %s as %s", url, servers.bind_dn)
+        return connection
+
+    def _may_log_on(self, found: Mapping[str, Sequence[bytes]]) -> bool:
+        """Neither disabled nor locked nor expired."""
+        flags = "".join(_texts(found, "sambaAcctFlags")).upper()
+        kickoff = _texts(found, "sambaKickoffTime")
+        expired = any(not time.isdecimal() or int(time) <= self._clock() for time in kickoff)
+        return not expired and not _MAY_NOT_LOG_ON & set(flags)
+
+
+def _nt_hash(name: str, found: Mapping[str, Sequence[bytes]]) -> bytes | None:
+    """16 bytes, of 32 hexadecimal digits. Samba writes `NO PASSWORD...` where there is none."""
+    values = _texts(found, "sambaNTPassword")
+    if not values:
+        logger.warning("the password directory tells no sambaNTPassword of %.80r: may we read it?", name)
+        return None
+    try:
+        nt_hash = bytes.fromhex(values[0])
+    except ValueError:
+        return None
+    return nt_hash if len(nt_hash) == 16 else None
+
+
+def _texts(found: Mapping[str, Sequence[bytes]], attribute: str) -> list[str]:
+    """An attribute's values, without case."""
+    return [value.decode("utf-8", "replace").casefold() for value in found.get(attribute, ())]
+
+
+def _text(error: BaseException) -> str:
+    """ldap3's texts are long where certificates are in them."""
+    return f"{type(error).__name__}: {error}"[:300] if not isinstance(error, DirectoryError) else str(error)
+
+
+def _close(connection: Any) -> None:
+    try:
+        connection.unbind()
+    except Exception as error:  # it was given up already
+        logger.debug("password directory: %s", error)
