@@ -26,7 +26,7 @@ from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.cli.node import Node
 from openchange_py.client.connection import Account, Connector, Server
 from openchange_py.config import load
-from openchange_py.proxy.loading import installed_options
+from openchange_py.proxy.loading import plugin_options
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.store import migrate as store_migrations
 from openchange_py.store.base import Mailbox, MessageDraft
@@ -139,7 +139,7 @@ async def running_node(
     lines = "\n".join(f"    {line}" for line in options)
     config.write_text(_CONF.format(server=SERVER_NAME, domain=DOMAIN, place=place, fqdn=FQDN, options=lines), "utf-8")
     directory, store = provision(place, mail or {})
-    node = Node(load(config, installed_options()))
+    node = Node(load(config, plugin_options(config)))
     try:
         await node.start()
         ready_file = place / "ready.json"

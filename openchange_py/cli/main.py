@@ -25,6 +25,7 @@ COMMANDS: Final = {
     ),
     "completion": ("completion", "Print the completion script for SHELL."),
     "import": ("import_", "Import mail into USER's mailbox."),
+    "modules": ("modules", "List the modules that calls can pass through, loaded or not, with their options."),
     "newuser": ("newuser", "Make, change and remove the account USER and its mailbox."),
     "provision": ("provision", "Set up the directory, the Exchange organization in it, and the mailbox database."),
     "quickstart": ("quickstart", "Set up two nodes on this machine, and serve until Ctrl-C."),

@@ -19,6 +19,7 @@ from openchange_py.config.interfaces import listen_addresses
 from openchange_py.config.routes import routes
 from openchange_py.proxy.assembly import assemble, reconfigure
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
+from openchange_py.proxy.loading import find_server, installed_servers, is_path
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
@@ -64,6 +65,7 @@ class Node:
         await asyncio.gather(*(server.stop() for server in listening))
         if self._dispatcher is not None:
             self._dispatcher.close()
+            await self._dispatcher.stack.close()
             self._dispatcher = None
         if self._domain is not None:
             await self._domain.close()
@@ -193,6 +195,10 @@ class Node:
             store = open_store(settings[declared.DATABASE])
             self._resources.callback(store.close)
             servers["emsmdb"] = EmsmdbServer(directory, store, compress=settings[declared.COMPRESS])
+        for word in {route.server for route in routes(settings) if route.server} - servers.keys():
+            if is_path(word) or word in installed_servers():
+                custom = servers[word] = find_server(settings, word)(settings, directory)
+                self._resources.callback(custom.close)
         return servers
 
     async def _listen(

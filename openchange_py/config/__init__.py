@@ -22,7 +22,7 @@ __all__ = ["DEFAULT_PATH", "OPTIONS", "ConfigError", "Option", "Settings", "load
 def load(path: Path = DEFAULT_PATH, module_options: Iterable[Option[Any]] = ()) -> Settings:
     """Read and check a configuration; `ConfigError` tells everything that is wrong with it.
 
-    `module_options` are those of the installed modules: `openchange_py.proxy.loading.installed_options()`.
+    `module_options` are those of the installed modules: `openchange_py.proxy.loading.plugin_options(path)`.
     """
     settings = read(path, (*OPTIONS, *module_options))
     settings.check()

@@ -50,6 +50,11 @@ class Option(Generic[T]):
         return self.key.rpartition(":")[0]
 
     @property
+    def kind(self) -> str:
+        """What its text must be, for a person."""
+        return (self.parse.__doc__ or "").partition("\n")[0].rstrip(".")
+
+    @property
     def keeps_quotes(self) -> bool:
         """Whether the quotes are the parser's: in a list they keep words together."""
         return self.parse in (names, parse_bindings)
@@ -130,6 +135,7 @@ def integer(minimum: int, maximum: int) -> Callable[[str], int]:
             raise ValueError(f"{value} is not between {minimum} and {maximum}")
         return int(value)
 
+    parse.__doc__ = f"A number from {minimum} to {maximum}."
     return parse
 
 
@@ -142,6 +148,7 @@ def choice(members: type[E], aliases: dict[str, E]) -> Callable[[str], E]:
             raise ValueError(f"{value!r} is none of {', '.join(aliases)}")
         return found
 
+    parse.__doc__ = f"One of {', '.join(aliases)}."
     return parse
 
 

@@ -1,6 +1,6 @@
 """Typed settings: `settings[OPTION]` is the option's value, in the option's type.
 
-A parameter that is ours by its name (`dcerpc_mapiproxy:`, `mpm_*:`, `ocpy:`) and that nobody declared is an
+A parameter that is ours by its name (`dcerpc_mapiproxy:`, `mpm_*:`, `ocpy:`, `ocpy_*:`) and that nobody declared is an
 error with the nearest declared name; Samba's other parameters and sections are read and left alone.
 """
 
@@ -88,7 +88,7 @@ class Settings:
 
     def effective(self) -> list[EffectiveOption]:
         """Every declared option with the value that is in force, for a person to read."""
-        return [EffectiveOption(option, self._shown(option), self.place(option)) for option in self.options.values()]
+        return [EffectiveOption(option, self.shown(option), self.place(option)) for option in self.options.values()]
 
     def check(self) -> None:
         """Read every value; one `ConfigError` for all that are wrong."""
@@ -139,7 +139,8 @@ class Settings:
         """What `%L` and `%D` stand for."""
         return str(self[self.options[same_name("netbios name" if letter == "L" else "workgroup")]])
 
-    def _shown(self, option: Option[Any]) -> str:
+    def shown(self, option: Option[Any]) -> str:
+        """The value as text, secrets hidden."""
         value = self[option]
         if option.secret:
             return "(hidden)" if value else ""
@@ -163,7 +164,7 @@ class Settings:
 def is_ours(key: str) -> bool:
     """Whether a parameter is this program's by its name."""
     prefix, colon, _ = key.partition(":")
-    return bool(colon) and (prefix in ("ocpy", "dcerpc_mapiproxy") or prefix.startswith("mpm_"))
+    return bool(colon) and (prefix in ("ocpy", "dcerpc_mapiproxy") or prefix.startswith(("mpm_", "ocpy_")))
 
 
 def world_readable(path: Path) -> bool:
@@ -171,14 +172,22 @@ def world_readable(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IROTH)
 
 
-def read(path: Path, options: Iterable[Option[Any]]) -> Settings:
-    """The settings of a file, unchecked but for names; `ConfigError`."""
+def read(path: Path, options: Iterable[Option[Any]], *, lenient: bool = False) -> Settings:
+    """The settings of a file, unchecked but for names; `ConfigError`.
+
+    `lenient`: names that nobody declared are left out. It is for who must look into the file to learn what is declared.
+    """
     known = tuple(options)
 
     def expand(value: str, place: Place, so_far: list[Parameter]) -> str:
         try:
-            return substitute(value, Settings(path, so_far, known)._name_for)
+            return substitute(value, Settings(path, declared(so_far), known)._name_for)
         except (ValueError, LookupError) as error:
             raise ConfigError(problem(place, "include", str(error))) from error
 
-    return Settings(path, parse_file(path, expand), known)
+    names = {option.key for option in known}
+
+    def declared(parameters: list[Parameter]) -> list[Parameter]:
+        return [p for p in parameters if same_name(p.name) in names] if lenient else parameters
+
+    return Settings(path, declared(parse_file(path, expand)), known)

@@ -14,7 +14,7 @@ from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.config import ConfigError, Settings, load
 from openchange_py.proxy.assembly import INTERFACES, assemble
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
-from openchange_py.proxy.loading import installed_options
+from openchange_py.proxy.loading import plugin_options
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel
 from openchange_py.transports.tcp import RpcClient, TcpServer
@@ -47,7 +47,7 @@ class Canned:
 def settings_of(path: Path, text: str) -> Settings:
     path.write_text(text)
     path.chmod(0o600)
-    return load(path, installed_options())
+    return load(path, plugin_options(path))
 
 
 def servers(*found: Canned) -> Mapping[str, LocalServer]:

@@ -13,7 +13,7 @@ from openchange_py.config.options import text
 from openchange_py.config.settings import read
 from openchange_py.proxy import loading
 from openchange_py.proxy.hooks import Module
-from openchange_py.proxy.loading import installed_options, load_modules
+from openchange_py.proxy.loading import find_server, installed_modules, load_modules, plugin_options
 from openchange_py.proxy.modules.dummy import LABEL, DummyModule
 from openchange_py.proxy.stack import ModuleError
 
@@ -46,7 +46,85 @@ def test_the_dummy_is_installed_and_loaded_by_name(tmp_path: Path, caplog: pytes
     assert isinstance(module, DummyModule)
     assert "module dummy registered" in caplog.text
     assert "module dummy loaded for any: changes nothing" in caplog.text
-    assert LABEL in installed_options()
+    assert LABEL in plugin_options(tmp_path / "smb.conf")
+    assert DummyModule in installed_modules()
+
+
+PLUGIN = """
+from openchange_py.config.options import Option, integer
+from openchange_py.proxy.hooks import Module
+from openchange_py.proxy.servers import CustomServer
+from openchange_py.wire.oxabref import RFR
+
+class Mine(Module):
+    name = "mine"
+    options = (Option("mpm_mine:count", integer(1, 9), 3, "how many"),)
+
+class Server(CustomServer):
+    name = "myrfr"
+    interface = RFR
+    options = (Option("ocpy_myrfr:name", str, "", "what to answer"),)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "plugin.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def test_a_module_by_path_starts_at_the_configuration_and_brings_its_options(tmp_path: Path, plugin: Path) -> None:
+    conf = tmp_path / "smb.conf"
+    conf.write_text(
+        "dcerpc_mapiproxy:modules = dummy, ./plugin.py\ndcerpc_mapiproxy:rfr_server = ./plugin.py\n"
+        "mpm_mine:count = 7\nocpy_myrfr:name = x\n"
+    )
+    settings = read(conf, (*OPTIONS, *plugin_options(conf)))
+    dummy, mine = load_modules(settings)
+    assert (dummy.name, mine.name) == ("dummy", "mine")
+    assert settings[mine.options[0]] == 7
+    assert mine.options[0].kind == "A number from 1 to 9"
+    server = find_server(settings, "./plugin.py")
+    assert server.name == "myrfr"
+    assert [type(module) for module in load_modules(settings)] == [type(dummy), type(mine)], "run once per process"
+
+
+def test_a_class_of_several(tmp_path: Path, plugin: Path) -> None:
+    plugin.write_text(PLUGIN + "class Other(Mine):\n    name = 'other'\n    options = ()\n")
+    with pytest.raises(ModuleError, match=r"2 classes made from Module; name one as \./plugin.py:CLASS"):
+        load_modules(settings_of(tmp_path, "./plugin.py"))
+    assert load_modules(settings_of(tmp_path, "./plugin.py:Other"))[0].name == "other"
+    with pytest.raises(ModuleError, match="0 classes made from Module; those that there are: Mine, Other"):
+        load_modules(settings_of(tmp_path, "./plugin.py:Absent"))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("x = 1", "0 classes made from Module; those that there are: none"),
+        ("1 / 0", "can't be run: ZeroDivisionError"),
+        ("def (", "can't be run: SyntaxError"),
+        (PLUGIN.replace('"mine"', '""'), "Mine has no name"),
+        (PLUGIN.replace("mpm_mine:", "ocpy:"), "option ocpy:count does not begin with mpm_mine:"),
+    ],
+)
+def test_a_file_that_is_no_module(tmp_path: Path, plugin: Path, code: str, reason: str) -> None:
+    plugin.write_text(code)
+    with pytest.raises(ModuleError, match=reason):
+        load_modules(settings_of(tmp_path, "./plugin.py"))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"dcerpc_mapiproxy:modules: .*/absent.py can't be read: No such file"):
+        load_modules(settings_of(tmp_path, "./absent.py"))
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_may_write_to_is_not_run(tmp_path: Path, plugin: Path, mode: int) -> None:
+    plugin.chmod(mode)
+    with pytest.raises(ModuleError, match="others than this program's user may write to it"):
+        load_modules(settings_of(tmp_path, "./plugin.py"))
 
 
 def test_no_modules(tmp_path: Path) -> None:
@@ -87,5 +165,5 @@ def test_a_module_that_cannot_work(
     with pytest.raises(ModuleError, match=reason):
         load_modules(settings_of(tmp_path, name))
     # Installed but not configured, it must not keep others from working.
-    assert installed_options() == [LABEL]
+    assert plugin_options(tmp_path / "smb.conf") == [LABEL]
     assert f"module {name}" in caplog.text
