@@ -21,6 +21,7 @@ from typing import Final
 from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.auth.identity import NotAuthorized, may_open, may_use_dn
 from openchange_py.proxy.handles import HANDLE_SIZE
+from openchange_py.proxy.rop_carrier import RopCarrier, carrier_of
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.security import Identity
 from openchange_py.wire.buffer import DecodeError
@@ -32,21 +33,12 @@ from openchange_py.wire.oxcrpc import (
     EcDoConnectRequest,
     EcDoConnectResponse,
     EcDoRpcExt2Request,
-    EcDoRpcExt2Response,
-    RpcFlags,
 )
-from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest, logon_lookalikes
-from openchange_py.wire.rpcheaderext import (
-    MAXIMUM_REQUEST,
-    decompressed_size,
-    may_contain,
-    pack_payload,
-    unpack_payloads,
-)
+from openchange_py.wire.rpcheaderext import may_contain, obfuscate
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +67,7 @@ _NO_LINK: Final = 0xFFFFFFFF
 
 #: Bytes of ROPs that are read in less time than it takes to hand them to a thread.
 _QUICKLY_READ: Final = 1024
-#: RopLogons of one call, those included that are other ROPs' data. Clients send one.
+#: RopLogons of one call, and as many that are other ROPs' data. Clients send one.
 _MAXIMUM_LOGONS: Final = 32
 
 
@@ -149,20 +141,28 @@ class Authorizer:
         """EcDoRpcExt2 and EcDoRpc: every RopLogon in it. Most calls hold not even a byte that could be its RopId."""
         if not _may_log_on(call):
             return None
-        request = _read_stub(call)
-        assert isinstance(request, EcDoRpcExt2Request | EcDoRpcRequest)
+        # Read anew from the stub, because it is the stub that is relayed.
+        stub = Call(call.interface, call.opnum, call.stub, call.session, call.caller)
+        carrier = carrier_of(stub)
+        assert carrier is not None
+        _ = stub.request  # a stub that is bad in itself is the dispatcher's to answer
         try:
-            if _size(request) <= _QUICKLY_READ:
-                logons, lookalikes = _find_logons(request)
+            payloads = await carrier.requests()
+            # To an upstream that does not obfuscate, those of EcDoRpc would read like this.
+            plain = [obfuscate(payload) for payload in payloads] if call.opnum == EC_DO_RPC else []
+            if sum(map(len, payloads)) <= _QUICKLY_READ:
+                logons, lookalikes = _find_logons(payloads, plain)
             else:
                 # In a thread, as it may take tens of milliseconds, and everybody's calls stand still meanwhile.
-                logons, lookalikes = await asyncio.to_thread(_find_logons, request)
+                logons, lookalikes = await asyncio.to_thread(_find_logons, payloads, plain)
         except DecodeError as error:
             logger.warning("%s: %s of %s refused: %s", call.session, call.name, call.caller, error)
-            return _failed(request, ErrorCode.RpcFormat)
+            carrier.fail(ErrorCode.RpcFormat)
+            return stub.response
         for logon in logons:
             if code := await self._logon_refusal(call, logon):
-                return _refused_logon(call, request, logon, code)
+                _refuse_logon(call, carrier, payloads, RopFailure(logon.output_handle_index, code, RopId.Logon))
+                return stub.response
         for lookalike in lookalikes:
             if await self._logon_refusal(call, lookalike):
                 raise _denied(call, "what looks like a RopLogon that is not allowed, within another ROP")
@@ -193,9 +193,6 @@ class Authorizer:
         return True
 
 
-_RopCall = EcDoRpcExt2Request | EcDoRpcRequest
-
-
 def _read_stub(call: Call) -> RpcMessage:
     request = EMSMDB.methods[call.opnum].request
     assert request is not None
@@ -209,7 +206,7 @@ def _connect_response(call: Call) -> type[EcDoConnectExResponse] | type[EcDoConn
 def _may_log_on(call: Call) -> bool:
     """Whether the byte of RopLogon stands anywhere in the ROPs of a call."""
     if call.opnum == EC_DO_RPC:
-        # As it stands there, and as it would for an upstream to which the buffer is not obfuscated.
+        # Obfuscated, and as it would be for an upstream that does not do that.
         return any(call.stub.find(byte, HANDLE_SIZE) >= 0 for byte in (_LOGON ^ 0xA5, _LOGON))
     try:
         return may_contain(EcDoRpcExt2Request.rgb_in_of(call.stub), _LOGON)
@@ -217,31 +214,25 @@ def _may_log_on(call: Call) -> bool:
         return True  # answered as it is read in full
 
 
-def _size(request: _RopCall) -> int:
-    """Of its ROP buffers together, in bytes. Raises `DecodeError`."""
-    return len(request.rgb) if isinstance(request, EcDoRpcRequest) else decompressed_size(request.rgb_in)
-
-
-def _payloads(request: _RopCall) -> list[bytes]:
-    """Its ROP buffers. Raises `DecodeError`."""
-    if isinstance(request, EcDoRpcRequest):
-        return [request.payload]
-    return unpack_payloads(request.rgb_in, total=MAXIMUM_REQUEST)
-
-
-def _find_logons(request: _RopCall) -> tuple[list[RopLogonRequest], list[RopLogonRequest]]:
-    """The RopLogons of a call's ROP buffers, and what only looks like one. Raises `DecodeError`."""
+def _find_logons(payloads: list[bytes], others: list[bytes]) -> tuple[list[RopLogonRequest], list[RopLogonRequest]]:
+    """The RopLogons of a call's ROP buffers, and what only looks like one, in `others` too. Raises `DecodeError`."""
     logons: list[RopLogonRequest] = []
-    lookalikes = list(logon_lookalikes(request.rgb)) if isinstance(request, EcDoRpcRequest) else []
-    for payload in _payloads(request):
-        if RopId.Logon not in payload:
-            continue
-        found = [rop for rop in _read_rops(payload).rops if isinstance(rop, RopLogonRequest)]
-        logons += found
-        lookalikes += [other for other in logon_lookalikes(payload) if other not in found]
-    if len(logons) + len(lookalikes) > _MAXIMUM_LOGONS:
-        raise DecodeError(f"more than {_MAXIMUM_LOGONS} RopLogons in one call")
+    lookalikes: list[RopLogonRequest] = []
+    for payload in payloads:
+        if RopId.Logon in payload:
+            logons += [rop for rop in _read_rops(payload).rops if isinstance(rop, RopLogonRequest)]
+            _check_count(logons)
+    for data in (*payloads, *others):
+        for lookalike in logon_lookalikes(data):
+            if lookalike not in logons:
+                lookalikes.append(lookalike)
+                _check_count(lookalikes)
     return logons, lookalikes
+
+
+def _check_count(logons: list[RopLogonRequest]) -> None:
+    if len(logons) > _MAXIMUM_LOGONS:
+        raise DecodeError(f"more than {_MAXIMUM_LOGONS} RopLogons in one call")
 
 
 def _read_rops(payload: bytes) -> RopBuffer:
@@ -252,25 +243,12 @@ def _read_rops(payload: bytes) -> RopBuffer:
     return buffer
 
 
-def _refused_logon(call: Call, request: _RopCall, logon: RopLogonRequest, code: ErrorCode) -> RpcMessage:
-    """A RopLogon that failed; a fault where other ROPs came with it, whose responses are not ours to make up."""
-    payloads = _payloads(request)
+def _refuse_logon(call: Call, carrier: RopCarrier, payloads: list[bytes], failure: RopFailure) -> None:
+    """Answer a RopLogon that failed; a fault where other ROPs came with it, whose responses are not ours to make up."""
     buffer = RopBuffer.unpack_request(payloads[0])
     if len(payloads) != 1 or len(buffer.rops) != 1 or buffer.tail:
         raise _denied(call, "a RopLogon that is not allowed, among other ROPs")
-    failure = RopFailure(logon.output_handle_index, code, RopId.Logon)
-    answer = RopBuffer([failure], buffer.handles).pack()
-    if isinstance(request, EcDoRpcRequest):
-        return EcDoRpcResponse.answer(request, answer)
-    xor = not request.flags & RpcFlags.NoXorMagic
-    return EcDoRpcExt2Response(request.cxh, 0, pack_payload(answer, xor=xor), b"", 0, ErrorCode.Success)
-
-
-def _failed(request: _RopCall, code: ErrorCode) -> RpcMessage:
-    """The call failed as a whole."""
-    if isinstance(request, EcDoRpcRequest):
-        return EcDoRpcResponse.failed(request, code)
-    return EcDoRpcExt2Response.failed(request.cxh, code)
+    carrier.set_responses([RopBuffer([failure], buffer.handles).pack()])
 
 
 def _text_of(dn: bytes) -> str:

@@ -11,26 +11,22 @@ import logging
 from collections.abc import Iterator
 from typing import Any, Final
 
+from openchange_py.proxy.rop_carrier import RopCarrier, carrier_of
 from openchange_py.rpc.call import Call, RpcFault
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import ContextHandle
 from openchange_py.wire.oxcdata.errors import ErrorCode
-from openchange_py.wire.oxcrpc import (
-    EcDoDisconnectRequest,
-    EcDoRpcExt2Request,
-    EcDoRpcExt2Response,
-)
+from openchange_py.wire.oxcrpc import EcDoDisconnectRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import HandleStates
 from openchange_py.wire.rop.dissect import describe_buffer
-from openchange_py.wire.rpcheaderext import unpack_payloads
 
 logger = logging.getLogger(__name__)
 
 #: Of long values only so much is shown: bytes, characters, elements of a list.
 _SHOWN: Final = 64
 #: Fields that hold what is dissected by itself.
-_DISSECTED: Final = frozenset({"rgb_in", "rgb_out"})
+_DISSECTED: Final = frozenset({"rgb", "rgb_in", "rgb_out"})
 
 _ERRORS: Final = {int(member): member.name for member in ErrorCode}
 
@@ -77,27 +73,28 @@ class Printer:
         return shown
 
     def _request_rops(self, call: Call) -> Iterator[str]:
-        request = call.request
-        if isinstance(request, EcDoRpcExt2Request):
-            for buffer in self._read_requests(call, request):
+        carrier = carrier_of(call)
+        if carrier is not None:
+            for buffer in self._read_requests(call, carrier):
                 yield from describe_buffer(buffer)
 
     def _response_rops(self, call: Call) -> Iterator[str]:
-        request, response = call.request, call.response
-        if isinstance(request, EcDoDisconnectRequest):
-            self._states(call).pop(request.cxh, None)
-        if not isinstance(request, EcDoRpcExt2Request) or not isinstance(response, EcDoRpcExt2Response):
+        if isinstance(call.request, EcDoDisconnectRequest):
+            self._states(call).pop(call.request.cxh, None)
+        carrier = carrier_of(call)
+        payloads = [] if carrier is None else carrier.responses()
+        if carrier is None or not payloads:
             return
-        states = self._states(call).setdefault(request.cxh, HandleStates())
-        requests = self._read_requests(call, request)
-        for index, payload in enumerate(unpack_payloads(response.rgb_out)):
+        states = self._states(call).setdefault(carrier.cxh, HandleStates())
+        requests = self._read_requests(call, carrier)
+        for index, payload in enumerate(payloads):
             chained = index >= len(requests)
             answered = requests[-1 if chained else index]
             yield from describe_buffer(RopBuffer.unpack_response(payload, answered, states, chained=chained))
 
-    def _read_requests(self, call: Call, request: EcDoRpcExt2Request) -> list[RopBuffer]:
-        states = self._states(call).get(request.cxh) or HandleStates()
-        return [RopBuffer.unpack_request(payload, states) for payload in unpack_payloads(request.rgb_in)]
+    def _read_requests(self, call: Call, carrier: RopCarrier) -> list[RopBuffer]:
+        states = self._states(call).get(carrier.cxh) or HandleStates()
+        return [RopBuffer.unpack_request(payload, states) for payload in carrier.read_requests()]
 
     def _states(self, call: Call) -> _States:
         """What the session's ROPs taught so far, by its EMSMDB handles."""

@@ -64,6 +64,9 @@ class RopCarrier(Protocol):
     async def requests(self) -> list[bytes]:
         """The ROP input buffers."""
 
+    def read_requests(self) -> list[bytes]:
+        """The same, all of it at once: large ones that are compressed hold up the event loop."""
+
     def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
         """Other ROP input buffers, and another `room`."""
 
@@ -106,8 +109,11 @@ class _Ext2:
     async def requests(self) -> list[bytes]:
         rgb = self._request.rgb_in
         if rgb and decompressed_size(rgb) > _QUICKLY_READ:
-            return await asyncio.to_thread(unpack_payloads, rgb, total=MAXIMUM_REQUEST)
-        return unpack_payloads(rgb, total=MAXIMUM_REQUEST)
+            return await asyncio.to_thread(self.read_requests)
+        return self.read_requests()
+
+    def read_requests(self) -> list[bytes]:
+        return unpack_payloads(self._request.rgb_in, total=MAXIMUM_REQUEST)
 
     def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
         request = self._request
@@ -165,6 +171,9 @@ class _Old:
         return len(rgb.translate(None, obfuscate(values))) < len(rgb)
 
     async def requests(self) -> list[bytes]:
+        return self.read_requests()
+
+    def read_requests(self) -> list[bytes]:
         return [self._request.payload]
 
     def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:

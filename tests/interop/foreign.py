@@ -33,7 +33,7 @@ from openchange_py.wire.rop.base import RopRequest, RopResponse
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE, HandleStates
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest
-from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
+from openchange_py.wire.rpcheaderext import obfuscate, pack_payload, unpack_payloads
 from tests.interop.nodes import PATIENCE, Node, Site
 
 R = TypeVar("R", bound=RpcMessage)
@@ -136,6 +136,12 @@ class Session:
         """EcDoRpc with whatever bytes."""
         request = EcDoRpcRequest(self.cxh, rgb, MAXIMUM_OLD_BUFFER)
         return call(self.dce, EMSMDB, request, EcDoRpcResponse)
+
+    def old_execute(self, request: RopBuffer) -> RopBuffer:
+        """EcDoRpc with ROPs, and what answers them."""
+        answer = self.old_send(obfuscate(request.pack()))
+        assert answer.return_value == ErrorCode.Success, f"EcDoRpc: {answer.return_value:#x}"
+        return RopBuffer.unpack_response(answer.payload, request, self.states)
 
     def send(self, rgb_in: bytes, flags: int = RpcFlags.NoCompression | RpcFlags.NoXorMagic) -> EcDoRpcExt2Response:
         """EcDoRpcExt2 with whatever bytes."""

@@ -238,6 +238,18 @@ def test_more_logons_than_any_client_sends_are_refused(carrying: Making, disguis
     assert directory.asked == []
 
 
+@CARRYING
+def test_a_foreign_logon_behind_many_that_look_like_one_s_own_is_found(carrying: Making) -> None:
+    own = logon(ALICE_DN)
+    for last, allowed in ((own, True), (logon(BOB_DN), False)):
+        data = own.pack() * 200 + last.pack()
+        call = carrying(session(), ALICE, rops(own, RopWriteStreamRequest(0, 0, data)))
+        if allowed:
+            assert authorize(call) is None
+        else:
+            assert refused(call) == FaultStatus.ACCESS_DENIED
+
+
 def test_the_loop_goes_on_while_rops_are_read_and_the_directory_is_asked() -> None:
     threads = []
 

@@ -9,7 +9,7 @@ import pytest
 from openchange_py.proxy.printing import Printer
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.wire.rop.base import RopReleaseRequest
-from tests.proxy.emsmdb_calls import connect, connected, logon, rops, rpc, rpc_answer
+from tests.proxy.emsmdb_calls import connect, connected, logon, old_rpc, old_rpc_answer, rops, rpc, rpc_answer
 from tests.proxy.parties import ALICE, ALICE_DN, number_call
 from tests.proxy.recordings import recorded_calls
 
@@ -41,6 +41,16 @@ def test_rops_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     assert "RopLogonRequest " in text
     assert "cn=alice" in text or ALICE_DN.encode()[:16].hex() in text
     assert "handles [-, -, -, -]" in text
+
+
+def test_rops_of_old_clients(caplog: pytest.LogCaptureFixture) -> None:
+    call = old_rpc(Session("test", "client"), ALICE, rops(RopReleaseRequest(0, 3), logon(ALICE_DN), handles=4))
+    text = printed(call, old_rpc_answer(rops(handles=4)), caplog)
+    assert "RopReleaseRequest logon_id=0 input_handle_index=3" in text
+    assert "RopLogonRequest " in text
+    assert "handles [-, -, -, -]" in text
+    assert f"rgb: {len(call.stub) - 36} bytes" in text
+    assert "(not decoded" in printed(old_rpc(Session("test", "client"), ALICE, b"\xff"), None, caplog)
 
 
 def test_what_does_not_decode_is_shown_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:

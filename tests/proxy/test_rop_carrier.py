@@ -71,6 +71,7 @@ def test_requests_are_read_and_replaced(call: Call) -> None:
 def test_large_requests_are_read_too() -> None:
     large = rops(tail=b"\x2d" + bytes(20_000))
     assert requests(ext2(large, compress=True)) == [large]
+    assert carried(ext2(large, compress=True)).read_requests() == [large]
 
 
 @pytest.mark.parametrize("call", [ext2(PAYLOAD), ext2(PAYLOAD, xor=False), old(PAYLOAD)])
