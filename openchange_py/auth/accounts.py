@@ -1,4 +1,4 @@
-"""Who may log in: accounts of a directory, checked here or by a domain controller, with a brake on guessing.
+"""Who may log in: accounts of a directory, checked here or by a domain controller.
 
 Where an account's NT hash is known here, or told by an LDAP directory (`ldap_passwords.py`), it decides alone; for the
 others `netlogon.py` asks a domain controller, where there is one, and `kerberos.py` takes tickets.
@@ -6,21 +6,18 @@ others `netlogon.py` asks a domain controller, where there is one, and `kerberos
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-import hashlib
 import hmac
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth import ntlm_crypto
+from openchange_py.auth.failures import FailureTracker
 from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, NtlmVerifier, ServerNames
 from openchange_py.auth.spnego import Mechanism, SpnegoAcceptor
+from openchange_py.rpc.peers import address_of
 from openchange_py.rpc.security import AuthType, Identity, SecurityContext, SecurityError
 
 logger = logging.getLogger(__name__)
@@ -46,87 +43,6 @@ class PasswordSource(Protocol):
         May block, and raise `DirectoryError`.
         """
         ...
-
-
-@dataclasses.dataclass(slots=True)
-class _Failures:
-    count: int
-    last: float
-
-
-class FailureTracker:
-    """Counts failed logons per account and address, and keeps guessing slow.
-
-    After `tolerated` failures the pair has to wait `pause` seconds, and twice as long after each further one, up
-    to `longest_pause`; all is forgotten after `memory` seconds without failure, or with a success. Another
-    address is not affected, so nobody can lock a user out from elsewhere. At most `capacity` pairs are kept, the
-    least recently failed is forgotten first. Safe from several threads. `clock` is in seconds, monotonic.
-    """
-
-    def __init__(
-        self,
-        *,
-        tolerated: int = 5,
-        pause: float = 1.0,
-        longest_pause: float = 300.0,
-        memory: float = 900.0,
-        capacity: int = 10_000,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._tolerated = tolerated
-        self._pause = pause
-        self._longest_pause = longest_pause
-        self._memory = memory
-        self._capacity = capacity
-        self._clock = clock
-        self._guard = threading.Lock()
-        self._failures: collections.OrderedDict[bytes, _Failures] = collections.OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._failures)
-
-    def wait(self, account: str, address: str) -> float:
-        """Seconds until this pair may try again; 0 where it may now."""
-        with self._guard:
-            failures = self._failures.get(_key(account, address))
-            if failures is None:
-                return 0.0
-            return max(0.0, failures.last + self._pause_after(failures.count) - self._clock())
-
-    def failed(self, account: str, address: str) -> float:
-        """Count a failure; returns the seconds to wait now."""
-        key, now = _key(account, address), self._clock()
-        with self._guard:
-            failures = self._failures.pop(key, None)
-            count = 1 if failures is None or now - failures.last > self._memory else failures.count + 1
-            self._failures[key] = _Failures(count, now)
-            while len(self._failures) > self._capacity:
-                self._failures.popitem(last=False)
-            return self._pause_after(count)
-
-    def succeeded(self, account: str, address: str) -> None:
-        """Forget the pair's failures."""
-        with self._guard:
-            self._failures.pop(_key(account, address), None)
-
-    def _pause_after(self, count: int) -> float:
-        excess = count - self._tolerated
-        # The exponent is bounded: a count that grew for days must not overflow.
-        return 0.0 if excess < 0 else min(self._longest_pause, self._pause * 2.0 ** min(excess, 32))
-
-
-def _key(account: str, address: str) -> bytes:
-    """A short key whatever the length of the names."""
-    text = f"{account.casefold()}\0{address}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def address_of(peer: str) -> str:
-    """`10.0.0.1:1234` or `[::1]:1234` without the port."""
-    host, colon, port = peer.rpartition(":")
-    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
-        return host.strip("[]")
-    return peer
 
 
 def account_name(user_name: str) -> str | None:

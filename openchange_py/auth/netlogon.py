@@ -18,10 +18,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError
-from openchange_py.auth.accounts import AccountSource, FailureTracker, account_name, address_of
+from openchange_py.auth.accounts import AccountSource, account_name
+from openchange_py.auth.failures import FailureTracker
 from openchange_py.auth.ntlm import NtlmLogin
 from openchange_py.auth.schannel import SchannelInitiator, netlogon_credential, session_key
 from openchange_py.rpc.call import RpcFault
+from openchange_py.rpc.peers import address_of
 from openchange_py.rpc.security import AuthLevel, Identity, SecurityContext, SecurityError
 from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.netlogon import (
@@ -241,6 +243,7 @@ class NetlogonVerifier:
         name, address = account_name(login.user_name), address_of(login.peer)
         if name is None:
             return "not a name", None, None
+        name = self._known_name(name)
         if wait := self._failures.wait(name, address):
             return f"too many failures from {address}, next try in {wait:.0f} s", None, None
         try:
@@ -253,6 +256,14 @@ class NetlogonVerifier:
         self._failures.succeeded(name, address)
         refusal, account = self._account(response)
         return refusal, account, response
+
+    def _known_name(self, name: str) -> str:
+        """The account's own, whichever of its names the client used: another one is no new chance."""
+        try:
+            account = self._accounts.account(name)
+        except DirectoryError:
+            return name  # the controller may be asked all the same; nobody is let in before the directory is back
+        return account.name if account is not None else name
 
     def _ask(self, login: NtlmLogin) -> NetrLogonSamLogonExResponse:
         request = NetrLogonSamLogonExRequest(

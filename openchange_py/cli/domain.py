@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openchange_py.addressbook.base import Directory
-from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.failures import FailureTracker, Patience
 from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab, require_library
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import ServerNames
@@ -38,6 +39,7 @@ class Domain:
 
     authenticator: LocalAuthenticator
     strangers: LocalAuthenticator
+    failures: FailureTracker
     channel: SecureChannel | None
     passwords: LdapPasswords | None
 
@@ -45,7 +47,7 @@ class Domain:
     def of(cls, settings: Settings, directory: Directory) -> Domain:
         """As configured; `ConfigError` says what is missing. Called on the event loop that the channel will live on."""
         names = ServerNames(settings[declared.NETBIOS_NAME], settings[declared.FQDN], settings[declared.WORKGROUP])
-        failures, channel = FailureTracker(), secure_channel(settings)
+        failures, channel = FailureTracker(patience(settings)), secure_channel(settings)
         pass_through = None
         if channel is not None:
             pass_through = NetlogonVerifier(channel, directory, failures, asyncio.get_running_loop())
@@ -62,7 +64,7 @@ class Domain:
                 kerberos=kerberos,
             )
 
-        return cls(authenticator(False), authenticator(True), channel, passwords)
+        return cls(authenticator(False), authenticator(True), failures, channel, passwords)
 
     async def close(self) -> None:
         """Close the connections to the domain controller and the password directory."""
@@ -70,6 +72,17 @@ class Domain:
             self.passwords.close()
         if self.channel is not None:
             await self.channel.close()
+
+
+def patience(settings: Settings) -> Patience:
+    """With clients that fail to log on."""
+    return Patience(
+        tolerated=settings[declared.LOGON_FAILURES],
+        tolerated_accounts=settings[declared.LOGON_FAILURES_PER_ADDRESS],
+        pause=settings[declared.LOGON_PAUSE],
+        longest_pause=settings[declared.LONGEST_LOGON_PAUSE],
+        memory=settings[declared.LOGON_FAILURE_MEMORY],
+    )
 
 
 def secure_channel(settings: Settings) -> SecureChannel | None:

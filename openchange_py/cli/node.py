@@ -12,7 +12,7 @@ from typing import Any
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.addressbook.source import open_directory
-from openchange_py.cli.domain import Domain
+from openchange_py.cli.domain import Domain, patience
 from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.declared import NamedPipes
 from openchange_py.config.interfaces import listen_addresses
@@ -76,6 +76,8 @@ class Node:
         """Take from other settings what can change while this runs (`cli.reload`). Raises `ConfigError`."""
         if self._dispatcher is not None:
             reconfigure(self._dispatcher, settings)
+        if self._domain is not None:
+            self._domain.failures.patience = patience(settings)
         granted = limits(settings)
         for server in self._listening:
             server.limits = granted

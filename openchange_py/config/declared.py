@@ -173,6 +173,25 @@ LDAP_SSL = Option(
 LDAP_CA_FILE = Option(
     "ocpy:ldap ca file", optional_path, None, "certificates that LDAP servers are checked with; the system's by default"
 )
+LOGON_FAILURES = Option(
+    "ocpy:logon failures",
+    integer(1, 10_000),
+    5,
+    "failed logons of one account from one address before the next one has to wait",
+)
+LOGON_FAILURES_PER_ADDRESS = Option(
+    "ocpy:logon failures per address",
+    integer(0, 1_000_000),
+    20,
+    "accounts that fail from one address before others that never logged on from there have to wait; 0: any number",
+)
+LOGON_PAUSE = Option(
+    "ocpy:logon pause", seconds, 1.0, "how long the first has to wait; each further failure doubles it"
+)
+LONGEST_LOGON_PAUSE = Option("ocpy:longest logon pause", seconds, 300.0, "how long any has to wait at most")
+LOGON_FAILURE_MEMORY = Option(
+    "ocpy:logon failure memory", seconds, 900.0, "failures are forgotten after so long without another"
+)
 MAX_CONNECTIONS = Option("ocpy:max connections", integer(1, 1_000_000), 1000, "connections at one time")
 IDLE_TIMEOUT = Option(
     "ocpy:idle timeout", seconds, 3600.0, "a connection without a call for so long is closed; 0: never"

@@ -20,6 +20,7 @@ from openchange_py.rpc.events import (
     ResponseReceived,
 )
 from openchange_py.rpc.initiator import Initiator
+from openchange_py.rpc.peers import peer_name
 from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
 from openchange_py.transports.tasks import spawn
 from openchange_py.wire.ndr import RpcInterface, SyntaxId
@@ -259,7 +260,7 @@ class RpcClient(asyncio.Protocol):
         # uvloop's transports follow asyncio.Transport without being one.
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
+        self.peer = peer_name(str(peer[0]), peer[1]) if peer else "?"
         if (connection := transport.get_extra_info("socket")) is not None:
             _keep_alive(connection)
 

@@ -22,6 +22,7 @@ from openchange_py.rpc.events import (
     RequestReceived,
 )
 from openchange_py.rpc.log_context import LogFields, in_this_context, set_log_context
+from openchange_py.rpc.peers import network_of, peer_name
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
 from openchange_py.transports.call_queue import CallQueue
 from openchange_py.transports.tasks import spawn
@@ -41,7 +42,7 @@ class ServerConnection(asyncio.Protocol):
     def __init__(self, server: TcpServer, number: int) -> None:
         self.number = number
         self.peer = "?"
-        #: The client's, without its port.
+        #: What connections are counted by: the client's, without its port.
         self.address = ""
         self._server = server
         self._loop = asyncio.get_running_loop()
@@ -85,8 +86,8 @@ class ServerConnection(asyncio.Protocol):
         # uvloop's transports follow asyncio.Transport without being one.
         self._transport = transport = cast("asyncio.Transport", transport)
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.peer = f"{peer[0]}:{peer[1]}" if peer else "?"
-        self.address = str(peer[0]) if peer else ""
+        self.peer = peer_name(str(peer[0]), peer[1]) if peer else "?"
+        self.address = network_of(str(peer[0])) if peer else ""
         self._acceptor = Acceptor(
             server.interfaces,
             server.groups,

@@ -14,7 +14,8 @@ import pytest
 
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth import ldap_passwords, ntlm_crypto
-from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.failures import FailureTracker, Patience
 from openchange_py.auth.ldap_passwords import LdapPasswords, LdapServers
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.rpc.security import SecurityError
@@ -66,7 +67,7 @@ class Site:
     def __init__(self, where: LdapServers) -> None:
         self.now = 0.0
         self.passwords = LdapPasswords(where, "EXAMPLE", clock=lambda: 1500.0, monotonic=lambda: self.now)
-        self.failures = FailureTracker(tolerated=2, pause=10, clock=lambda: self.now)
+        self.failures = FailureTracker(Patience(tolerated=2, pause=10), clock=lambda: self.now)
         self.source = LocalAuthenticator(self, NAMES, failures=self.failures, passwords=self.passwords)
 
     def account(self, name: str) -> Account | None:

@@ -11,10 +11,12 @@ import pytest
 
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth import ntlm_crypto
-from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.failures import FailureTracker, Patience
 from openchange_py.auth.netlogon import ChannelFailed, MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.schannel import netlogon_credential, session_key
+from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityContext, SecurityError
 from openchange_py.wire.netlogon import (
     CLIENT_FLAGS,
@@ -81,6 +83,7 @@ class Connection:
         self.connected = True
         self.closed = False
         self.challenge = b""
+        self.logons: list[bytes] = []
 
     async def call(self, opnum: int, stub: bytes) -> bytes:
         if not self.connected:
@@ -104,6 +107,7 @@ class Connection:
         return NetrServerAuthenticate3Response(netlogon_credential(b"\7" * 8, key), flags, 1105, 0).pack()
 
     def _logon(self, stub: bytes) -> bytes:
+        self.logons.append(stub)
         if "garbage" in self.controller.faults:
             return b"\xff" * 7
         return self.controller.check(NetrLogonSamLogonExRequest.unpack(stub)).pack()
@@ -119,6 +123,7 @@ class Accounts:
             raise DirectoryError("gone")
         known = {
             "alice": Account("alice", "", None),
+            "alice@example.test": Account("alice", "", None),
             "carol": Account("carol", "", None),
             "erin": Account("erin", "", ntlm_crypto.nt_hash("local")),
         }
@@ -136,14 +141,21 @@ class Site:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
         self.channel = SecureChannel(controllers or ("dc",), MACHINE, self.controller, clock=lambda: self.now)
-        failures = FailureTracker(tolerated=2, clock=lambda: self.now)
+        failures = FailureTracker(Patience(tolerated=2), clock=lambda: self.now)
         verifier = NetlogonVerifier(self.channel, self.accounts, failures, self.loop)
         self.source = LocalAuthenticator(self.accounts, NAMES, failures=failures, pass_through=verifier)
 
-    def log_on(self, user: str = "alice", password: str = USERS["alice"], domain: str = "EXAMPLE") -> Identity:
-        server = self.source.acceptor(AuthType.NTLMSSP, PEER)
+    def log_on(
+        self,
+        user: str = "alice",
+        password: str = USERS["alice"],
+        domain: str = "EXAMPLE",
+        mechanism: AuthType = AuthType.NTLMSSP,
+    ) -> Identity:
+        server = self.source.acceptor(mechanism, PEER)
         assert server is not None
-        client = NtlmInitiator(NtlmCredential.from_password(user, domain, password))
+        ntlm = NtlmInitiator(NtlmCredential.from_password(user, domain, password))
+        client = SpnegoInitiator(ntlm) if mechanism == AuthType.SPNEGO else ntlm
         server.step(client.step(server.step(client.step(b""))))
         sealed, signature = server.seal(b"", b"body", b"")
         assert client.unseal(b"", sealed, b"", signature) == b"body"
@@ -215,6 +227,18 @@ def test_guessing_is_slowed_down_before_the_controller_is_asked(site: Site, capl
     assert "too many failures" in caplog.text
     site.now += 10
     assert site.log_on().account == "alice"
+
+
+def test_another_name_or_mechanism_is_no_new_chance(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("alice", "alice@example.test"):
+        with pytest.raises(SecurityError):
+            site.log_on(name, "wrong", mechanism=AuthType.SPNEGO)
+    asked = len(site.controller.connections[-1].logons)
+    for mechanism in (AuthType.NTLMSSP, AuthType.SPNEGO):
+        with pytest.raises(SecurityError):
+            site.log_on(mechanism=mechanism)
+    assert len(site.controller.connections[-1].logons) == asked
+    assert caplog.text.count("too many failures") == 2
 
 
 def test_a_lost_channel_is_made_anew(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,8 @@ from impacket import ntlm as impacket_ntlm
 
 from openchange_py.addressbook.base import Account
 from openchange_py.auth import ntlm_crypto
-from openchange_py.auth.accounts import FailureTracker, StoredHashVerifier
+from openchange_py.auth.accounts import StoredHashVerifier
+from openchange_py.auth.failures import FailureTracker
 from openchange_py.auth.ntlm import NtlmAcceptor, NtlmCredential, NtlmInitiator, ServerNames, filetime_now
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel, AuthType, Identity, SecurityContext, SecurityError
 from openchange_py.wire.ntlm import (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openchange_py.addressbook.base import Entry
-from openchange_py.auth.accounts import FailureTracker
+from openchange_py.auth.failures import FailureTracker
 from openchange_py.auth.kerberos import KerberosAcceptor, Keytab
 from openchange_py.auth.kerberos_initiator import KerberosCredential, KerberosInitiator
 from openchange_py.auth.netlogon import ChannelFailed, MachineAccount, NetlogonVerifier, SecureChannel

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from openchange_py.addressbook.base import Account, Entry
 from openchange_py.auth import ntlm_crypto
-from openchange_py.auth.accounts import FailureTracker, LocalAuthenticator
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.failures import FailureTracker, Patience
 from openchange_py.auth.kerberos import KerberosAcceptor, Keytab
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import ServerNames
@@ -109,7 +110,7 @@ class DomainServer:
         self.loop.close()
 
     def _authenticator(self, keytab: Keytab) -> LocalAuthenticator:
-        accounts, failures = DomainAccounts(), FailureTracker(tolerated=1000)
+        accounts, failures = DomainAccounts(), FailureTracker(Patience(tolerated=1000))
         return LocalAuthenticator(
             accounts,
             ServerNames(SERVER_NAME, SERVER_FQDN, WORKGROUP),
