@@ -76,12 +76,14 @@ class Authorizer:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        #: Whose an upstream session index (16 bits) is: [MS-OXCRPC] 3.1.4.1, piCxr. And within which session here.
-        self._session_owners: dict[int, tuple[str, Session]] = {}
+        #: Whose an upstream session index (16 bits) is: [MS-OXCRPC] 3.1.4.1, piCxr. And within which session here. By
+        #: index and upstream, because each counts by itself.
+        self._session_owners: dict[int, dict[str, tuple[str, Session]]] = {}
 
-    async def authorize(self, call: Call) -> RpcMessage | None:
+    async def authorize(self, call: Call, upstream: str = "") -> RpcMessage | None:
         """None where the call may be relayed, otherwise the response that refuses it.
 
+        `upstream` is the server where the session's association is, empty where there is none yet.
         Raises `RpcFault` (access denied) where there is no better way to say no, `DecodeError` for a bad stub.
         """
         if call.caller.is_anonymous:
@@ -92,7 +94,7 @@ class Authorizer:
             return None
         try:
             if call.opnum in _CONNECTING:
-                return await self._authorize_connect(call)
+                return await self._authorize_connect(call, upstream)
             if call.opnum in _WITH_ROPS:
                 return await self._authorize_rops(call)
         except DirectoryError as error:
@@ -100,8 +102,8 @@ class Authorizer:
             raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the directory failed") from error
         return None
 
-    def learn(self, call: Call, reply: bytes) -> None:
-        """Keep what a relayed response tells: whose an upstream session is."""
+    def learn(self, call: Call, reply: bytes, upstream: str = "") -> None:
+        """Keep what a relayed response of an upstream tells: whose a session there is."""
         if call.interface.name != "exchange_emsmdb" or call.opnum not in _CONNECTING:
             return
         try:
@@ -110,16 +112,26 @@ class Authorizer:
             logger.warning("%s: response to %s: %s", call.session, call.name, error)
             return
         if not response.cxh.is_null:
-            self._session_owners[response.icxr] = call.caller.account.casefold(), call.session
-            call.session.state.setdefault(self, set()).add(response.icxr)
+            owners = self._session_owners.setdefault(response.icxr, {})
+            owners[upstream] = call.caller.account.casefold(), call.session
+            call.session.state.setdefault(self, set()).add((response.icxr, upstream))
 
     def forget(self, session: Session) -> None:
-        """The session ended, and with it those upstream: their indexes may become another account's."""
-        for index in session.state.pop(self, ()):
-            if self._session_owners.get(index, (None, None))[1] is session:
-                del self._session_owners[index]
+        """The session ended, or was lost upstream: the indexes that it had there may become another account's."""
+        for index, upstream in session.state.pop(self, ()):
+            owners = self._session_owners.get(index, {})
+            if owners.get(upstream, (None, None))[1] is session:
+                del owners[upstream]
+            if not owners:
+                self._session_owners.pop(index, None)
 
-    async def _authorize_connect(self, call: Call) -> RpcMessage | None:
+    def _owns(self, account: str, index: int, upstream: str) -> bool:
+        """Whether the session of this index is the account's; on all servers, where it is open which one it will be."""
+        owners = self._session_owners.get(index, {})
+        found = {owner for place, (owner, _) in owners.items() if upstream in ("", place)}
+        return found == {account.casefold()}
+
+    async def _authorize_connect(self, call: Call, upstream: str) -> RpcMessage | None:
         """EcDoConnectEx and EcDoConnect. Always read anew from the stub, because it is the stub that is relayed."""
         request = _read_stub(call)
         assert isinstance(request, EcDoConnectRequest)
@@ -127,8 +139,7 @@ class Authorizer:
             if request.flags & _ADMIN_CONNECT:
                 raise NotAuthorized(f"{call.caller} asks for administrator privilege")
             link = request.icxr_link
-            owner, _ = self._session_owners.get(link, ("", None))
-            if link != _NO_LINK and owner != call.caller.account.casefold():
+            if link != _NO_LINK and not self._owns(call.caller.account, link, upstream):
                 raise NotAuthorized(f"{call.caller} asks to be linked to session {link}, which is another's")
             dn = _text_of(request.user_dn)
             await asyncio.to_thread(may_use_dn, self._directory, call.caller, dn)

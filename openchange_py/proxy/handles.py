@@ -27,6 +27,12 @@ _GIVING_FIRST: Final[dict[str, frozenset[int]]] = {
 _NSPI_BIND: Final = 0
 #: Calls that take one handle and bring another one beside it.
 _MAKING: Final = frozenset({("exchange_emsmdb", 14)})
+#: All but NspiModProps (11) and NspiModLinkAtt (14), which write; of the mailbox only EcDummyRpc.
+_REPEATABLE: Final[dict[str, frozenset[int]]] = {
+    "exchange_emsmdb": frozenset({6}),
+    "exchange_nsp": frozenset(range(21)) - {11, 14},
+    "exchange_ds_rfr": frozenset({0, 1}),
+}
 
 
 def handle_space(interface: str) -> str:
@@ -45,6 +51,19 @@ def takes_handle(interface: str, opnum: int) -> bool:
 def makes_handle(interface: str, opnum: int) -> bool:
     """Whether the response's handle is one beside the request's, and not what became of that one."""
     return (interface, opnum) in _MAKING
+
+
+def opens_handle(interface: str, opnum: int) -> bool:
+    """Whether a response brings one more handle than there was before."""
+    if interface == "exchange_nsp" and opnum == _NSPI_BIND:
+        return True
+    gives = opnum in _GIVING_FIRST.get(interface, ())
+    return makes_handle(interface, opnum) or (gives and not takes_handle(interface, opnum))
+
+
+def repeatable(interface: str, opnum: int) -> bool:
+    """Whether a call may be executed twice as well as once, and needs no more state than an address book session."""
+    return opnum in _REPEATABLE.get(interface, ())
 
 
 def handle_taken(interface: str, opnum: int, stub: bytes) -> bytes | None:

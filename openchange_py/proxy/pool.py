@@ -21,8 +21,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from openchange_py.proxy.association import UpstreamClient
 from openchange_py.proxy.handles import handle_space
-from openchange_py.proxy.relay import UpstreamClient
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.security import Identity
 from openchange_py.transports.tasks import spawn

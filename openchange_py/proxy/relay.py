@@ -1,28 +1,47 @@
 """The relay: calls go to another server and their responses come back as they are.
 
-Each client session has its own association upstream: one connection per interface that it uses, opened with
-its first call, all in one association group, so that the context handles of one connection are good on the
-others. Connections of one client session share it. Handles are passed through; a client may use only those
-that its own session was given, because upstream all sessions come from one account.
+Each client session has its own associations upstream, one per handle space (`handles.py`): a connection per interface
+that it uses, opened with its first call, all of a space in one association group, so that the context handles of one
+connection are good on the others. Connections of one client session share them. Handles are passed through; a client
+may use only those that its own session was given, because upstream all sessions come from one account.
 
-Not done yet: server names in responses (EcDoConnectEx's DN prefix) are passed on as the upstream says them.
+When the upstream is lost, the client's connection stays. A call in flight gets the fault that the client's own runtime
+would have made of the loss (call failed: it may have been executed or not), save those that only read and need
+nothing but an address book session: they are repeated once. The next call connects anew. Address book sessions are
+opened again on the way. A mailbox session is gone with its association: its handle is a context mismatch from then on,
+upon which the client connects to its mailbox anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
+from openchange_py.proxy.association import (
+    NSPI_BIND,
+    NSPI_UNBIND,
+    AddressBookSession,
+    Association,
+    Associations,
+    UpstreamClient,
+)
 from openchange_py.proxy.authorize import Authorizer
-from openchange_py.proxy.handles import NULL_HANDLE, handle_given, handle_taken, makes_handle
+from openchange_py.proxy.handles import (
+    HANDLE_SIZE,
+    NULL_HANDLE,
+    handle_given,
+    handle_space,
+    handle_taken,
+    makes_handle,
+    opens_handle,
+    repeatable,
+)
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
-from openchange_py.transports.tcp_client import ConnectionLost
+from openchange_py.transports.tcp_client import ConnectionLost, NoAnswer
 from openchange_py.wire.buffer import DecodeError
 
 logger = logging.getLogger(__name__)
@@ -31,65 +50,9 @@ logger = logging.getLogger(__name__)
 MAXIMUM_CONNECTIONS: Final = 16
 _CLOSE_SECONDS: Final = 5.0
 
-
-class UpstreamClient(Protocol):
-    """One connection to the upstream, bound to one interface; `RpcClient` is one. One call at a time."""
-
-    @property
-    def connected(self) -> bool:
-        """Calls can be made."""
-
-    @property
-    def assoc_group(self) -> int:
-        """The association group's id there."""
-
-    @property
-    def upstream(self) -> str:
-        """Which server it is: the text of its binding, the same for all connections there."""
-
-    async def call(
-        self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
-    ) -> bytes:
-        """The response stub; raises `RpcFault`, `ConnectionLost`, that too where it takes longer (seconds)."""
-
-    async def close(self) -> None:
-        """Close the connection; a call in flight raises `ConnectionLost`."""
-
-
 #: Opens the connection that a call needs (its interface, session and caller say which), in an association group
 #: (0: a new one). Raises `ConnectionLost`.
 Connector = Callable[[Call, int], Awaitable[UpstreamClient]]
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class _Association:
-    """What one client session has open upstream."""
-
-    group: int = 0
-    #: Context handles, their bytes.
-    handles: set[bytes] = dataclasses.field(default_factory=set)
-    idle: dict[str, list[UpstreamClient]] = dataclasses.field(default_factory=dict)
-    busy: list[tuple[str, UpstreamClient]] = dataclasses.field(default_factory=list)
-    #: Connections that answered a call, and so accepted the relay's account.
-    proven: set[UpstreamClient] = dataclasses.field(default_factory=set)
-    #: Only one connection at a time is opened: the first tells the group of the others.
-    opening: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
-    ended: bool = False
-
-    def all_clients(self) -> list[UpstreamClient]:
-        return [*(client for clients in self.idle.values() for client in clients), *(c for _, c in self.busy)]
-
-    def forget_lost(self) -> None:
-        """Without its last connection the group is gone there, and its handles with it."""
-        clients = self.all_clients()
-        if clients and all(client.connected for client in clients):
-            return
-        for interface, idle in self.idle.items():
-            self.idle[interface] = [client for client in idle if client.connected]
-        self.proven = {client for client in self.proven if client.connected}
-        if not any(client.connected for client in clients):
-            self.group = 0
-            self.handles.clear()
 
 
 class Relay:
@@ -115,61 +78,76 @@ class Relay:
 
     async def call(self, call: Call) -> None:
         """Have the call answered upstream; raises `RpcFault`, also the upstream's own, unchanged."""
-        association = self._association(call.session)
-        association.forget_lost()
+        association = self._association(call)
+        self._forget_lost(association, call)
         taken = handle_taken(call.interface.name, call.opnum, call.stub)
-        if taken is not None and taken not in association.handles:
+        if taken is not None and not association.knows(taken):
             logger.warning("%s: %s of %s with a foreign context handle", call.session, call.name, call.caller)
             raise RpcFault(FaultStatus.CONTEXT_MISMATCH, "not a context handle of this session")
-        refusal = await self._authorizer.authorize(call)
+        if opens_handle(call.interface.name, call.opnum) and association.size >= call.session.handle_limit:
+            raise RpcFault(FaultStatus.OUT_OF_RESOURCES, f"more than {call.session.handle_limit} context handles")
+        refusal = await self._authorizer.authorize(call, association.upstream)
         if refusal is not None:
             call.response = refusal
             return
-        reply = await self._call_upstream(association, call)
-        self._learn(association, call, taken, reply)
-        call.answer(reply)
+        client, reply = await self._answer(association, call, taken)
+        self._authorizer.learn(call, reply, client.upstream)
+        call.answer(self._learn(association, call, taken, reply))
 
     async def end_session(self, session: Session) -> None:
         """Close what was opened for the session."""
         self._authorizer.forget(session)
-        association = session.state.get(self)
-        if not isinstance(association, _Association):
-            session.state[self] = _Association(ended=True)
-            return
-        association.ended = True
-        await asyncio.gather(*map(_close, association.all_clients()))
-        association.idle.clear()
+        associations = session.state.setdefault(self, Associations())
+        assert isinstance(associations, Associations)
+        associations.end()
+        await asyncio.gather(*map(_close, associations.all_clients()))
+        associations.by_space.clear()
 
-    def _association(self, session: Session) -> _Association:
-        association = session.state.get(self)
-        if association is None:
-            association = session.state[self] = _Association()
-        assert isinstance(association, _Association)
-        if association.ended:
+    def _association(self, call: Call) -> Association:
+        associations = call.session.state.get(self)
+        if associations is None:
+            associations = call.session.state[self] = Associations()
+        assert isinstance(associations, Associations)
+        if associations.ended:
             raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
-        return association
+        return associations.of(handle_space(call.interface.name))
 
-    async def _call_upstream(self, association: _Association, call: Call) -> bytes:
+    def _forget_lost(self, association: Association, call: Call) -> None:
+        if association.forget_lost() and call.interface.name.endswith("emsmdb"):
+            self._authorizer.forget(call.session)
+
+    # Calls
+
+    async def _answer(self, association: Association, call: Call, taken: bytes | None) -> tuple[UpstreamClient, bytes]:
+        """Which connection answered, and with what; with the second try where a call can be repeated."""
+        for again in (repeatable(call.interface.name, call.opnum), False):
+            client = await self._take(association, call)
+            try:
+                return client, await self._exchange(client, association, call, taken)
+            except ConnectionLost as error:
+                logger.warning("%s: %s was lost upstream: %s", call.session, call.name, error)
+                if not again or association.ended or isinstance(error, NoAnswer):
+                    raise RpcFault(FaultStatus.CALL_FAILED, "the server relayed to did not answer") from error
+            except RpcFault as fault:
+                if not again or fault.status != FaultStatus.CONTEXT_MISMATCH or not association.can_reopen(taken):
+                    raise
+                association.handles.pop(taken or b"", None)
+        raise AssertionError("the second try returns or raises")
+
+    async def _exchange(
+        self, client: UpstreamClient, association: Association, call: Call, taken: bytes | None
+    ) -> bytes:
         name = call.interface.name
-        client = await self._take(association, call)
         association.busy.append((name, client))
         answered = False
         try:
-            reply = await client.call(call.opnum, call.stub, call.object_uuid, call_timeout=self._timeout)
+            stub = await self._stub(client, association, call, taken)
+            reply = await client.call(call.opnum, stub, call.object_uuid, call_timeout=self._timeout)
             answered = True
             association.proven.add(client)
         except RpcFault as fault:
             answered = True
-            if fault.status == FaultStatus.ACCESS_DENIED and client not in association.proven:
-                # How a server says that the logon failed, when the bind was long acknowledged. The client would
-                # take it for its own password's fault.
-                logger.warning("%s: the upstream refuses the relay's account: %s", call.session, fault)
-                raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the relay's account was refused") from fault
-            logger.info("%s: the upstream answers %s with %s", call.session, call.name, fault)
-            raise
-        except ConnectionLost as error:
-            logger.warning("%s: %s was lost upstream: %s", call.session, call.name, error)
-            raise RpcFault(FaultStatus.CALL_FAILED, "the server relayed to did not answer") from error
+            raise self._judged(fault, association, call, client) from fault
         finally:
             association.busy.remove((name, client))
             if answered and client.connected and not association.ended:
@@ -178,22 +156,33 @@ class Relay:
                 # An answer that comes too late must not be taken for the next call's.
                 await _close(client)
                 association.proven.discard(client)
-                association.forget_lost()
+                self._forget_lost(association, call)
         return reply
 
-    async def _take(self, association: _Association, call: Call) -> UpstreamClient:
+    def _judged(self, fault: RpcFault, association: Association, call: Call, client: UpstreamClient) -> RpcFault:
+        """The upstream's fault, or what the client gets in its place."""
+        if fault.status == FaultStatus.ACCESS_DENIED and client not in association.proven:
+            # How a server says that the logon failed, when the bind was long acknowledged. The client would
+            # take it for its own password's fault.
+            logger.warning("%s: the upstream refuses the relay's account: %s", call.session, fault)
+            return RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the relay's account was refused")
+        logger.info("%s: the upstream answers %s with %s", call.session, call.name, fault)
+        return fault
+
+    # Connections
+
+    async def _take(self, association: Association, call: Call) -> UpstreamClient:
         """An idle connection for the call's interface, or a new one."""
-        idle = association.idle.get(call.interface.name, [])
-        while idle:
-            client = idle.pop()
-            if client.connected:
-                return client
-        if sum(name == call.interface.name for name, _ in association.busy) >= MAXIMUM_CONNECTIONS:
+        name = call.interface.name
+        client = association.idle_client(name)
+        if client is not None:
+            return client
+        if sum(other == name for other, _ in association.busy) >= MAXIMUM_CONNECTIONS:
             raise RpcFault(FaultStatus.SERVER_TOO_BUSY, "too many calls wait upstream")
         async with association.opening:
             return await self._open(association, call)
 
-    async def _open(self, association: _Association, call: Call) -> UpstreamClient:
+    async def _open(self, association: Association, call: Call) -> UpstreamClient:
         try:
             client = await self.connect(call, association.group)
         except ConnectionLost as error:
@@ -205,24 +194,59 @@ class Relay:
         if association.ended:
             await _close(client)
             raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
-        association.group = client.assoc_group
+        association.group, association.upstream = client.assoc_group, client.upstream
         logger.info("%s: upstream connection for %s of %s", call.session, call.interface.name, call.caller)
         return client
 
-    def _learn(self, association: _Association, call: Call, taken: bytes | None, reply: bytes) -> None:
-        """Keep the handles that the upstream gave, forget those that it ended."""
-        self._authorizer.learn(call, reply)
+    # Context handles
+
+    async def _stub(self, client: UpstreamClient, association: Association, call: Call, taken: bytes | None) -> bytes:
+        """The request with the upstream's handle in it."""
+        if taken is None:
+            return call.stub
+        handle = association.handles.get(taken)
+        if handle is None:
+            handle = await self._reopen(client, association, call, taken)
+        return call.stub if handle == taken else handle + call.stub[HANDLE_SIZE:]
+
+    async def _reopen(self, client: UpstreamClient, association: Association, call: Call, taken: bytes) -> bytes:
+        """Open the client's address book session again, whose association was lost; gives the new handle."""
+        book = association.address_books.get(taken)
+        if book is None:
+            # The association was lost while the call waited for its connection.
+            raise RpcFault(FaultStatus.CONTEXT_MISMATCH, "the session upstream was lost")
+        reply = await client.call(NSPI_BIND, book.request, call_timeout=self._timeout)
         try:
-            given = handle_given(call.interface.name, call.opnum, reply)
+            handle = book.reopened(reply)
+        except RpcFault:
+            del association.address_books[taken]
+            with contextlib.suppress(RpcFault, DecodeError):
+                given = handle_given(call.interface.name, NSPI_BIND, reply)
+                await client.call(NSPI_UNBIND, (given or NULL_HANDLE) + bytes(4), call_timeout=self._timeout)
+            raise
+        association.handles[taken] = handle
+        logger.info("%s: address book session of %s opened again", call.session, call.caller)
+        return handle
+
+    def _learn(self, association: Association, call: Call, taken: bytes | None, reply: bytes) -> bytes:
+        """Keep the handles that the upstream gave, forget those that it ended; the reply with the client's handle."""
+        name, opnum = call.interface.name, call.opnum
+        try:
+            given = handle_given(name, opnum, reply)
         except DecodeError as error:
             logger.warning("%s: response to %s without its context handle: %s", call.session, call.name, error)
-            return
+            return reply
         if given is None:
-            return
-        if taken not in (None, given) and not makes_handle(call.interface.name, call.opnum):
-            association.handles -= {taken}
+            return reply
+        if taken is not None and not makes_handle(name, opnum):
+            if given == association.handles.get(taken):
+                return reply if given == taken else taken + reply[HANDLE_SIZE:]
+            association.forget(taken)
         if given != NULL_HANDLE:
-            association.handles.add(given)
+            association.handles[given] = given
+            if handle_space(name) == "exchange_nsp" and opnum == NSPI_BIND:
+                association.keep(given, AddressBookSession.opened(call.stub, reply))
+        return reply
 
 
 async def _close(client: UpstreamClient) -> None:

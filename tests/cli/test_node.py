@@ -230,7 +230,9 @@ def test_a_node_that_relays_the_mailboxes_needs_no_mailbox_database(tmp_path: Pa
 
         async def check() -> None:
             async with running(installation) as node:
-                assert node.describe()["interfaces"]["exchange_emsmdb"]["relay"][0].startswith("ncacn_ip_tcp:127.0.0.1[")
+                assert node.describe()["interfaces"]["exchange_emsmdb"]["relay"][0].startswith(
+                    "ncacn_ip_tcp:127.0.0.1["
+                )
                 channel = await connector(node).connect(RFR)
                 assert await RfrClient(channel).new_dsa() == "exch1.example.test"
                 await channel.close()

@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Account, Directory, DisplayType, Entry, MinimalEntryId
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel, Identity
-from openchange_py.transports.tcp_client import ConnectionLost
+from openchange_py.transports.tcp_client import ConnectionLost, NoAnswer
 from openchange_py.wire.ndr import NdrReader, NdrWriter, RpcInterface, RpcMessage, rpc_message
 
 _PREFIX = "/o=Example/ou=First/cn=Recipients/cn="
@@ -118,7 +118,7 @@ class UpstreamConnection:
                 if self._server.gate is not None:
                     await self._server.gate.wait()
         except TimeoutError:
-            raise ConnectionLost("too late") from None
+            raise NoAnswer("too late") from None
         if not self.connected:
             raise ConnectionLost("lost meanwhile")
         return self._server.answer(self.interface, opnum, stub)

@@ -163,6 +163,21 @@ def test_an_index_of_a_session_that_ended_is_nobodys() -> None:
     assert cast("EcDoConnectExResponse", authorize(linking, authorizer)).return_value == ErrorCode.AccessDenied
 
 
+def test_each_upstream_counts_its_sessions_by_itself() -> None:
+    authorizer, mine, bobs = Authorizer(people()), session(), session()
+    authorizer.learn(connect(mine, ALICE, ALICE_DN), connected(icxr=7), "exch1")
+    authorizer.learn(connect(bobs, BOB, BOB_DN), connected(icxr=7), "exch2")
+    linking = connect(session(), ALICE, ALICE_DN, icxr_link=7)
+
+    def allowed(upstream: str) -> bool:
+        return asyncio.run(authorizer.authorize(linking, upstream)) is None
+
+    # Where the call goes to is open without an association: to neither's session then.
+    assert [allowed(upstream) for upstream in ("exch1", "exch2", "exch3", "")] == [True, False, False, False]
+    authorizer.forget(bobs)
+    assert [allowed(upstream) for upstream in ("exch1", "exch2", "")] == [True, False, True]
+
+
 @CARRYING
 def test_a_logon_behind_other_rops_is_found(carrying: Making) -> None:
     release, receive = RopReleaseRequest(0, 0), RopGetReceiveFolderRequest(0, 0, b"IPM")

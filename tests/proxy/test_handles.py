@@ -6,7 +6,15 @@ import uuid
 
 import pytest
 
-from openchange_py.proxy.handles import handle_given, handle_taken, makes_handle, takes_handle
+from openchange_py.proxy.handles import (
+    handle_given,
+    handle_space,
+    handle_taken,
+    makes_handle,
+    opens_handle,
+    repeatable,
+    takes_handle,
+)
 from openchange_py.wire.buffer import DecodeError
 from tests.proxy.emsmdb_calls import HANDLE, connected, rpc_answer
 from tests.proxy.recordings import recorded_calls
@@ -33,6 +41,27 @@ def test_emsmdb() -> None:
 def test_nspi_bind_has_its_handle_behind_the_server_guid(server_guid: bytes) -> None:
     pointer = (0x20000 if server_guid else 0).to_bytes(4, "little")
     assert handle_given("exchange_nsp", 0, pointer + server_guid + RAW_HANDLE + bytes(4)) == RAW_HANDLE
+
+
+def test_what_opens_a_handle_beside_those_there_are() -> None:
+    opening = {
+        (name, opnum)
+        for name in ("exchange_emsmdb", "exchange_async_emsmdb", "exchange_nsp", "exchange_ds_rfr")
+        for opnum in range(21)
+        if opens_handle(name, opnum)
+    }
+    assert opening == {("exchange_emsmdb", opnum) for opnum in (0, 10, 14)} | {("exchange_nsp", 0)}
+
+
+def test_asynchronous_calls_have_the_mailbox_calls_handles() -> None:
+    assert handle_space("exchange_async_emsmdb") == handle_space("exchange_emsmdb")
+    assert len({handle_space(name) for name in ("exchange_emsmdb", "exchange_nsp", "exchange_ds_rfr")}) == 3
+
+
+def test_what_writes_or_hangs_on_a_mailbox_session_is_not_repeated() -> None:
+    assert [opnum for opnum in range(21) if not repeatable("exchange_nsp", opnum)] == [11, 14]
+    assert [opnum for opnum in range(16) if repeatable("exchange_emsmdb", opnum)] == [6]
+    assert not repeatable("exchange_async_emsmdb", 0)
 
 
 def test_calls_without_handles() -> None:

@@ -13,17 +13,29 @@ from openchange_py.addressbook.base import Directory, Entry
 from openchange_py.proxy.authorize import Authorizer
 from openchange_py.proxy.relay import MAXIMUM_CONNECTIONS, Relay
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle, RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import (
     ASYNCEMSMDB,
+    EMSMDB,
     EcDoAsyncConnectExResponse,
     EcDoAsyncWaitExRequest,
     EcDoAsyncWaitExResponse,
     EcDoDisconnectResponse,
     EcDoRpcExt2Response,
 )
+from openchange_py.wire.oxnspi import (
+    NSPI,
+    NspiBindRequest,
+    NspiBindResponse,
+    NspiUnbindRequest,
+    NspiUnbindResponse,
+    NspiUpdateStatRequest,
+    NspiUpdateStatResponse,
+)
+from openchange_py.wire.oxnspi_types import STAT
 from openchange_py.wire.rpcheaderext import unpack_payloads
 from tests.proxy.emsmdb_calls import HANDLE, connect, connected, disconnect, rops, rpc, rpc_answer
 from tests.proxy.parties import ALICE, ALICE_DN, People, Upstream, people, status_of
@@ -61,6 +73,13 @@ def wait(of: Session) -> Call:
     return Call(ASYNCEMSMDB, 0, EcDoAsyncWaitExRequest(ASYNC_HANDLE).pack(), of, ALICE)
 
 
+def connect_asynchronously(of: Session) -> Call:
+    """EcDoAsyncConnectEx: its stub is a handle, as EcDoDisconnect's is."""
+    call = disconnect(of, ALICE)
+    call.opnum = 14
+    return call
+
+
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(work())
 
@@ -80,9 +99,10 @@ def test_nothing_is_opened_before_the_first_call_and_then_one_connection_per_int
         for call in (connect(client, ALICE, ALICE_DN), rpc(client, ALICE, rops()), refer(client), refer(client)):
             await relay.call(call)
         assert [c.interface.name for c in upstream.connections] == ["exchange_emsmdb", "exchange_ds_rfr"]
-        assert len({c.assoc_group for c in upstream.connections}) == 1
-        await relay.call(refer(session()))
+        # Mailbox and referral service may be two processes there, and a group is one process'.
         assert len({c.assoc_group for c in upstream.connections}) == 2
+        await relay.call(refer(session()))
+        assert len({c.assoc_group for c in upstream.connections}) == 3
 
     run(work)
 
@@ -122,9 +142,7 @@ def test_a_handle_that_was_ended_is_gone_and_one_that_was_made_is_there() -> Non
         await relay.call(connect(client, ALICE, ALICE_DN))
         with pytest.raises(RpcFault):
             await relay.call(wait(client))
-        asynchronous = disconnect(client, ALICE)
-        asynchronous.opnum = 14
-        await relay.call(asynchronous)
+        await relay.call(connect_asynchronously(client))
         await relay.call(wait(client))
         await relay.call(rpc(client, ALICE, rops()))
         await relay.call(disconnect(client, ALICE))
@@ -185,16 +203,17 @@ def test_a_call_in_flight_is_lost_with_its_connection_and_the_next_one_reconnect
     run(work)
 
 
-@pytest.mark.parametrize("first", ["mailbox", "referral"])
-def test_a_connection_that_was_closed_while_idle_is_replaced_and_handles_live_with_the_group(first: str) -> None:
+def test_a_connection_that_was_closed_while_idle_is_replaced_and_handles_live_with_the_group() -> None:
     async def work() -> None:
         upstream, client = Upstream(exchange), session()
         relay = relay_to(upstream)
-        calls = [connect(client, ALICE, ALICE_DN), refer(client)]
-        for call in calls if first == "mailbox" else reversed(calls):
-            await relay.call(call)
-        await next(c for c in upstream.connections if c.interface.name == "exchange_emsmdb").close()
+        await relay.call(connect(client, ALICE, ALICE_DN))
+        await relay.call(connect_asynchronously(client))
+        await relay.call(wait(client))
+        assert [c.interface for c in upstream.connections] == [EMSMDB, ASYNCEMSMDB]
+        await upstream.connections[0].close()
         await relay.call(rpc(client, ALICE, rops()))
+        assert [c.interface for c in upstream.connections] == [EMSMDB, ASYNCEMSMDB, EMSMDB]
         assert len({c.assoc_group for c in upstream.connections}) == 1
 
     run(work)
@@ -216,14 +235,175 @@ def test_an_answer_that_takes_too_long() -> None:
     run(work)
 
 
+# The upstream is lost
+
+
+class AddressBook:
+    """An upstream whose NSPI handles are good within the group that they were given in."""
+
+    def __init__(self, guid: int | None = 1) -> None:
+        self.guid, self.upstream = guid, Upstream(self.answer)
+        self.opened: list[ContextHandle] = []
+        #: Handles that the server has forgotten, though the connection lives.
+        self.forgotten: set[ContextHandle] = set()
+
+    def answer(self, interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+        guid = None if self.guid is None else uuid.UUID(int=self.guid)
+        if opnum == 0:
+            self.opened.append(ContextHandle(0, uuid.UUID(int=0xAB00 + len(self.opened))))
+            return NspiBindResponse(guid, self.opened[-1], 0).pack()
+        handle = (
+            NspiUnbindRequest.unpack(stub).context_handle if opnum == 1 else NspiUpdateStatRequest.unpack(stub).h_rpc
+        )
+        if handle != self.opened[-1] or handle in self.forgotten:
+            raise RpcFault(FaultStatus.CONTEXT_MISMATCH)
+        if opnum == 1:
+            return NspiUnbindResponse(NULL_HANDLE, 1).pack()
+        return NspiUpdateStatResponse(POSITION, None, 0).pack()
+
+
+POSITION = STAT()
+
+
+def bind(of: Session) -> Call:
+    return Call(NSPI, 0, NspiBindRequest(0, POSITION, uuid.UUID(int=0)).pack(), of, ALICE)
+
+
+def update_stat(of: Session, handle: ContextHandle) -> Call:
+    return Call(NSPI, 2, NspiUpdateStatRequest(handle, 0, POSITION, None).pack(), of, ALICE)
+
+
+def unbind(of: Session, handle: ContextHandle) -> Call:
+    return Call(NSPI, 1, NspiUnbindRequest(handle).pack(), of, ALICE)
+
+
+async def bound(relay: Relay, client: Session) -> ContextHandle:
+    call = bind(client)
+    await relay.call(call)
+    return NspiBindResponse.unpack(call.reply_bytes()).context_handle
+
+
+def test_an_address_book_session_is_opened_again_where_the_upstream_was_lost() -> None:
+    async def work() -> None:
+        book, client = AddressBook(), session()
+        relay = relay_to(book.upstream)
+        handle = await bound(relay, client)
+        for _ in range(2):
+            await book.upstream.open[0].close()
+            call = update_stat(client, handle)
+            await relay.call(call)
+            assert call.reply == NspiUpdateStatResponse(POSITION, None, 0).pack()
+        assert len(book.opened) == 3
+        ended = unbind(client, handle)
+        await relay.call(ended)
+        assert ended.reply == NspiUnbindResponse(NULL_HANDLE, 1).pack()
+        assert await faulted(relay, update_stat(client, handle)) == FaultStatus.CONTEXT_MISMATCH
+
+    run(work)
+
+
+def test_a_reading_call_in_flight_is_repeated_once() -> None:
+    async def work() -> None:
+        book, client = AddressBook(), session()
+        relay = relay_to(book.upstream)
+        handle = await bound(relay, client)
+        book.upstream.gate = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            call = update_stat(client, handle)
+            group.create_task(relay.call(call))
+            await until(lambda: len(book.upstream.stubs) == 2)
+            # Its gate opens with the connection's end, and stays open.
+            await book.upstream.open[0].close()
+        assert call.reply == NspiUpdateStatResponse(POSITION, None, 0).pack()
+        assert len(book.upstream.connections) == 2
+
+    run(work)
+
+
+def test_a_reading_call_is_not_repeated_for_ever() -> None:
+    async def work() -> None:
+        lost: list[object] = []
+
+        def answer(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+            lost.append(opnum)
+            raise ConnectionLost("reset by peer")
+
+        relay = relay_to(Upstream(answer))
+        assert await faulted(relay, refer(session())) == FaultStatus.CALL_FAILED
+        assert len(lost) == 2
+        assert await faulted(relay, connect(session(), ALICE, ALICE_DN)) == FaultStatus.CALL_FAILED
+        assert len(lost) == 3
+
+    run(work)
+
+
+def test_an_address_book_session_that_the_upstream_forgot_is_opened_again() -> None:
+    async def work() -> None:
+        book, client = AddressBook(), session()
+        relay = relay_to(book.upstream)
+        handle = await bound(relay, client)
+        book.forgotten.add(handle)
+        await relay.call(update_stat(client, handle))
+        assert len(book.upstream.connections) == 1
+        assert len(book.opened) == 2
+
+    run(work)
+
+
+@pytest.mark.parametrize("guids", [(1, 2), (None, None)], ids=["another server's", "nobody's"])
+def test_an_address_book_that_is_not_the_same_is_a_context_mismatch(guids: tuple[int | None, int | None]) -> None:
+    """Minimal Entry Ids that the client has would mean other objects there: [MS-OXNSPI] 2.2.9.1."""
+
+    async def work() -> None:
+        book, client = AddressBook(guids[0]), session()
+        relay = relay_to(book.upstream)
+        handle = await bound(relay, client)
+        await book.upstream.open[0].close()
+        book.guid = guids[1]
+        assert await faulted(relay, update_stat(client, handle)) == FaultStatus.CONTEXT_MISMATCH
+        assert await faulted(relay, update_stat(client, handle)) == FaultStatus.CONTEXT_MISMATCH
+        again = await bound(relay, client)
+        await relay.call(update_stat(client, again))
+
+    run(work)
+
+
+def test_a_mailbox_session_does_not_outlive_its_association_and_nobody_inherits_its_index() -> None:
+    async def work() -> None:
+        upstream, client, other = Upstream(exchange), session(), session()
+        relay = relay_to(upstream)
+        await relay.call(connect(client, ALICE, ALICE_DN))
+        await upstream.open[0].close()
+        assert await faulted(relay, rpc(client, ALICE, rops())) == FaultStatus.CONTEXT_MISMATCH
+        late = connect(other, ALICE, ALICE_DN, icxr_link=7)
+        await relay.call(late)
+        assert late.reply is None
+        await relay.call(connect(client, ALICE, ALICE_DN))
+        await relay.call(rpc(client, ALICE, rops()))
+
+    run(work)
+
+
+def test_a_session_has_so_many_handles_and_no_more() -> None:
+    async def work() -> None:
+        book, client = AddressBook(), Session("test", "client", handle_limit=2)
+        relay = relay_to(book.upstream)
+        first = await bound(relay, client)
+        await bound(relay, client)
+        assert await faulted(relay, bind(client)) == FaultStatus.OUT_OF_RESOURCES
+        book.opened.append(first)
+        await relay.call(unbind(client, first))
+        await relay.call(bind(client))
+
+    run(work)
+
+
 def test_waiting_calls_do_not_wait_for_each_other() -> None:
     async def work() -> None:
         upstream, client = Upstream(exchange), session()
         relay = relay_to(upstream)
         await relay.call(connect(client, ALICE, ALICE_DN))
-        asynchronous = disconnect(client, ALICE)
-        asynchronous.opnum = 14
-        await relay.call(asynchronous)
+        await relay.call(connect_asynchronously(client))
         upstream.gate = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             calls = [wait(client) for _ in range(MAXIMUM_CONNECTIONS)]
