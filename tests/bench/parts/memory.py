@@ -110,3 +110,7 @@ class EchoClient(asyncio.Protocol):
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(data)
         await self._answer
+
+    async def close(self) -> None:
+        """No more exchanges."""
+        self._transport.close()

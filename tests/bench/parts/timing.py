@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from openchange_py.cli.serve import run
+from tests.bench.parts.processes import cpu_seconds
 
 Clock = Callable[[], float]
 ROUNDS = 15
@@ -34,6 +35,25 @@ async def in_turn(
             # What the last call left to be done belongs to this variant, not to the next one's time.
             await asyncio.sleep(0)
     return {name: seconds * 1e6 for name, seconds in best.items()}
+
+
+async def server_cpu(
+    pid: int, variants: Mapping[str, Sequence[Callable[[], Awaitable[object]]]], *, quick: bool
+) -> dict[str, list[float]]:
+    """µs of a server's process per call of each variant, one for each round; a variant's functions run at once."""
+    rounds, count = (2, 3) if quick else (ROUNDS, 150)
+    times: dict[str, list[float]] = {name: [] for name in variants}
+
+    async def calling(function: Callable[[], Awaitable[object]]) -> None:
+        for _ in range(count):
+            await function()
+
+    for _ in range(rounds):
+        for name, functions in variants.items():
+            before = cpu_seconds(pid)
+            await asyncio.gather(*map(calling, functions))
+            times[name].append((cpu_seconds(pid) - before) / count / len(functions) * 1e6)
+    return times
 
 
 async def _time(function: Callable[[], Awaitable[object]], count: int, clock: Clock) -> float:

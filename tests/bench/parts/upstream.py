@@ -1,7 +1,7 @@
 """`python -m tests.bench.parts.upstream FOLDER`: the server behind the relay, which answers as much as it is asked.
 
-A real RPC server whose EMSMDB handler costs next to nothing, so that it does not hide what stands before it.
-Says its port on standard output, serves until it is terminated.
+A real RPC server whose EMSMDB handler costs next to nothing, so that it does not hide what stands before it, and on the
+same event loop a bare echo to compare it with. Says both ports on standard output, serves until it is terminated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.transports.tcp import TcpServer
 from openchange_py.wire.ndr import ContextHandle, NdrReader, RpcInterface
 from openchange_py.wire.oxcrpc import EMSMDB
-from tests.bench.parts import people
+from tests.bench.parts import memory, people
 from tests.bench.parts.calls import EC_DO_CONNECT_EX, EC_DO_RPC_EXT2, connect_response, rpc_response
 
 
@@ -52,8 +52,10 @@ async def _serve(place: Path) -> None:
     directory = open_directory(people.directory_url(place))
     server = TcpServer(Echo(), people.authenticator(directory))
     _, port = await server.start("127.0.0.1", 0)
-    print(port, flush=True)
+    bare = await asyncio.get_running_loop().create_server(memory.Echo, "127.0.0.1", 0)
+    print(port, bare.sockets[0].getsockname()[1], sep="\n", flush=True)
     await stopping.wait()
+    bare.close()
     await server.stop()
     directory.close()
 
