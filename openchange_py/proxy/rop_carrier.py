@@ -44,7 +44,6 @@ _QUICKLY_READ: Final = 4096
 MAXIMUM_RESPONSE: Final = 0x8000
 #: ROP sessions of one client session that are remembered; servers allow far fewer.
 _MAXIMUM_SESSIONS: Final = 64
-_STATES: Final = "openchange_py.proxy.rop_states"
 
 
 class RopCarrier(Protocol):
@@ -210,9 +209,13 @@ def carrier_of(call: Call) -> RopCarrier | None:
     return _Old(call) if call.opnum == _EC_DO_RPC else None
 
 
-def rop_states(call: Call, cxh: ContextHandle) -> HandleStates:
-    """What the ROPs of one session context taught so far, for everybody that decodes them on their way."""
-    kept: dict[ContextHandle, HandleStates] = call.session.state.setdefault(_STATES, {})
+def rop_states(call: Call, cxh: ContextHandle, owner: object) -> HandleStates:
+    """What the ROPs of one session context taught `owner` so far.
+
+    Everybody that decodes ROPs on their way keeps his own: the layers of an onion see other ROPs, and a handle that one
+    of them saw released in a buffer may have been used in front of that.
+    """
+    kept: dict[ContextHandle, HandleStates] = call.session.state.setdefault((owner, HandleStates), {})
     if cxh not in kept and len(kept) >= _MAXIMUM_SESSIONS:
         del kept[next(iter(kept))]
     return kept.setdefault(cxh, HandleStates())

@@ -201,7 +201,7 @@ class RopPassage:
 
     def __init__(self, hooks: RopHooks, module: Module, call: Call, carrier: RopCarrier) -> None:
         self._hooks, self._module, self._call, self._carrier = hooks, module, call, carrier
-        self._states = rop_states(call, carrier.cxh)
+        self._states = rop_states(call, carrier.cxh, module)
         self._objects = _objects_of(module, call, carrier.cxh) if hooks.tracks else None
         #: The requests as they came, and what became of each.
         self._came: list[RopBuffer] = []

@@ -146,11 +146,12 @@ def test_another_call_of_the_same_session(call: Call) -> None:
         assert not another.request.flags & RpcFlags.Chain, "one response is enough"
 
 
-def test_states_are_kept_per_session_context_and_bounded() -> None:
-    call = ext2(PAYLOAD)
-    first = rop_states(call, HANDLE)
-    assert rop_states(call, HANDLE) is first
-    assert rop_states(ext2(PAYLOAD), HANDLE) is not first
-    newest = [rop_states(call, ContextHandle(number, HANDLE.uuid)) for number in range(1, 65)][-1]
-    assert rop_states(call, ContextHandle(64, HANDLE.uuid)) is newest
-    assert rop_states(call, HANDLE) is not first, "the oldest was forgotten"
+def test_states_are_kept_per_owner_and_session_context_and_bounded() -> None:
+    call, owner = ext2(PAYLOAD), object()
+    first = rop_states(call, HANDLE, owner)
+    assert rop_states(call, HANDLE, owner) is first
+    assert rop_states(call, HANDLE, object()) is not first
+    assert rop_states(ext2(PAYLOAD), HANDLE, owner) is not first
+    newest = [rop_states(call, ContextHandle(number, HANDLE.uuid), owner) for number in range(1, 65)][-1]
+    assert rop_states(call, ContextHandle(64, HANDLE.uuid), owner) is newest
+    assert rop_states(call, HANDLE, owner) is not first, "the oldest was forgotten"

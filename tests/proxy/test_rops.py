@@ -16,6 +16,7 @@ from openchange_py.proxy.stack import ModuleStack
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyTag
+from openchange_py.wire.oxcdata.rows import PropertyRow
 from openchange_py.wire.oxcdata.typedstring import TypedString
 from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response
 from openchange_py.wire.oxcrpc_old import EcDoRpcRequest
@@ -41,6 +42,12 @@ from openchange_py.wire.rop.oxcprpt_streams import (
     RopReadStreamResponse,
     RopSeekStreamRequest,
     RopSeekStreamResponse,
+)
+from openchange_py.wire.rop.oxctabl import (
+    RopQueryRowsRequest,
+    RopQueryRowsResponse,
+    RopSetColumnsRequest,
+    RopSetColumnsResponse,
 )
 from openchange_py.wire.rpcheaderext import pack_payload
 from tests.proxy.emsmdb_calls import HANDLE, answered_payloads, rpc
@@ -409,6 +416,27 @@ def test_the_old_call_passes_the_same_hooks() -> None:
     [answered] = carrier.responses()
     assert server.asked[0].rops == [READ_2]
     assert _decode(answered).tail == packed(data(0, b"cached"), data(1, b"far"))
+
+
+def test_every_module_sees_the_rows_of_a_table_that_is_released_behind_them() -> None:
+    """The innermost forgets the table's columns first: the others must not need what it knew."""
+
+    class Seeing(Module):
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        @on_rop(RopQueryRowsResponse)
+        def see(self, rop: PassingRop) -> None:
+            self.seen += [row.values for row in rop.response.rows]
+
+    columns = [PropertyTag(0x0037001F)]
+    rows = RopQueryRowsResponse(0, 0, 1, [PropertyRow(["subject"])], columns)
+    session, modules = Session("test", "client"), [Seeing(), Seeing()]
+    setting = request(RopSetColumnsRequest(0, 0, 0, columns), handles=[9], session=session)
+    reading = request(RopQueryRowsRequest(0, 0, 0, 1, 10), RopReleaseRequest(0, 0), handles=[9], session=session)
+    travel([*modules], setting, Server(answers(RopSetColumnsResponse(0, 0, 0))))
+    travel([*modules], reading, Server(answers(rows)))
+    assert [module.seen for module in modules] == [[["subject"]]] * 2
 
 
 @pytest.mark.parametrize(
