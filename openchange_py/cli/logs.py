@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from openchange_py.cli.log_limit import LineLimit
 from openchange_py.config import Settings, declared
 from openchange_py.config.declared import LogFormat
 from openchange_py.rpc.log_context import LogFields, log_fields
@@ -79,6 +80,9 @@ def start_log(settings: Settings) -> None:
     path = settings[declared.LOG_FILE]
     handler = logging.StreamHandler(sys.stderr) if path is None else _file_handler(path)
     handler.setFormatter(JsonFormatter() if settings[declared.LOG_FORMAT] is LogFormat.JSON else TextFormatter())
+    if lines := settings[declared.LOG_LINES]:
+        handler.addFilter(LineLimit(lines))
+    finish_log()
     root = logging.getLogger()
     before = root.handlers[:]
     root.addHandler(handler)
@@ -87,6 +91,14 @@ def start_log(settings: Settings) -> None:
         if isinstance(old, logging.FileHandler):
             old.close()
     _set_levels(levels.general, dict(levels.parts))
+
+
+def finish_log() -> None:
+    """Tell what was left out of the log so far."""
+    for handler in logging.getLogger().handlers:
+        for limit in handler.filters:
+            if isinstance(limit, LineLimit):
+                limit.finish()
 
 
 def _set_levels(general: int, parts: dict[str, int]) -> None:

@@ -21,6 +21,7 @@ RELOADED: Final[tuple[Option[Any], ...]] = (
     declared.LOG_LEVEL,
     declared.LOG_FILE,
     declared.LOG_FORMAT,
+    declared.LOG_LINES,
     declared.LOGON_FAILURES,
     declared.LOGON_FAILURES_PER_ADDRESS,
     declared.LOGON_PAUSE,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openchange_py.cli.logs import start_log
+from openchange_py.cli.logs import finish_log, start_log
 from openchange_py.cli.settings import with_settings
 from openchange_py.cli.systemd import notify
 from openchange_py.config import Settings, declared
@@ -82,6 +82,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
         notify("STOPPING=1")
         remove_ready_file(ready_file)
         await node.stop()
+        finish_log()
 
 
 def _reload(reloader: Reloader) -> None:

@@ -224,6 +224,12 @@ LOG_FORMAT = Option(
     LogFormat.TEXT,
     "text, or json: one object per line, with connection, account and call as fields",
 )
+LOG_LINES = Option(
+    "ocpy:log lines per client",
+    integer(0, 1_000_000_000),
+    300,
+    "lines of the log about one address and account in a minute, further ones are only counted; 0: all of them",
+)
 MAX_CALL_SIZE = Option("ocpy:max call size", size, 4 << 20, "bytes of one reassembled request")
 MAX_PENDING_SIZE = Option(
     "ocpy:max pending size", size, 256 << 20, "bytes of requests of all clients that are not complete, or not begun"

@@ -42,6 +42,7 @@ _COMMON: Final = """\
     interfaces = 127.0.0.1
     bind interfaces only = yes
     log level = 1
+    ocpy:log lines per client = 0
     ocpy:data directory = {place}/{name}
     ocpy:directory = sqlite:///{place}/directory.db
     ocpy:mail domain = example.test
