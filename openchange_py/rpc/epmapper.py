@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from openchange_py.rpc.association import LOCAL_ADDRESS
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.interface import TRANSFER_SYNTAXES
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.epm import (
     EPMAPPER,
@@ -65,16 +66,16 @@ class Endpoint:
         """The protocols of its tower, below the syntaxes."""
         return _PIPE if self.pipe else _TCP
 
-    def entry(self, reached: str) -> EptEntry:
-        """As ept_lookup tells it to a client that reached us at that address."""
+    def entry(self, reached: str, transfer: SyntaxId = NDR20) -> EptEntry:
+        """As ept_lookup tells it to a client that reached us at that address; ept_map with the syntax asked for."""
         annotation = self.annotation.encode("ascii", "replace")[: EptEntry.MAX_ANNOTATION - 1]
-        return EptEntry(self.object, self._tower(reached), annotation)
+        return EptEntry(self.object, self._tower(reached, transfer), annotation)
 
-    def _tower(self, reached: str) -> Tower:
+    def _tower(self, reached: str, transfer: SyntaxId) -> Tower:
         if self.pipe:
-            return Tower.named_pipe(self.interface.syntax, self.pipe, self.address)
+            return Tower.named_pipe(self.interface.syntax, self.pipe, self.address, transfer)
         address = reached if _is_any(self.address) else self.address
-        return Tower.tcp(self.interface.syntax, self.port, address)
+        return Tower.tcp(self.interface.syntax, self.port, address, transfer)
 
 
 class _Cursor:
@@ -121,7 +122,7 @@ class EpmapperServer:
     def _map(self, session: Session, request: EptMapRequest) -> RpcMessage:
         limit = min(request.max_towers, _PAGE)
         towers: list[Tower | None] = [
-            endpoint.entry(_reached(session)).tower
+            endpoint.entry(_reached(session), request.map_tower.transfer_syntax).tower
             for endpoint in self.endpoints
             if request.map_tower is not None and _serves(endpoint, request.map_tower)
         ][:limit]
@@ -175,12 +176,15 @@ def _fresh_referents(used: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _serves(endpoint: Endpoint, tower: Tower) -> bool:
-    """ept_map: same interface and major version, no older minor version, NDR 2.0, over the protocols asked for."""
+    """ept_map: same interface and major version, no older minor version, over the protocols asked for.
+
+    Everything is served in either transfer syntax; a look-up tells of NDR 2.0 alone.
+    """
     try:
         wanted, transfer, protocols = tower.interface, tower.transfer_syntax, tower.protocols
     except DecodeError:
         return False
-    if transfer != NDR20 or protocols != endpoint.protocols:
+    if transfer not in TRANSFER_SYNTAXES or protocols != endpoint.protocols:
         return False
     return _version_matches(VersionOption.COMPATIBLE, endpoint.interface.syntax, wanted)
 

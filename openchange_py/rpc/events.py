@@ -7,8 +7,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 from openchange_py.rpc.security import Identity, SecurityContext
-from openchange_py.wire.ndr import RpcInterface, SyntaxId
+from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
 from openchange_py.wire.pdu import PresentationResult
+from openchange_py.wire.syntax import NDR64
 
 if TYPE_CHECKING:
     from openchange_py.rpc.protection import Protection
@@ -27,6 +28,11 @@ class PresentationContext:
     context_id: int
     interface: RpcInterface
     transfer_syntax: SyntaxId
+
+    @property
+    def ndr64(self) -> bool:
+        """Its stubs are NDR64, not NDR 2.0."""
+        return self.transfer_syntax is not NDR20 and self.transfer_syntax == NDR64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

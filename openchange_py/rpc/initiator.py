@@ -44,7 +44,7 @@ AUTH_CONTEXT_ID: Final = 1
 
 
 class Initiator(Connection):
-    """One connection to a server. Calls are made one after the other."""
+    """One connection to a server. Calls are made one after the other, with stubs in the one `transfer_syntax`."""
 
     transitions: ClassVar[Transitions] = {
         State.IDLE: {},
@@ -64,11 +64,13 @@ class Initiator(Connection):
         level: AuthLevel = AuthLevel.NONE,
         *,
         assoc_group: int = 0,
+        transfer_syntax: SyntaxId = NDR20,
         max_fragment: int = DEFAULT_FRAGMENT,
         call_limit: int = DEFAULT_CALL_LIMIT,
     ) -> None:
         super().__init__(max_fragment=max_fragment, call_limit=call_limit)
         self.assoc_group = assoc_group
+        self.transfer_syntax = transfer_syntax
         self.accepted: dict[int, SyntaxId] = {}
         self._call_id = 0
         self._proposed: tuple[PresentationContextElement, ...] = ()
@@ -89,7 +91,7 @@ class Initiator(Connection):
     def send_bind(self, interfaces: Sequence[SyntaxId], token: bytes = b"") -> bytes:
         """Bind to interfaces, under context ids 0, 1, ... `token` is what the security context's first step gave."""
         self._require(State.IDLE)
-        self._proposed = _elements(interfaces, 0)
+        self._proposed = self._elements(interfaces, 0)
         bind = Bind(
             call_id=self._next_call(),
             flags=self._binding_flags(),
@@ -105,7 +107,7 @@ class Initiator(Connection):
     def send_alter_context(self, interface: SyntaxId, context_id: int) -> bytes:
         """Negotiate one more interface on this connection."""
         self._require(State.OPEN)
-        self._proposed = _elements([interface], context_id)
+        self._proposed = self._elements([interface], context_id)
         return self._alter_context(b"")
 
     def send_request(
@@ -189,6 +191,9 @@ class Initiator(Connection):
             return
         for element, result in zip(self._proposed, pdu.results, strict=True):
             if result.result == ContextResult.ACCEPTANCE:
+                if result.transfer_syntax not in element.transfer_syntaxes:
+                    self._end(events, f"the server chose {result.transfer_syntax}, which was not proposed")
+                    return
                 self.accepted[element.context_id] = element.abstract_syntax
         self._results = pdu.results
         protection = self.protection
@@ -272,6 +277,6 @@ class Initiator(Connection):
         if self.state is not state:
             raise WrongState(f"{self.state.value}; needed: {state.value}")
 
-
-def _elements(interfaces: Sequence[SyntaxId], first_id: int) -> tuple[PresentationContextElement, ...]:
-    return tuple(PresentationContextElement(first_id + i, syntax, (NDR20,)) for i, syntax in enumerate(interfaces))
+    def _elements(self, interfaces: Sequence[SyntaxId], first_id: int) -> tuple[PresentationContextElement, ...]:
+        transfer = (self.transfer_syntax,)
+        return tuple(PresentationContextElement(first_id + i, syntax, transfer) for i, syntax in enumerate(interfaces))

@@ -1,14 +1,14 @@
 """Which interfaces a server offers, how a proposal for one is answered, and local servers that need no thread.
 
-Presentation context negotiation: C706 12.6.3.1, [MS-RPCE] 3.3.1.5.3 (bind-time features) and 3.3.1.5.6 (NDR64,
-which is rejected: every client that proposes it proposes NDR 2.0 as well).
+Presentation context negotiation: C706 12.6.3.1, [MS-RPCE] 3.3.1.5.3 (bind-time features) and 3.3.1.5.6. NDR 2.0 is
+preferred wherever the client proposes it, as stubs pass in it as they come; NDR64 is for who insists.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel
@@ -16,10 +16,14 @@ from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
 from openchange_py.wire.pdu import ContextResult, PresentationContextElement, PresentationResult, ProviderReason
 from openchange_py.wire.syntax import (
     KEEP_CONNECTION_ON_ORPHAN,
+    NDR64,
     NULL_SYNTAX,
     SECURITY_CONTEXT_MULTIPLEXING,
     bind_time_features,
 )
+
+#: What stubs may be in, the preferred one first.
+TRANSFER_SYNTAXES: Final = (NDR20, NDR64)
 
 MinimumLevel = Callable[[RpcInterface], AuthLevel]
 
@@ -48,9 +52,10 @@ class OfferedInterfaces:
         interface = self.find(element.abstract_syntax)
         if interface is None:
             return rejected(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED), None
-        if NDR20 not in element.transfer_syntaxes:
-            return rejected(ProviderReason.PROPOSED_TRANSFER_SYNTAXES_NOT_SUPPORTED), None
-        return PresentationResult(ContextResult.ACCEPTANCE, 0, NDR20), interface
+        for syntax in TRANSFER_SYNTAXES:
+            if syntax in element.transfer_syntaxes:
+                return PresentationResult(ContextResult.ACCEPTANCE, 0, syntax), interface
+        return rejected(ProviderReason.PROPOSED_TRANSFER_SYNTAXES_NOT_SUPPORTED), None
 
     def features(self, element: PresentationContextElement) -> tuple[PresentationResult, int]:
         """The answer to offered bind-time features, and those that both sides have."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from openchange_py.rpc.events import PresentationContext
-from openchange_py.rpc.interface import OfferedInterfaces, rejected
+from openchange_py.rpc.interface import TRANSFER_SYNTAXES, OfferedInterfaces, rejected
 from openchange_py.rpc.refusal import Refusal, unbound
-from openchange_py.wire.ndr import SyntaxId
+from openchange_py.wire.ndr import NDR20, RpcInterface
 from openchange_py.wire.pdu import PresentationContextElement, PresentationResult, ProviderReason
-from openchange_py.wire.syntax import NDR64, bind_time_features
+from openchange_py.wire.syntax import bind_time_features
 
 #: More presentation contexts than this on one connection are nobody's need.
 MAX_CONTEXTS: Final = 100
-
-#: Transfer syntaxes that the runtime knows, whether it accepts them or not.
-_KNOWN: Final = frozenset({NDR64})
 
 
 class PresentationContexts(dict[int, PresentationContext]):
@@ -42,7 +39,8 @@ class PresentationContexts(dict[int, PresentationContext]):
         if not elements or not all(element.transfer_syntaxes for element in elements):
             raise unbound("no presentation context, or one without a transfer syntax")
         accepted: dict[int, PresentationContext] = {}
-        served = set()
+        served: set[RpcInterface] = set()
+        preferred = {self._interfaces.find(e.abstract_syntax) for e in elements if NDR20 in e.transfer_syntaxes}
         results = []
         for element in elements:
             if _offers_features(element):
@@ -53,10 +51,12 @@ class PresentationContexts(dict[int, PresentationContext]):
             if known is not None:
                 _check_unchanged(element, known)
             result, interface = self._interfaces.negotiate(element)
-            if interface in served:
-                # Windows accepts an interface once per PDU in each transfer syntax.
+            if interface is None:
+                pass
+            elif interface in served or (result.transfer_syntax != NDR20 and interface in preferred):
+                # Each interface once per PDU, and in the preferred transfer syntax of all its contexts.
                 result = rejected(ProviderReason.PROPOSED_TRANSFER_SYNTAXES_NOT_SUPPORTED)
-            elif interface is not None:
+            else:
                 served.add(interface)
                 accepted[element.context_id] = PresentationContext(
                     element.context_id, interface, result.transfer_syntax
@@ -79,8 +79,7 @@ def _check_unchanged(element: PresentationContextElement, known: PresentationCon
     wanted = element.abstract_syntax
     if (offered.uuid, offered.major) != (wanted.uuid, wanted.major):
         raise _taken(element, known.interface.name)
-    other: list[SyntaxId] = [s for s in element.transfer_syntaxes if s in _KNOWN and s != known.transfer_syntax]
-    if other:
+    if any(s in TRANSFER_SYNTAXES and s != known.transfer_syntax for s in element.transfer_syntaxes):
         raise _taken(element, f"{known.interface.name} in another transfer syntax")
 
 

@@ -1,9 +1,37 @@
-"""Stubs in another byte order than ours: C706 14.1. Everything behind the connection sees little-endian ones only."""
+"""Stubs in another representation than ours: big-endian ones (C706 14.1), and NDR64 ([MS-RPCE] 2.2.5).
+
+Who is behind a connection sees NDR 2.0 in little-endian order only. What a client sends otherwise is made anew in that,
+and its answer in what it expects: responses are little-endian always, as each tells of itself, but in the transfer
+syntax of their call. An initiator that speaks NDR64 does the reverse. A call without codec can't be made anew.
+"""
 
 from __future__ import annotations
 
 from openchange_py.rpc.call import FaultStatus, RpcFault
-from openchange_py.wire.ndr import RpcInterface
+from openchange_py.rpc.events import RequestReceived
+from openchange_py.wire.buffer import DecodeError, EncodeError
+from openchange_py.wire.ndr import BigEndianNdrReader, NdrReader, NdrWriter, RpcInterface, RpcMessage
+from openchange_py.wire.ndr64 import Ndr64Reader, Ndr64Writer
+
+
+def request_stub(request: RequestReceived) -> bytes:
+    """What a client sent, in our representation. Raises `DecodeError`, `RpcFault` for a call without codec."""
+    interface, opnum, stub = request.context.interface, request.opnum, request.stub
+    if request.context.ndr64 and request.big_endian:
+        raise RpcFault(FaultStatus.CANNOT_SUPPORT, "NDR64 is little-endian: [MS-RPCE] 2.2.5")
+    if request.context.ndr64:
+        return ndr20_request(interface, opnum, stub)
+    return little_endian(interface, opnum, stub) if request.big_endian else stub
+
+
+def response_stub(request: RequestReceived, stub: bytes) -> bytes:
+    """A response of ours, as the client expects it. `RpcFault` where it can't be read, as an upstream's may be."""
+    if not request.context.ndr64:
+        return stub
+    try:
+        return ndr64_response(request.context.interface, request.opnum, stub)
+    except DecodeError as error:
+        raise RpcFault(FaultStatus.CALL_FAILED, f"its response can't be sent as NDR64: {error}") from error
 
 
 def little_endian(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
@@ -11,6 +39,54 @@ def little_endian(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
     method = interface.methods.get(opnum)
     if method is None or not stub:
         return stub
-    if method.request is None:
-        raise RpcFault(FaultStatus.CANNOT_SUPPORT, f"{method.name} in big-endian order")
-    return method.request.unpack(stub, big_endian=True).pack()
+    return _anew(method.request, f"{method.name} in big-endian order", stub, BigEndianNdrReader, NdrWriter)
+
+
+def ndr20_request(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+    """An NDR64 request stub as NDR 2.0. Raises `DecodeError`, `RpcFault` for a call without codecs."""
+    method = interface.methods.get(opnum)
+    if method is None:
+        return stub
+    if method.response is None:
+        raise RpcFault(FaultStatus.CANNOT_SUPPORT, f"the response of {method.name} in NDR64")
+    return stub and _anew(method.request, f"{method.name} in NDR64", stub, Ndr64Reader, NdrWriter)
+
+
+def ndr64_response(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+    """An NDR 2.0 response stub as NDR64. Raises `DecodeError`, `RpcFault` for a call without codec."""
+    return _response(interface, opnum, stub, NdrReader, Ndr64Writer)
+
+
+def ndr64_request(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+    """An NDR 2.0 request stub as NDR64. Raises `DecodeError`, `RpcFault` for a call without codec."""
+    method = interface.methods.get(opnum)
+    codec = method.request if method is not None else None
+    return stub and _anew(codec, f"{interface.method_name(opnum)} in NDR64", stub, NdrReader, Ndr64Writer)
+
+
+def ndr20_response(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+    """An NDR64 response stub as NDR 2.0. Raises `DecodeError`, `RpcFault` for a call without codec."""
+    return _response(interface, opnum, stub, Ndr64Reader, NdrWriter)
+
+
+def _response(
+    interface: RpcInterface, opnum: int, stub: bytes, reads: type[NdrReader], writes: type[NdrWriter]
+) -> bytes:
+    method = interface.methods.get(opnum)
+    codec = method.response if method is not None else None
+    return stub and _anew(codec, f"the response of {interface.method_name(opnum)} in NDR64", stub, reads, writes)
+
+
+def _anew(
+    codec: type[RpcMessage] | None, what: str, stub: bytes, reads: type[NdrReader], writes: type[NdrWriter]
+) -> bytes:
+    if codec is None:
+        raise RpcFault(FaultStatus.CANNOT_SUPPORT, what)
+    message = codec.unpack(stub, reads)
+    if reads.wide != writes.wide:
+        message.padding = b""  # was that of the other transfer syntax
+    try:
+        return message.pack(writes)
+    except EncodeError as error:
+        # A count of 64 bits that NDR 2.0 has no room for.
+        raise DecodeError(f"{what}: {error}") from error

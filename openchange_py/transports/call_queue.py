@@ -17,9 +17,9 @@ from openchange_py.rpc.association import LOCAL_ADDRESS
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.events import RequestReceived
 from openchange_py.rpc.log_context import LogFields, set_log_context
-from openchange_py.rpc.representation import little_endian
+from openchange_py.rpc.representation import request_stub, response_stub
 from openchange_py.rpc.security import Identity
-from openchange_py.transports.tasks import spawn
+from openchange_py.transports.tasks import in_thread_if_long, spawn
 from openchange_py.wire.buffer import DecodeError
 
 if TYPE_CHECKING:
@@ -147,26 +147,28 @@ class CallQueue:
         try:
             call = self._call(request)
             logged.session = call.session
+            if request.big_endian or request.context.ndr64:
+                call.replace_stub(await in_thread_if_long(len(request.stub), request_stub, request))
             if self._server.waits(call):
                 return await self._wait_for(call, request)
             async with call.session.lock:
-                return await self._server.handle(call)
+                reply = await self._server.handle(call)
+            return await _in_its_syntax(request, reply) if request.context.ndr64 else reply
         except Exception as error:
             return self._failure(request, error)
         finally:
             metrics.call(request.context.interface, request.opnum, time.perf_counter() - started)
 
     def _call(self, request: RequestReceived) -> Call:
-        server, interface, stub = self._server, request.context.interface, request.stub
+        server, interface = self._server, request.context.interface
         if request.caller.level < server.minimum_level(interface):
             raise RpcFault(FaultStatus.ACCESS_DENIED, f"level {request.caller.level.name} is too low")
-        if request.big_endian:
-            stub = little_endian(interface, request.opnum, stub)
         server.statistics.calls += 1
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s, %d bytes", self._connection, _name(request), len(stub))
+            _log.debug("%s %s, %d bytes", self._connection, _name(request), len(request.stub))
         session = self._session(request)
-        return Call(interface, request.opnum, stub, session, request.caller, request.call_id, request.object_uuid)
+        caller, object_uuid = request.caller, request.object_uuid
+        return Call(interface, request.opnum, request.stub, session, caller, request.call_id, object_uuid)
 
     def _session(self, request: RequestReceived) -> Session:
         if self._session_of is not None and self._session_of[0] is request.caller:
@@ -199,7 +201,7 @@ class CallQueue:
 
     async def _handled(self, call: Call, request: RequestReceived) -> bytes | _Failure:
         try:
-            return await self._server.handle(call)
+            return await _in_its_syntax(request, await self._server.handle(call))
         except Exception as error:
             return self._failure(request, error)
 
@@ -213,6 +215,10 @@ class CallQueue:
             return _Failure(FaultStatus.BAD_STUB_DATA, executed=False)
         _log.error("%s %s failed", self._connection, _name(request), exc_info=error)
         return _Failure(FaultStatus.CALL_FAILED)
+
+
+async def _in_its_syntax(request: RequestReceived, reply: bytes) -> bytes:
+    return await in_thread_if_long(len(reply), response_stub, request, reply)
 
 
 def _name(request: RequestReceived) -> str:

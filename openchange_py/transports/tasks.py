@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 #: asyncio itself keeps only weak references to its tasks.
 _running: set[asyncio.Task[Any]] = set()
+
+
+#: Stubs longer than this are decoded in a worker thread: tens of milliseconds, at the worst.
+_LONG: Final = 0x10000
+
+
+async def in_thread_if_long(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function makes of `size` bytes, made in a worker thread where it may take long."""
+    if size <= _LONG:
+        return function(*args, **kwargs)
+    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def spawn(coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

@@ -8,7 +8,7 @@ import socket
 import uuid
 from typing import Final, Self, cast
 
-from openchange_py.rpc.call import RpcFault
+from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.connection import DEFAULT_CALL_LIMIT
 from openchange_py.rpc.events import (
     AuthTokenReceived,
@@ -21,10 +21,13 @@ from openchange_py.rpc.events import (
 )
 from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.peers import peer_name
+from openchange_py.rpc.representation import ndr20_response, ndr64_request
 from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
-from openchange_py.transports.tasks import spawn
-from openchange_py.wire.ndr import RpcInterface, SyntaxId
+from openchange_py.transports.tasks import in_thread_if_long, spawn
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
 from openchange_py.wire.pdu import BindNakReason, ContextResult, PresentationResult, ProviderReason
+from openchange_py.wire.syntax import NDR64
 
 _log: Final = logging.getLogger(__name__)
 #: Seconds of silence before the first probe, between probes, how many of them; milliseconds for sent bytes.
@@ -54,7 +57,8 @@ class RpcClient(asyncio.Protocol):
         stub = await client.call(11, request.pack())
         await client.close()
 
-    `assoc_group` and `peer` tell what the server gave and where it is.
+    Stubs are NDR 2.0, whatever the connection speaks. `assoc_group` and `peer` tell what the server gave and where
+    it is.
     """
 
     def __init__(self, initiator: Initiator, *, call_timeout: float | None = None) -> None:
@@ -90,16 +94,21 @@ class RpcClient(asyncio.Protocol):
         call_timeout: float | None = None,
         call_limit: int = DEFAULT_CALL_LIMIT,
         local_address: str | None = None,
+        ndr64: bool = False,
     ) -> Self:
         """Connect, from `local_address` where one is given, authenticate and bind `interface`.
 
         `context` (an initiator) is needed where `level` is above NONE. `connect_timeout` is for all of that,
         `call_timeout` the default for a call; both in seconds. Raises `ConnectionLost`, of which `BindError` where the
-        server answered and refused.
+        server answered and refused. `ndr64`: NDR64 is asked for, and nothing else; only calls of declared interfaces
+        that have both codecs can be made then.
         """
         if (context is None) is not (level == AuthLevel.NONE):
             raise ValueError("a security context and a level above NONE belong together")
-        initiator = Initiator(context, level, assoc_group=assoc_group, call_limit=call_limit)
+        transfer_syntax = NDR64 if ndr64 else NDR20
+        initiator = Initiator(
+            context, level, assoc_group=assoc_group, transfer_syntax=transfer_syntax, call_limit=call_limit
+        )
         client = cls(initiator, call_timeout=call_timeout)
         loop = asyncio.get_running_loop()
         local_addr = None if local_address is None else (local_address, 0)
@@ -148,7 +157,9 @@ class RpcClient(asyncio.Protocol):
             self._limit(call_timeout or self._call_timeout)
             try:
                 context_id = 0 if interface is None else await self._context_id(interface)
-                return await self._exchange(context_id, opnum, stub, object_uuid)
+                if self._initiator.transfer_syntax is NDR20:
+                    return await self._exchange(context_id, opnum, stub, object_uuid)
+                return await self._exchange_ndr64(context_id, opnum, stub, object_uuid)
             except asyncio.CancelledError:
                 self._abort("a call was cancelled")
                 raise
@@ -206,6 +217,21 @@ class RpcClient(asyncio.Protocol):
         answer = await self._answered(data)
         assert isinstance(answer, bytes)
         return answer
+
+    async def _exchange_ndr64(self, context_id: int, opnum: int, stub: bytes, object_uuid: uuid.UUID | None) -> bytes:
+        bound = next(syntax for syntax, number in self._contexts.items() if number == context_id)
+        interface = RpcInterface.known.get(bound.uuid)
+        if interface is None:
+            raise RpcFault(FaultStatus.CANNOT_SUPPORT, f"the calls of {bound} in NDR64")
+        try:
+            request = await in_thread_if_long(len(stub), ndr64_request, interface, opnum, stub)
+        except DecodeError as error:
+            raise RpcFault(FaultStatus.BAD_STUB_DATA, str(error)) from error
+        answer = await self._exchange(context_id, opnum, request, object_uuid)
+        try:
+            return await in_thread_if_long(len(answer), ndr20_response, interface, opnum, answer)
+        except DecodeError as error:
+            raise RpcFault(FaultStatus.CALL_FAILED, f"the answer of {self.peer} is no NDR64: {error}") from error
 
     async def _answered(self, data: bytes) -> bytes | tuple[PresentationResult, ...]:
         self._check()

@@ -173,7 +173,7 @@ class Tower:
         """twr_t."""
         if len(self.octets) > self.MAX_OCTETS:
             raise EncodeError(f"tower of {len(self.octets)} bytes")
-        writer.u32(len(self.octets))
+        writer.size(len(self.octets))
         writer.u32(len(self.octets))
         writer += self.octets
 
@@ -186,7 +186,7 @@ def _ipv4(address: str) -> bytes:
 
 
 def _read_towers(reader: NdrReader, count: int) -> tuple[int, list[Tower | None]]:
-    maximum = reader.u32()
+    maximum = reader.size()
     actual = reader.varying(maximum, 4)
     if actual != count:
         raise DecodeError(f"{count} towers announced, {actual} follow", reader.pos - 4)
@@ -236,9 +236,9 @@ class EptMapResponse(RpcMessage):
     def write(self, writer: NdrWriter) -> None:
         self.entry_handle.write(writer)
         writer.u32(len(self.towers))
-        writer.u32(self.max_towers)
-        writer.u32(0)
-        writer.u32(len(self.towers))
+        writer.size(self.max_towers)
+        writer.size(0)
+        writer.size(len(self.towers))
         for tower in self.towers:
             writer.pointer(tower is not None)
         for tower in self.towers:
@@ -317,12 +317,13 @@ class EptLookupResponse(RpcMessage):
 
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
-        handle, count, maximum = ContextHandle.read(reader), reader.u32(), reader.u32()
+        handle, count, maximum = ContextHandle.read(reader), reader.u32(), reader.size()
         actual = reader.varying(maximum, 28)
         if actual != count:
             raise DecodeError(f"{count} entries announced, {actual} follow", reader.pos - 4)
         heads = []
         for _ in range(actual):
+            reader.gap()
             obj, present = reader.guid(), reader.pointer()
             raw = reader.take(reader.varying(EptEntry.MAX_ANNOTATION, 1))
             if not raw.endswith(b"\0"):
@@ -333,13 +334,15 @@ class EptLookupResponse(RpcMessage):
 
     def write(self, writer: NdrWriter) -> None:
         self.entry_handle.write(writer)
-        for value in (len(self.entries), self.max_ents, 0, len(self.entries)):
-            writer.u32(value)
+        writer.u32(len(self.entries))
+        for value in (self.max_ents, 0, len(self.entries)):
+            writer.size(value)
         for entry in self.entries:
+            writer.gap()
             writer.guid(entry.object)
             writer.pointer(entry.tower is not None)
-            writer.u32(0)
-            writer.u32(len(entry.annotation) + 1)
+            writer.size(0)
+            writer.size(len(entry.annotation) + 1)
             if len(entry.annotation) >= EptEntry.MAX_ANNOTATION:
                 raise EncodeError(f"annotation of {len(entry.annotation)} bytes")
             writer += entry.annotation + b"\0"

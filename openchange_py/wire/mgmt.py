@@ -44,14 +44,16 @@ class InqIfIdsResponse(RpcMessage):
             maximum = reader.conformance(4)
             if reader.u32() != maximum:
                 raise DecodeError("interface count and size of the vector differ", reader.pos - 4)
+            reader.gap()
             present = [reader.pointer() for _ in range(maximum)]
             vector = [reader.interface_id() if there else None for there in present]
         return cls(vector, reader.u32())
 
     def write(self, writer: NdrWriter) -> None:
         if writer.pointer(self.if_id_vector is not None) and self.if_id_vector is not None:
+            writer.size(len(self.if_id_vector))
             writer.u32(len(self.if_id_vector))
-            writer.u32(len(self.if_id_vector))
+            writer.gap()
             for syntax in self.if_id_vector:
                 writer.pointer(syntax is not None)
             for syntax in self.if_id_vector:
@@ -91,7 +93,7 @@ class InqStatsResponse(RpcMessage):
 
     def write(self, writer: NdrWriter) -> None:
         writer.u32(len(self.statistics))
-        writer.u32(len(self.statistics))
+        writer.size(len(self.statistics))
         for value in self.statistics:
             writer.u32(value & 0xFFFFFFFF)
         writer.u32(self.status)
@@ -163,16 +165,16 @@ class InqPrincNameResponse(RpcMessage):
 
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
-        size = reader.u32()
+        size = reader.size()
         raw = reader.take(reader.varying(size, 1))
         if not raw.endswith(b"\0"):
             raise DecodeError("string without terminating zero", reader.pos)
         return cls(raw[:-1], size, reader.u32())
 
     def write(self, writer: NdrWriter) -> None:
-        writer.u32(self.princ_name_size)
-        writer.u32(0)
-        writer.u32(len(self.princ_name) + 1)
+        writer.size(self.princ_name_size)
+        writer.size(0)
+        writer.size(len(self.princ_name) + 1)
         writer += self.princ_name + b"\0"
         writer.u32(self.status)
 

@@ -2,6 +2,10 @@
 
 Alignment counts from the start of the stub. A stub that was decoded and not edited packs to the same bytes:
 the referent ids of its pointers are kept in `RpcMessage.referents` in wire order and used again.
+
+What NDR64 has otherwise (`ndr64.py`) goes through methods of its own here: a codec reads and writes the counts of
+arrays with `size`, enumerations with `enum`, and says with `gap` where NDR64 pads. `NdrReader` and `NdrWriter` are
+NDR 2.0; a codec that takes a short cut asks for them by `wide`.
 """
 
 from __future__ import annotations
@@ -17,9 +21,6 @@ from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 
 _U16, _U32, _U64, _I16, _I32 = (struct.Struct("<" + c) for c in "HIQhi")
 
-#: [MS-RPCE] 2.2.2.13: a verification trailer begins at a multiple of 4.
-_TRAILER_ALIGNMENT = 4
-
 #: Where generated referent ids start, as Windows and Samba have it.
 FIRST_REFERENT = 0x00020000
 
@@ -29,8 +30,13 @@ class NdrReader(Reader):
 
     __slots__ = ("referents",)
 
+    #: Bytes of a pointer, and of an array's count.
+    wide: ClassVar[int] = 4
+
     #: How `u32` stands in the stub.
     _u32: ClassVar = _U32
+    #: How characters of 16 bits stand in the stub.
+    _utf16: ClassVar = "utf-16-le"
 
     def __init__(self, data: bytes, pos: int = 0, end: int | None = None) -> None:
         super().__init__(data, pos, end)
@@ -42,6 +48,10 @@ class NdrReader(Reader):
         if pos > self.end:
             raise self.short(pos - self.pos)
         self.pos = pos
+
+    def padding(self) -> bytes:
+        """What may stand between a stub's parameters and its end."""
+        return self.take(-self.pos % 4)
 
     def u16(self) -> int:
         self.align(2)
@@ -60,6 +70,17 @@ class NdrReader(Reader):
         self.pos = pos + 4
         value: int = self._u32.unpack_from(self.data, pos)[0]
         return value
+
+    #: A maximum count, offset or actual count of an array.
+    size = u32
+    #: An enumeration without [v1_enum].
+    enum = u16
+
+    def gap(self, size: int = 8) -> None:
+        """Where NDR64 aligns to `size` and NDR 2.0 does not.
+
+        8 where a structure with pointers begins or ends, or a union with pointers, or the arm of one.
+        """
 
     def i32(self) -> int:
         self.align(4)
@@ -93,31 +114,31 @@ class NdrReader(Reader):
 
     def conformance(self, element_size: int, limit: int | None = None) -> int:
         """A conformant array's maximum count, which its elements' bytes (or `limit`) must justify."""
-        count = self.u32()
+        count = self.size()
         if limit is not None and count > limit:
-            raise DecodeError(f"array of {count} elements, at most {limit} allowed", self.pos - 4)
+            raise DecodeError(f"array of {count} elements, at most {limit} allowed", self.pos - self.wide)
         return self.count(count, element_size)
 
     def varying(self, maximum: int, element_size: int) -> int:
         """A varying array's offset (which must be 0) and actual count."""
-        offset, actual = self.u32(), self.u32()
+        offset, actual = self.size(), self.size()
         if offset or actual > maximum:
-            raise DecodeError(f"offset {offset}, count {actual} in an array of {maximum}", self.pos - 8)
+            raise DecodeError(f"offset {offset}, count {actual} in an array of {maximum}", self.pos - 2 * self.wide)
         return self.count(actual, element_size)
 
     def char_string(self) -> bytes:
         """[string] char *: conformant and varying, its terminating zero checked and removed."""
-        raw = self.take(self.varying(self.u32(), 1))
+        raw = self.take(self.varying(self.size(), 1))
         if not raw.endswith(b"\0"):
             raise DecodeError("string without terminating zero", self.pos)
         return raw[:-1]
 
     def wchar_string(self) -> str:
         """[string] wchar_t *: conformant and varying, its terminating zero checked and removed."""
-        raw = self.take(2 * self.varying(self.u32(), 2))
+        raw = self.take(2 * self.varying(self.size(), 2))
         if not raw.endswith(b"\0\0"):
             raise DecodeError("string without terminating zero", self.pos)
-        return raw[:-2].decode("utf-16-le", "surrogatepass")
+        return raw[:-2].decode(self._utf16, "surrogatepass")
 
 
 class BigEndianNdrReader(NdrReader):
@@ -129,6 +150,7 @@ class BigEndianNdrReader(NdrReader):
     __slots__ = ()
 
     _u32: ClassVar = struct.Struct(">I")
+    _utf16: ClassVar = "utf-16-be"
 
     def fixed(self, layout: struct.Struct) -> int:
         return super().fixed(_big_endian(layout.format))
@@ -143,12 +165,6 @@ class BigEndianNdrReader(NdrReader):
     def context_handle(self) -> ContextHandle:
         return ContextHandle(self.u32(), self.guid())
 
-    def wchar_string(self) -> str:
-        raw = self.take(2 * self.varying(self.u32(), 2))
-        if not raw.endswith(b"\0\0"):
-            raise DecodeError("string without terminating zero", self.pos)
-        return raw[:-2].decode("utf-16-be", "surrogatepass")
-
 
 @functools.lru_cache(256)
 def _big_endian(layout: str) -> struct.Struct:
@@ -157,6 +173,11 @@ def _big_endian(layout: str) -> struct.Struct:
 
 class NdrWriter(Writer):
     """A `Writer` whose primitives pad with zeros to their natural alignment first."""
+
+    #: Bytes of a pointer, and of an array's count.
+    wide: ClassVar[int] = 4
+    #: How characters of 16 bits stand in the stub.
+    _utf16: ClassVar = "utf-16-le"
 
     def __init__(self, referents: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -178,6 +199,14 @@ class NdrWriter(Writer):
     def u32(self, value: int) -> None:
         self.align(4)
         self.fixed(_U32, value)
+
+    #: A maximum count, offset or actual count of an array.
+    size = u32
+    #: An enumeration without [v1_enum].
+    enum = u16
+
+    def gap(self, size: int = 8) -> None:
+        """See `NdrReader.gap`."""
 
     def i32(self, value: int) -> None:
         self.align(4)
@@ -215,15 +244,15 @@ class NdrWriter(Writer):
         """[string] wchar_t *: conformant and varying, with a terminating zero."""
         if "\0" in value:
             raise EncodeError("a zero-terminated string can't hold a zero character")
-        raw = value.encode("utf-16-le", "surrogatepass") + b"\0\0"
+        raw = value.encode(self._utf16, "surrogatepass") + b"\0\0"
         self.fixed_counts(len(raw) // 2)
         self += raw
 
     def fixed_counts(self, count: int) -> None:
         """Maximum count, offset and actual count of a conformant varying array that is full."""
-        self.u32(count)
-        self.u32(0)
-        self.u32(count)
+        self.size(count)
+        self.size(0)
+        self.size(count)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -265,7 +294,8 @@ class RpcMessage:
 
     #: The referent ids that the decoded stub used, in wire order; empty for a message made here.
     referents: tuple[int, ...]
-    #: Up to three bytes that stood behind the parameters: a verification trailer is aligned, and cut off elsewhere.
+    #: What stood behind the parameters up to their alignment: a verification trailer is aligned ([MS-RPCE] 2.2.2.13),
+    #: and cut off elsewhere.
     padding: bytes
 
     @classmethod
@@ -278,18 +308,18 @@ class RpcMessage:
         raise NotImplementedError(f"{type(self).__name__} has no layout")
 
     @classmethod
-    def unpack(cls, stub: bytes, *, big_endian: bool = False) -> Self:
-        """Read a whole stub, of which nothing may be left."""
-        reader = BigEndianNdrReader(stub) if big_endian else NdrReader(stub)
+    def unpack(cls, stub: bytes, reads: type[NdrReader] = NdrReader) -> Self:
+        """Read a whole stub, of which nothing may be left, in the representation that `reads` knows."""
+        reader = reads(stub)
         message = cls.read(reader)
-        message.padding = reader.take(-reader.pos % _TRAILER_ALIGNMENT) if reader.remaining else b""
+        message.padding = reader.padding() if reader.remaining else b""
         reader.expect_end()
         message.referents = tuple(reader.referents)
         return message
 
-    def pack(self) -> bytes:
-        """The stub."""
-        writer = NdrWriter(getattr(self, "referents", ()))
+    def pack(self, writes: type[NdrWriter] = NdrWriter) -> bytes:
+        """The stub, in the representation that `writes` knows."""
+        writer = writes(getattr(self, "referents", ()))
         self.write(writer)
         writer += getattr(self, "padding", b"")
         return bytes(writer)

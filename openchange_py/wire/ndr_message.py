@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Self, TypeVar, dataclass_transform
 
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import BigEndianNdrReader, ContextHandle, NdrReader, NdrWriter, RpcMessage
+from openchange_py.wire.ndr import ContextHandle, NdrReader, NdrWriter, RpcMessage
 
 
 class Parameter:
@@ -89,15 +89,15 @@ class TailedMessage(RpcMessage):
     tail: bytes
 
     @classmethod
-    def unpack(cls, stub: bytes, *, big_endian: bool = False) -> Self:
-        reader = BigEndianNdrReader(stub) if big_endian else NdrReader(stub)
+    def unpack(cls, stub: bytes, reads: type[NdrReader] = NdrReader) -> Self:
+        reader = reads(stub)
         message = cls.read(reader)
         message.tail = reader.rest()
         message.referents = tuple(reader.referents)
         return message
 
-    def pack(self) -> bytes:
-        return RpcMessage.pack(self) + getattr(self, "tail", b"")
+    def pack(self, writes: type[NdrWriter] = NdrWriter) -> bytes:
+        return RpcMessage.pack(self, writes) + getattr(self, "tail", b"")
 
 
 M = TypeVar("M", bound=RpcMessage)

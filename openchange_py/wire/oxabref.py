@@ -86,16 +86,16 @@ class RfrGetFQDNFromServerDNRequest(TailedMessage):
     def write(self, writer: NdrWriter) -> None:
         writer.u32(self.flags)
         writer.u32(self.cb_mailbox_server_dn)
-        writer.u32(self.cb_mailbox_server_dn)
-        writer.u32(0)
-        writer.u32(len(self.mailbox_server_dn) + 1)
+        writer.size(self.cb_mailbox_server_dn)
+        writer.size(0)
+        writer.size(len(self.mailbox_server_dn) + 1)
         writer += self.mailbox_server_dn + b"\0"
 
 
 def _sized_string(reader: NdrReader, size: int) -> bytes:
     """[string, size_is(size)]: the maximum count is the size, the string may be shorter."""
     start = reader.pos
-    if reader.u32() != size:
+    if reader.size() != size:
         raise DecodeError("the string's maximum count is not its size", start, ("mailbox_server_dn",))
     raw = reader.take(reader.varying(size, 1))
     if not raw.endswith(b"\0"):

@@ -79,7 +79,7 @@ def _read_sized(reader: NdrReader, name: str, maximum: int) -> bytes:
 
 
 def _write_sized(writer: NdrWriter, data: bytes) -> None:
-    writer.u32(len(data))
+    writer.size(len(data))
     writer += data
     writer.u32(len(data))
 
@@ -333,7 +333,7 @@ def _read_short_sized(reader: NdrReader, name: str) -> bytes:
 
 
 def _write_short_sized(writer: NdrWriter, data: bytes) -> None:
-    writer.u32(len(data))
+    writer.size(len(data))
     writer += data
     writer.u16(len(data))
 

@@ -50,7 +50,7 @@ class EcDoRpcRequest(RpcMessage):
 
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
-        handle, size = ContextHandle.read(reader), reader.u32()
+        handle, size = ContextHandle.read(reader), reader.size()
         rgb = reader.take(reader.varying(size, 1))
         length, maximum = reader.u16(), reader.u16()
         if length != len(rgb):
@@ -85,7 +85,7 @@ class EcDoRpcResponse(RpcMessage):
 
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
-        handle, size = ContextHandle.read(reader), reader.u32()
+        handle, size = ContextHandle.read(reader), reader.size()
         rgb = reader.take(reader.varying(size, 1))
         if reader.u16() != len(rgb):
             raise DecodeError("rgb: its count and its array's size differ", reader.pos - 2)
@@ -109,8 +109,8 @@ class EcDoRpcResponse(RpcMessage):
 
 def _write_array(writer: NdrWriter, size: int, rgb: bytes) -> None:
     """[in, out, size_is(cbMax), length_is(*pcb)] unsigned char rgb[], and *pcb, 16 bits, behind it."""
-    writer.u32(max(size, len(rgb)))
-    writer.u32(0)
-    writer.u32(len(rgb))
+    writer.size(max(size, len(rgb)))
+    writer.size(0)
+    writer.size(len(rgb))
     writer += rgb
     writer.u16(len(rgb))

@@ -142,7 +142,11 @@ def write_restriction(writer: NdrWriter, restriction: Restriction_r) -> None:
 
 def _read_head(reader: NdrReader) -> _Head:
     """Kind, numbers and pointer."""
-    kind, arm = reader.u32(), reader.u32()
+    reader.gap()
+    kind = reader.u32()
+    reader.gap()
+    arm = reader.u32()
+    reader.gap()
     if kind != arm or kind > 9:
         raise DecodeError(f"restriction of type {kind} with content of type {arm}", reader.pos - 8)
     if kind in (0, 1, 9):
@@ -151,7 +155,9 @@ def _read_head(reader: NdrReader) -> _Head:
         return kind, (), reader.pointer()
     if kind in (3, 4):
         return kind, (reader.u32(), reader.u32()), reader.pointer()
-    return kind, reader.fields(_DWORDS), False
+    numbers = reader.fields(_DWORDS)
+    reader.gap()
+    return kind, numbers, False
 
 
 def _read_rest(reader: NdrReader, head: _Head, depth: int) -> Restriction_r:
@@ -194,8 +200,10 @@ def _read_array(reader: NdrReader, count: int, present: bool, depth: int) -> lis
 
 
 def _write_head(writer: NdrWriter, restriction: Restriction_r) -> None:
-    writer.u32(restriction.kind)
-    writer.u32(restriction.kind)
+    for _ in range(2):  # rt, and the union's own
+        writer.gap()
+        writer.u32(restriction.kind)
+    writer.gap()
     match restriction:
         case AndRestriction_r() | OrRestriction_r():
             writer.u32(len(restriction.restrictions or ()))
@@ -216,6 +224,7 @@ def _write_head(writer: NdrWriter, restriction: Restriction_r) -> None:
             | ExistRestriction_r(first, second, third)
         ):
             writer.fixed(_DWORDS, first, second, third)
+            writer.gap()
 
 
 def _write_rest(writer: NdrWriter, restriction: Restriction_r, depth: int) -> None:
@@ -223,7 +232,7 @@ def _write_rest(writer: NdrWriter, restriction: Restriction_r, depth: int) -> No
         raise EncodeError(f"restrictions stand more than {MAXIMUM_DEPTH} deep in one another")
     match restriction:
         case AndRestriction_r(restrictions) | OrRestriction_r(restrictions) if restrictions is not None:
-            writer.u32(len(restrictions))
+            writer.size(len(restrictions))
             for inner in restrictions:
                 _write_head(writer, inner)
             for inner in restrictions:

@@ -2,7 +2,7 @@
 
 Property values are in Python as `wire.oxcdata.properties` says; a null pointer is None. The document's names
 end in `_r` and are kept. All of it is straight-line code: an answer of 50 rows by 10 columns packs in a
-fraction of a millisecond. Restrictions stand in `oxnspi_restrictions`.
+fraction of a millisecond; NDR64, which is rare, goes the longer way. Restrictions stand in `oxnspi_restrictions`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAXIMUM_ELEMENTS = 100_000
 MAXIMUM_BINARY = 2_097_152
 
 _STAT = struct.Struct("<IIIiIIIII")
-_HEAD = struct.Struct("<III")
+#: What stands before a property's value, by the width of pointers: NDR64 aligns unions and their arms to 8.
+_HEAD = {4: struct.Struct("<III"), 8: struct.Struct("<III4x")}
 _COUNTS = struct.Struct("<III")
 _PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
 
@@ -113,17 +114,28 @@ def write_flat_uid(writer: NdrWriter, value: uuid.UUID) -> None:
 
 
 def _counted(reader: NdrReader, size: int) -> int:
-    """Maximum count and member count of a conformant structure, which must agree."""
+    """Maximum count and member count of a conformant structure of structures or pointers, which must agree."""
     maximum = reader.conformance(size, MAXIMUM_ELEMENTS)
     count = reader.u32()
     if count != maximum:
         raise DecodeError(f"count {count} in an array of {maximum}", reader.pos - 4)
+    reader.gap()
     return count
+
+
+def _write_counted(writer: NdrWriter, count: int) -> None:
+    writer.size(count)
+    writer.u32(count)
+    writer.gap()
+
+
+#: Maximum count, the member that counts, offset and actual count.
+_TAG_COUNTS = {4: "IIII", 8: "QI4xQQ"}
 
 
 def read_tags(reader: NdrReader) -> list[PropertyTag]:
     """PropertyTagArray_r, 2.2.2.2: conformant (count + 1) and varying. Also what Minimal Entry Ids travel in."""
-    maximum = reader.u32()
+    maximum = reader.size()
     count = reader.u32()
     if count > MAXIMUM_ELEMENTS or reader.varying(maximum, 4) != count:
         raise DecodeError(f"count {count} in an array of {maximum}", reader.pos - 4)
@@ -133,8 +145,8 @@ def read_tags(reader: NdrReader) -> list[PropertyTag]:
 def write_tags(writer: NdrWriter, values: list[int]) -> None:
     """PropertyTagArray_r."""
     count = len(values)
-    writer.align(4)
-    writer.fixed(struct.Struct(f"<{count + 4}I"), count + 1, count, 0, count, *values)
+    writer.align(writer.wide)
+    writer.fixed(struct.Struct(f"<{_TAG_COUNTS[writer.wide]}{count}I"), count + 1, count, 0, count, *values)
 
 
 def read_dwords(reader: NdrReader) -> list[int]:
@@ -145,8 +157,8 @@ def read_dwords(reader: NdrReader) -> list[int]:
 
 def write_dwords(writer: NdrWriter, values: list[int]) -> None:
     """[size_is(n)] DWORD *."""
-    writer.align(4)
-    writer.fixed(struct.Struct(f"<{len(values) + 1}I"), len(values), *values)
+    writer.size(len(values))
+    writer.fixed(struct.Struct(f"<{len(values)}I"), *values)
 
 
 def _pointed(reader: NdrReader, count: int, read: Any) -> list[Any]:
@@ -170,8 +182,7 @@ def read_strings(reader: NdrReader) -> list[bytes | None]:
 
 def write_strings(writer: NdrWriter, values: list[bytes | None]) -> None:
     """StringsArray_r."""
-    writer.u32(len(values))
-    writer.u32(len(values))
+    _write_counted(writer, len(values))
     _write_pointed(writer, values, NdrWriter.char_string)
 
 
@@ -182,19 +193,20 @@ def read_wstrings(reader: NdrReader) -> list[str | None]:
 
 def write_wstrings(writer: NdrWriter, values: list[str | None]) -> None:
     """WStringsArray_r."""
-    writer.u32(len(values))
-    writer.u32(len(values))
+    _write_counted(writer, len(values))
     _write_pointed(writer, values, NdrWriter.wchar_string)
 
 
 def read_binaries(reader: NdrReader) -> list[bytes | None] | None:
     """BinaryArray_r, 2.2.2.7, by reference: its count, its pointer, and what that points at."""
+    reader.gap()
     count, present = reader.u32(), reader.pointer()
     return _read_multiple(reader, 0x1102, count) if _announced(reader, count, present) else None
 
 
 def write_binaries(writer: NdrWriter, values: list[bytes | None] | None) -> None:
     """BinaryArray_r by reference."""
+    writer.gap()
     writer.u32(len(values or ()))
     if writer.pointer(values is not None):
         _write_multiple(writer, 0x1102, values or [])
@@ -205,12 +217,14 @@ def write_binaries(writer: NdrWriter, values: list[bytes | None] | None) -> None
 
 def read_row(reader: NdrReader) -> PropertyRow_r:
     """PropertyRow_r by reference."""
+    reader.gap()
     reserved, count, present = reader.u32(), reader.u32(), reader.pointer()
     return PropertyRow_r(_read_values(reader, count) if _announced(reader, count, present) else None, reserved)
 
 
 def write_row(writer: NdrWriter, row: PropertyRow_r) -> None:
     """PropertyRow_r by reference."""
+    writer.gap()
     writer.u32(row.reserved)
     writer.u32(len(row.values or ()))
     if writer.pointer(row.values is not None):
@@ -228,8 +242,7 @@ def read_rows(reader: NdrReader) -> list[PropertyRow_r]:
 
 def write_rows(writer: NdrWriter, rows: list[PropertyRow_r]) -> None:
     """PropertyRowSet_r."""
-    writer.u32(len(rows))
-    writer.u32(len(rows))
+    _write_counted(writer, len(rows))
     for row in rows:
         writer.u32(row.reserved)
         writer.u32(len(row.values or ()))
@@ -253,30 +266,33 @@ def read_value(reader: NdrReader) -> PropertyValue_r:
 
 def write_value(writer: NdrWriter, value: PropertyValue_r) -> None:
     """PropertyValue_r by reference."""
-    writer.align(4)
     _write_elements(writer, [value], [])
 
 
 def _read_values(reader: NdrReader, count: int) -> list[PropertyValue_r]:
     """The conformant array of a row."""
-    maximum = reader.u32()
+    maximum = reader.size()
     if maximum != count:
         raise DecodeError(f"{count} values in an array of {maximum}", reader.pos - 4)
     return _read_elements(reader, reader.count(count, 14))
 
 
 def _write_values(writer: NdrWriter, values: list[PropertyValue_r]) -> None:
-    writer.align(4)
-    _write_elements(writer, values, [len(values)])
+    if writer.wide == 8:
+        writer.size(len(values))
+        _write_elements(writer, values, [])
+    else:
+        _write_elements(writer, values, [len(values)])
 
 
 def _read_elements(reader: NdrReader, count: int) -> list[PropertyValue_r]:
     """`count` PropertyValue_r, and behind all of them what their pointers point at."""
     values: list[PropertyValue_r] = []
     deferred: list[tuple[PropertyValue_r, int, int]] = []
+    wide, head = reader.wide, _HEAD[reader.wide]
     for _ in range(count):
-        reader.align(4)
-        tag, reserved, kind = reader.fields(_HEAD)
+        reader.align(wide)
+        tag, reserved, kind = reader.fields(head)
         if kind != tag & 0xFFFF:
             raise DecodeError(f"property 0x{tag:08X} has a value of type 0x{kind:04X}", reader.pos - 4)
         value = PropertyValue_r(PropertyTag(tag), None, reserved)
@@ -300,6 +316,7 @@ def _read_elements(reader: NdrReader, count: int) -> list[PropertyValue_r]:
                 deferred.append((value, kind, length))
         else:
             raise DecodeError(f"property 0x{tag:08X}: no value of type 0x{kind:04X} in NSPI", reader.pos - 4)
+    reader.gap()
     for value, kind, length in deferred:
         value.value = _read_deferred(reader, kind, length)
     return values
@@ -330,7 +347,7 @@ _MULTIPLE = frozenset((0x1002, 0x1003, 0x101E, 0x101F, 0x1040, 0x1048, 0x1102))
 
 def _read_multiple(reader: NdrReader, kind: int, count: int) -> list[Any]:
     """What the pointer of a ...Array_r structure points at."""
-    if reader.u32() != count:
+    if reader.size() != count:
         raise DecodeError(f"{count} elements in an array of another size", reader.pos - 4)
     if kind in _NUMBERS:
         layout = struct.Struct(f"<{reader.count(count, 2)}{_NUMBERS[kind]}")
@@ -343,7 +360,7 @@ def _read_multiple(reader: NdrReader, kind: int, count: int) -> list[Any]:
 
 
 def _write_multiple(writer: NdrWriter, kind: int, values: list[Any]) -> None:
-    writer.u32(len(values))
+    writer.size(len(values))
     if kind in _NUMBERS:
         writer.fixed(struct.Struct(f"<{len(values)}{_NUMBERS[kind]}"), *values)
     elif kind == _BINARY | 0x1000:
@@ -352,7 +369,7 @@ def _write_multiple(writer: NdrWriter, kind: int, values: list[Any]) -> None:
             writer.pointer(value is not None)
         for value in values:
             if value is not None:
-                writer.u32(len(value))
+                writer.size(len(value))
                 writer += value
     else:
         write = {0x101E: NdrWriter.char_string, 0x101F: NdrWriter.wchar_string, 0x1048: write_flat_uid}[kind]
@@ -360,10 +377,20 @@ def _write_multiple(writer: NdrWriter, kind: int, values: list[Any]) -> None:
 
 
 def _write_elements(writer: NdrWriter, values: list[PropertyValue_r], heads: list[int]) -> None:
-    """The heads as one `struct`, then what they point at; the writer is aligned."""
+    """What stands in the row, behind `heads`, as one `struct`; then what its pointers point at."""
+    writer.align(writer.wide)
+    deferred = _heads64(writer, values, heads) if writer.wide == 8 else _heads(writer, values, heads)
+    writer.fixed(struct.Struct(f"<{len(heads)}I"), *heads)
+    if values and writer.wide == 4 and values[-1].prop_tag & 0xFFFF in _SHORTS:
+        del writer[-2:]  # nothing is aligned behind the last value; what follows aligns itself
+    if deferred:
+        _write_deferred(writer, deferred)
+
+
+def _heads(writer: NdrWriter, values: list[PropertyValue_r], heads: list[int]) -> list[tuple[int, Any]]:
+    """Add tag, reserved number, type, and value or pointer of each to `heads`; tells what the pointers point at."""
     referent = writer.referent
     deferred: list[tuple[int, Any]] = []
-    kind = 0
     for element in values:
         tag, value = element.prop_tag, element.value
         kind = tag & 0xFFFF
@@ -383,11 +410,19 @@ def _write_elements(writer: NdrWriter, values: list[PropertyValue_r], heads: lis
             heads += (tag, element.reserved, kind, _unsigned(value, 0x100000000))
         else:
             raise EncodeError(f"property 0x{tag:08X}: no value of type 0x{kind:04X} in NSPI")
-    writer.fixed(struct.Struct(f"<{len(heads)}I"), *heads)
-    if values and kind in _SHORTS:
-        del writer[-2:]  # nothing is aligned behind the last value; what follows aligns itself
-    if deferred:
-        _write_deferred(writer, deferred)
+    return deferred
+
+
+def _heads64(writer: NdrWriter, values: list[PropertyValue_r], heads: list[int]) -> list[tuple[int, Any]]:
+    """The same of NDR64: all of it in pairs, as union, arm, pointer and the next element are aligned to 8."""
+    deferred = []
+    for element in values:
+        alone: list[int] = []
+        deferred += _heads(writer, [element], alone)
+        tag, reserved, kind, *arm = alone
+        heads += (tag, reserved, kind, 0)
+        heads += arm if kind == _TIME else [half for number in arm for half in (number, 0)]
+    return deferred
 
 
 def _null(kind: int) -> tuple[int, ...]:
@@ -406,7 +441,9 @@ def _unsigned(value: int, modulus: int) -> int:
 
 def _write_deferred(writer: NdrWriter, deferred: list[tuple[int, Any]]) -> None:
     for kind, value in deferred:
-        if kind == _STRING:
+        if kind == _STRING and writer.wide == 8:
+            writer.wchar_string(value)
+        elif kind == _STRING:
             if "\0" in value:
                 raise EncodeError("a zero-terminated string can't hold a zero character")
             raw = value.encode("utf-16-le", "surrogatepass") + b"\0\0"
@@ -415,7 +452,7 @@ def _write_deferred(writer: NdrWriter, deferred: list[tuple[int, Any]]) -> None:
         elif kind == _STRING8:
             writer.char_string(value)
         elif kind == _BINARY:
-            writer.u32(len(value))
+            writer.size(len(value))
             writer += value
         elif kind == _GUID:
             writer += value.bytes_le
@@ -463,8 +500,7 @@ def read_name_set(reader: NdrReader) -> list[PropertyName_r]:
 
 def write_name_set(writer: NdrWriter, names: list[PropertyName_r]) -> None:
     """PropertyNameSet_r."""
-    writer.u32(len(names))
-    writer.u32(len(names))
+    _write_counted(writer, len(names))
     for name in names:
         _write_name_head(writer, name)
     for name in names:
@@ -479,5 +515,5 @@ def read_name_pointers(reader: NdrReader) -> list[PropertyName_r | None]:
 
 def write_name_pointers(writer: NdrWriter, names: list[PropertyName_r | None]) -> None:
     """[size_is(n)] PropertyName_r **."""
-    writer.u32(len(names))
+    writer.size(len(names))
     _write_pointed(writer, names, write_name)

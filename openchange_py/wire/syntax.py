@@ -12,7 +12,7 @@ from openchange_py.wire.ndr import SyntaxId
 #: In little- and in big-endian order. C706 has the version as one number, its minor part in the upper half.
 _LAYOUT: Final = (struct.Struct("<16sHH"), struct.Struct(">16sI"))
 
-#: [MS-RPCE] 2.2.5.1. Proposed by 64-bit Windows beside NDR 2.0, never accepted here.
+#: [MS-RPCE] 2.2.5.1. Proposed by 64-bit Windows beside NDR 2.0.
 NDR64: Final = SyntaxId(uuid.UUID("71710533-beba-4937-8319-b5dbef9ccc36"), 1, 0)
 #: What stands in the results for a syntax that was not accepted.
 NULL_SYNTAX: Final = SyntaxId(uuid.UUID(int=0), 0, 0)

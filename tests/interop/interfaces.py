@@ -99,12 +99,12 @@ def _read_data(reader: NdrReader) -> bytes:
 
 def _write_data(writer: NdrWriter, value: bytes) -> None:
     writer.u32(len(value))
-    writer.u32(len(value))
+    writer.size(len(value))
     writer += value
 
 
 def _write_array(writer: NdrWriter, value: bytes) -> None:
-    writer.u32(len(value))
+    writer.size(len(value))
     writer += value
 
 
@@ -121,17 +121,27 @@ def _read_string_pointer(reader: NdrReader) -> str:
     return reader.wchar_string() if reader.pointer() else ""
 
 
+#: What echo_Info of TestCall2 has at each level: structures of bytes and larger numbers, by their sizes.
+_INFO = {1: (1,), 2: (2,), 3: (4,), 4: (8,), 5: (1, 8), 6: (1, 1), 7: (1, 8)}
+
+
+def _read_info(reader: NdrReader) -> int:
+    """echo_Info: a union behind its level, which it is told by here, and a status."""
+    reader.gap()
+    level = reader.u16()
+    reader.align(8) if 8 in _INFO[level] else reader.gap()
+    for size in _INFO[level]:
+        {1: reader.u8, 2: reader.u16, 4: reader.u32, 8: reader.u64}[size]()
+    reader.u32()
+    return level
+
+
 def _write_info(writer: NdrWriter, level: int) -> None:
-    """echo_Info of TestCall2: a union of structures of bytes and larger numbers, behind its level."""
+    writer.gap()
     writer.u16(level)
-    if level in (4, 5, 7):
-        writer.align(8)
-    numbers = {1: (1,), 2: (2,), 3: (4,), 4: (8,), 5: (1, 8), 6: (1, 1), 7: (1, 8)}[level]
-    for size, value in zip(numbers, (10, 20) if len(numbers) > 1 else (10 * level,), strict=True):
-        if size == 1:
-            writer.u8(value)
-        else:
-            {2: writer.u16, 4: writer.u32, 8: writer.u64}[size](value)
+    writer.align(8) if 8 in _INFO[level] else writer.gap()
+    for size, value in zip(_INFO[level], (10, 20) if len(_INFO[level]) > 1 else (10 * level,), strict=True):
+        {1: writer.u8, 2: writer.u16, 4: writer.u32, 8: writer.u64}[size](value)
     writer.u32(0)
 
 
@@ -143,10 +153,11 @@ def _surrounding(reader: NdrReader) -> tuple[int, ...]:
 
 
 def _write_surrounding(writer: NdrWriter, values: tuple[int, ...]) -> None:
-    writer.u32(len(values))
+    writer.size(len(values))
     writer.u32(len(values))
     for value in values:
         writer.u16(value)
+    writer.gap(4)  # behind an array, where Windows has none and Samba insists on it
 
 
 def _pointers(reader: NdrReader) -> int:
@@ -163,30 +174,30 @@ def _write_pointers(writer: NdrWriter, value: int) -> None:
 def _enum_pair(reader: NdrReader) -> tuple[int, int]:
     """echo_Enum2: an enumeration of 16 bits and one of 32."""
     reader.align(4)
-    return reader.u16(), reader.u32()
+    return reader.enum(), reader.u32()
 
 
 def _write_enum_pair(writer: NdrWriter, pair: tuple[int, int]) -> None:
     writer.align(4)
-    writer.u16(pair[0])
+    writer.enum(pair[0])
     writer.u32(pair[1])
 
 
 def _enums(reader: NdrReader) -> tuple[int, tuple[int, int], int | tuple[int, int]]:
     """echo_Enum1, echo_Enum2, and the union echo_Enum3 that the first selects."""
-    first, pair = reader.u16(), _enum_pair(reader)
-    if reader.u16() != first:
+    first, pair = reader.enum(), _enum_pair(reader)
+    if reader.enum() != first:
         raise DecodeError("union of another kind", reader.pos)
-    return first, pair, reader.u16() if first == 1 else _enum_pair(reader)
+    return first, pair, reader.enum() if first == 1 else _enum_pair(reader)
 
 
 def _write_enums(writer: NdrWriter, values: tuple[int, tuple[int, int], int | tuple[int, int]]) -> None:
     first, pair, arm = values
-    writer.u16(first)
+    writer.enum(first)
     _write_enum_pair(writer, pair)
-    writer.u16(first)
+    writer.enum(first)
     if isinstance(arm, int):
-        writer.u16(arm)
+        writer.enum(arm)
     else:
         _write_enum_pair(writer, arm)
 
@@ -210,13 +221,13 @@ _CALLS: dict[int, tuple[str, Any, Any, Any, Any, Any]] = {
     ),
     4: (
         "TestCall",
-        lambda reader: reader.wchar_string(),  # not the function: a big-endian reader has its own
+        NdrReader.wchar_string,
         NdrWriter.wchar_string,
         _read_string_pointer,
         _write_string_pointer,
         lambda v: v,
     ),
-    5: ("TestCall2", NdrReader.u16, NdrWriter.u16, lambda reader: None, _write_info, lambda v: v),
+    5: ("TestCall2", NdrReader.u16, NdrWriter.u16, _read_info, _write_info, lambda v: v),
     6: ("TestSleep", NdrReader.u32, NdrWriter.u32, NdrReader.u32, NdrWriter.u32, lambda v: v),
     7: ("TestEnum", _enums, _write_enums, _enums, _write_enums, lambda v: v),
     8: ("TestSurrounding", _surrounding, _write_surrounding, _surrounding, _write_surrounding, lambda v: v + v),

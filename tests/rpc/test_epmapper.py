@@ -25,7 +25,7 @@ from openchange_py.wire.epm import (
     VersionOption,
 )
 from openchange_py.wire.ndr import NDR20, NULL_HANDLE, ContextHandle, RpcInterface, RpcMessage, SyntaxId
-from openchange_py.wire.syntax import NDR64
+from openchange_py.wire.syntax import NDR64, NULL_SYNTAX
 from tests.rpc.echo import ECHO, OTHER
 
 EMSMDB = RpcInterface("emsmdb-like", "60a15ec5-4de8-11d7-a637-005056a2aaaa", 0, 81)
@@ -79,15 +79,24 @@ def test_full_pointers_of_the_answer_are_not_those_of_the_request() -> None:
         Tower(b"garbage"),
         Tower.tcp(SyntaxId(uuid.UUID(int=1), 1, 0), 0),
         Tower.tcp(SyntaxId(EMSMDB.syntax.uuid, 0, 82), 0),
-        Tower.tcp(ECHO.syntax, 0, transfer=NDR64),
+        Tower.tcp(ECHO.syntax, 0, transfer=NULL_SYNTAX),
         Tower.of(Tower.tcp(ECHO.syntax, 0).floors[:3]),
     ],
-    ids=["null", "garbage", "unknown", "newer", "NDR64", "no TCP"],
+    ids=["null", "garbage", "unknown", "newer", "unknown transfer syntax", "no TCP"],
 )
 def test_map_of_what_is_not_there(tower: Tower | None) -> None:
     assert ask(3, EptMapRequest(None, tower, NULL_HANDLE, 4)) == EptMapResponse(
         NULL_HANDLE, 4, [], EptStatus.NOT_REGISTERED
     )
+
+
+@pytest.mark.parametrize("syntax", [NDR20, NDR64], ids=["NDR 2.0", "NDR64"])
+def test_map_tells_the_transfer_syntax_that_was_asked_for(syntax: SyntaxId) -> None:
+    answer = ask(3, EptMapRequest(None, Tower.tcp(ECHO.syntax, 0, transfer=syntax), NULL_HANDLE, 4))
+    assert isinstance(answer, EptMapResponse)
+    (tower,) = answer.towers
+    assert tower is not None
+    assert (tower.transfer_syntax, tower.port) == (syntax, 6001)
 
 
 def lookup(
@@ -183,7 +192,6 @@ def test_changing_the_database_is_refused(opnum: int) -> None:
 
 
 def test_a_call_that_is_not_there() -> None:
-    assert NDR20 != NDR64
     with pytest.raises(RpcFault):
         SERVER.call(Call(EPMAPPER, 5, b"", session()))
 

@@ -8,6 +8,7 @@ import pytest
 
 from openchange_py.rpc.connection import State, WrongState
 from openchange_py.rpc.events import BindCompleted, BindRejected, ConnectionEnded, FaultReceived, ResponseReceived
+from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.wire.ndr import NDR20
 from openchange_py.wire.pdu import (
@@ -22,7 +23,9 @@ from openchange_py.wire.pdu import (
     Request,
     Response,
     Shutdown,
+    decode_pdu,
 )
+from openchange_py.wire.syntax import NDR64
 from tests.rpc.echo import OTHER
 from tests.rpc.parties import LEVELS, Pair
 
@@ -74,6 +77,17 @@ def test_a_second_interface_by_alter_context() -> None:
     pair.to_server(pair.client.send_alter_context(OTHER.syntax, 1))
     assert pair.client.accepted[1] == OTHER.syntax
     assert pair.request(b"stub", context_id=1).context.interface is OTHER
+
+
+def test_a_transfer_syntax_that_was_not_proposed_ends_it() -> None:
+    client = Initiator(transfer_syntax=NDR64)
+    bind = decode_pdu(client.send_bind([OTHER.syntax]))
+    assert isinstance(bind, Bind)
+    assert bind.contexts[0].transfer_syntaxes == (NDR64,)
+    ack = BindAck(call_id=bind.call_id, assoc_group_id=1, results=(PresentationResult(0, 0, NDR20),))
+    (ended,) = client.receive_data(ack.pack())
+    assert isinstance(ended, ConnectionEnded)
+    assert "not proposed" in ended.reason
 
 
 def test_a_fault_fails_its_call_and_the_connection_lives() -> None:

@@ -55,6 +55,33 @@ def test_what_was_accepted_stays_when_the_same_id_is_proposed_without_success() 
         known.alter((element(1, OTHER.syntax),))
 
 
+def test_ndr64_is_for_who_proposes_nothing_else() -> None:
+    """[MS-RPCE] 3.3.1.5.6: the preferred transfer syntax where it is proposed, wherever that is."""
+    known = contexts()
+    (result,) = known.bind((element(1, ECHO.syntax, NULL_SYNTAX, NDR64),))
+    assert (result.result, result.reason, result.transfer_syntax) == (ACCEPTED, 0, NDR64)
+    assert known[1].ndr64
+    with pytest.raises(Refusal, match="another transfer syntax"):
+        known.alter((element(1, ECHO.syntax, NDR20, NDR64),))
+    assert answers(known.alter((element(2, ECHO.syntax, NDR64, NDR20),))) == [(ACCEPTED, 0)]
+    assert not known[2].ndr64
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_context_per_transfer_syntax_as_windows_proposes_them(order: int) -> None:
+    known = contexts()
+    proposed = (element(0, ECHO.syntax, NDR20), element(1, ECHO.syntax, NDR64), element(2, OTHER.syntax, NDR64))
+    results = known.bind(proposed[::order])
+    assert answers(results)[::order] == [(ACCEPTED, 0), (REJECTED, NO_SYNTAX), (ACCEPTED, 0)]
+    assert {number: context.transfer_syntax for number, context in known.items()} == {0: NDR20, 2: NDR64}
+
+
+def test_an_unknown_interface_is_told_as_one_in_either_transfer_syntax() -> None:
+    absent = SyntaxId(uuid.UUID(int=7), 1, 0)
+    results = contexts().bind((element(0, absent, NDR20), element(1, absent, NDR64)))
+    assert answers(results) == [(REJECTED, NO_INTERFACE)] * 2
+
+
 @pytest.mark.parametrize(
     ("transfer", "accepted"),
     [

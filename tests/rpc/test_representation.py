@@ -1,4 +1,4 @@
-"""Big-endian stubs become little-endian ones."""
+"""Big-endian and NDR64 stubs become ours, and responses NDR64."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from typing import Any
 import pytest
 
 from openchange_py.rpc.call import FaultStatus, RpcFault
-from openchange_py.rpc.representation import little_endian
+from openchange_py.rpc.events import PresentationContext, RequestReceived
+from openchange_py.rpc.representation import (
+    little_endian,
+    ndr20_request,
+    ndr20_response,
+    ndr64_request,
+    ndr64_response,
+    request_stub,
+    response_stub,
+)
+from openchange_py.rpc.security import ANONYMOUS
 from openchange_py.wire import oxnspi_types
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.epm import EPMAPPER, EPT_INSERT
-from openchange_py.wire.mgmt import MGMT, InqPrincNameRequest
-from openchange_py.wire.ndr import NdrWriter, RpcInterface
+from openchange_py.wire.mgmt import MGMT, InqPrincNameRequest, InqPrincNameResponse, InqStatsRequest, InqStatsResponse
+from openchange_py.wire.ndr import NDR20, NdrWriter, RpcInterface, SyntaxId
+from openchange_py.wire.ndr64 import Ndr64Writer
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import EMSMDB
 from openchange_py.wire.oxnspi import NSPI
+from openchange_py.wire.syntax import NDR64
 from tests.conftest import json_lines, shared_path
 
 
@@ -53,8 +65,64 @@ def test_an_operation_that_is_not_there_is_somebody_else_s_answer() -> None:
     assert little_endian(EPMAPPER, EPT_INSERT, b"") == b""
 
 
+STATISTICS = InqStatsResponse([1, 2, 3, 4], 0)
+
+
+def test_ndr64_both_ways_in_either_role() -> None:
+    wide = struct.pack("<I4xQ5I", 4, 4, 1, 2, 3, 4, 0)
+    assert ndr64_response(MGMT, 1, STATISTICS.pack()) == wide
+    assert ndr20_response(MGMT, 1, wide) == STATISTICS.pack()
+    request = InqPrincNameRequest(10, 300).pack()
+    assert ndr64_request(MGMT, 4, request) == ndr20_request(MGMT, 4, request) == request
+    assert [convert(MGMT, 0, b"") for convert in (ndr64_request, ndr20_request, ndr64_response, ndr20_response)] == [
+        b""
+    ] * 4
+
+
+def test_what_has_no_codec_is_refused_before_it_is_executed() -> None:
+    bare = RpcInterface("bare", "60a15ec5-4de8-11d7-a637-005056a2cccc", 1)
+    bare.declare(0, "Nothing")
+    bare.declare(1, "RequestOnly", InqStatsRequest)
+    for opnum, stub in ((0, b""), (0, b"\0\0\0\0"), (1, b"\0\0\0\0")):
+        with pytest.raises(RpcFault) as caught:
+            ndr20_request(bare, opnum, stub)
+        assert caught.value.status == FaultStatus.CANNOT_SUPPORT
+    for convert in (ndr64_request, ndr64_response, ndr20_response):
+        with pytest.raises(RpcFault):
+            convert(bare, 0, b"\0\0\0\0")
+    assert ndr20_request(bare, 9, b"\0\1") == b"\0\1", "an operation that is not there is somebody else's answer"
+
+
+def test_a_count_that_ndr_2_has_no_room_for_is_a_bad_stub() -> None:
+    wide = InqPrincNameResponse(b"host", 1 << 40, 0).pack(Ndr64Writer)
+    with pytest.raises(DecodeError, match="inq_princ_name"):
+        ndr20_response(MGMT, 4, wide)
+
+
+def received(stub: bytes, syntax: SyntaxId, *, big_endian: bool = False) -> RequestReceived:
+    context = PresentationContext(0, MGMT, syntax)
+    return RequestReceived(2, context, 1, stub, ANONYMOUS, None, None, big_endian)
+
+
+def test_what_a_connection_received_and_answers() -> None:
+    ours = InqStatsRequest(4).pack()
+    assert request_stub(received(ours, NDR20)) is ours
+    assert request_stub(received(b"\0\0\0\4", NDR20, big_endian=True)) == ours
+    assert request_stub(received(ours, NDR64)) == ours
+    with pytest.raises(RpcFault, match="little-endian"):
+        request_stub(received(ours, NDR64, big_endian=True))
+    reply = STATISTICS.pack()
+    assert response_stub(received(ours, NDR20), reply) is reply
+    assert response_stub(received(ours, NDR64), reply) == STATISTICS.pack(Ndr64Writer)
+    with pytest.raises(RpcFault, match="can't be sent as NDR64") as caught:
+        response_stub(received(ours, NDR64), reply[:-1])
+    assert caught.value.status == FaultStatus.CALL_FAILED
+
+
 class BigEndianWriter(NdrWriter):
     """Writes what a big-endian client sends."""
+
+    _utf16 = "utf-16-be"
 
     def fixed(self, layout: struct.Struct, *values: int) -> None:
         super().fixed(struct.Struct(">" + layout.format.lstrip("<")), *values)
@@ -62,11 +130,6 @@ class BigEndianWriter(NdrWriter):
     def guid(self, value: uuid.UUID) -> None:
         self.align(4)
         self += value.bytes
-
-    def wchar_string(self, value: str) -> None:
-        raw = value.encode("utf-16-be", "surrogatepass") + b"\0\0"
-        self.fixed_counts(len(raw) // 2)
-        self += raw
 
 
 @pytest.mark.parametrize("interface", [NSPI, EMSMDB, RFR, EPMAPPER], ids=lambda interface: interface.name)

@@ -10,7 +10,8 @@ from openchange_py.rpc.call import FaultStatus
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp import TcpLimits
 from openchange_py.wire.mgmt import MGMT, InqStatsResponse
-from openchange_py.wire.ndr import NDR20, RpcInterface
+from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
+from openchange_py.wire.ndr64 import Ndr64Reader
 from openchange_py.wire.pdu import (
     Bind,
     CoCancel,
@@ -24,6 +25,7 @@ from openchange_py.wire.pdu import (
     Shutdown,
     decode_pdu,
 )
+from openchange_py.wire.syntax import NDR64
 from tests.rpc.echo import ECHO, REVERSE, WAIT
 from tests.rpc.parties import Pair
 from tests.transports.serving import LOOPS, client, run, serving
@@ -45,9 +47,11 @@ class Raw:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, port: int, interface: RpcInterface = ECHO, *, mixed: bool = False) -> Raw:
+    async def connect(
+        cls, port: int, interface: RpcInterface = ECHO, *, mixed: bool = False, transfer: SyntaxId = NDR20
+    ) -> Raw:
         raw = cls(*await asyncio.open_connection("127.0.0.1", port))
-        contexts = (PresentationContextElement(0, interface.syntax, (NDR20,)),)
+        contexts = (PresentationContextElement(0, interface.syntax, (transfer,)),)
         flags = Pfc.WHOLE | (Pfc.CONC_MPX if mixed else 0)
         raw.send(Bind(call_id=1, flags=flags, contexts=contexts).pack())
         await raw.receive()
@@ -188,6 +192,46 @@ def test_a_big_endian_client_is_understood_and_answered_in_our_order() -> None:
             fault = await raw.receive()
             assert isinstance(fault, Fault)
             assert fault.status == FaultStatus.BAD_STUB_DATA
+            raw.writer.close()
+
+    run(main)
+
+
+def test_an_ndr64_client_is_understood_and_answered_in_it() -> None:
+    async def main() -> None:
+        async with serving() as (server, _, port):
+            raw = await Raw.connect(port, MGMT, transfer=NDR64)
+            raw.send(request(2, 1, b"\2\0\0\0"))
+            answer = await raw.receive()
+            assert isinstance(answer, Response)
+            assert answer.stub[:16] == bytes.fromhex("02000000000000000200000000000000")
+            assert len(InqStatsResponse.unpack(answer.stub, Ndr64Reader).statistics) == 2
+            for stub, options, status in (
+                (b"\2", {}, FaultStatus.BAD_STUB_DATA),
+                (b"\0\0\0\2", {"big_endian": True}, FaultStatus.CANNOT_SUPPORT),
+            ):
+                raw.send(request(3, 1, stub, **options))
+                fault = await raw.receive()
+                assert isinstance(fault, Fault)
+                assert fault.status == status
+            assert server.statistics.faults == 2
+            raw.writer.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("opnum", [REVERSE, WAIT])
+def test_an_answer_that_can_not_be_told_in_ndr64_is_a_fault(opnum: int) -> None:
+    """Calls of an interface without codecs, also those that wait."""
+
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            handler.gate.set()
+            raw = await Raw.connect(port, transfer=NDR64)
+            raw.send(request(2, opnum))
+            fault = await raw.receive()
+            assert isinstance(fault, Fault)
+            assert fault.status == FaultStatus.CANNOT_SUPPORT
             raw.writer.close()
 
     run(main)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import threading
 
 import pytest
 
-from openchange_py.transports.tasks import spawn
+from openchange_py.transports.tasks import in_thread_if_long, spawn
 
 
 def test_a_task_survives_without_anybody_holding_it() -> None:
@@ -41,3 +42,11 @@ def test_a_failure_is_logged_with_the_task_s_name(caplog: pytest.LogCaptureFixtu
         asyncio.run(main())
     assert "the failing one" in caplog.text
     assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_long_work_is_done_beside_the_loop() -> None:
+    async def main() -> list[bool]:
+        threads = [await in_thread_if_long(size, threading.current_thread) for size in (0, 1 << 16, (1 << 16) + 1)]
+        return [thread is threading.current_thread() for thread in threads]
+
+    assert asyncio.run(main()) == [True, True, False]

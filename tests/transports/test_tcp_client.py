@@ -8,9 +8,11 @@ from typing import cast
 
 import pytest
 
+from openchange_py.rpc.call import RpcFault
 from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
+from openchange_py.wire.mgmt import MGMT, InqIfIdsResponse, InqStatsRequest, InqStatsResponse
 from openchange_py.wire.ndr import RpcInterface
 from tests.rpc.echo import ECHO, OTHER, REVERSE, WAIT, WHO
 from tests.transports.serving import LOOPS, client, run, serving
@@ -41,6 +43,26 @@ def test_an_interface_that_the_server_does_not_offer() -> None:
                 await client(port, interface=ABSENT)
 
     run(main)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.PRIVACY])
+def test_a_client_that_asks_for_ndr64_has_stubs_of_ndr_2(loop: str, level: AuthLevel) -> None:
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            caller = await client(port, level, interface=MGMT, ndr64=True)
+            answer = InqStatsResponse.unpack(await caller.call(1, InqStatsRequest(4).pack()))
+            assert len(answer.statistics) == 4
+            listed = InqIfIdsResponse.unpack(await caller.call(0, b""))
+            assert ECHO.syntax in (listed.if_id_vector or ())
+            with pytest.raises(RpcFault, match="bad stub"):
+                await caller.call(1, b"\1")
+            with pytest.raises(RpcFault, match="not supported"):
+                await caller.call(REVERSE, b"ab", interface=OTHER)
+            assert caller.connected
+            await caller.close()
+
+    run(main, loop)
 
 
 def test_nobody_listens() -> None:
