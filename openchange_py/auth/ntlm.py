@@ -356,6 +356,12 @@ def _is_anonymous(message: AuthenticateMessage) -> bool:
     return not message.user_name and not message.nt_challenge_response and message.lm_challenge_response in (b"", b"\0")
 
 
+def _computer_names(offered: list[AvPair]) -> tuple[str, ...]:
+    """The names of a challenge that are a computer's; what is no UTF-16 is no name."""
+    values = (av_value(offered, av_id) for av_id in (AvId.NB_COMPUTER_NAME, AvId.DNS_COMPUTER_NAME))
+    return tuple(value.decode("utf-16-le", "replace") for value in values if value)
+
+
 def _exported_key(message: AuthenticateMessage, flags: NegotiateFlags, base_key: bytes) -> bytes:
     if not flags & NegotiateFlags.KEY_EXCH:
         return base_key
@@ -411,6 +417,8 @@ class NtlmInitiator(NtlmContext):
             self._required |= NegotiateFlags.SEAL
         self.flags = _INITIATOR_FLAGS | self._required
         self._negotiate = b""
+        #: What the server calls itself in its challenge: NetBIOS and DNS name, where it tells them.
+        self.server_names: tuple[str, ...] = ()
 
     def step(self, token: bytes) -> bytes:
         """See `SecurityContext.step`. After an error the context is of no more use."""
@@ -433,6 +441,7 @@ class NtlmInitiator(NtlmContext):
         missing = self._required & ~flags
         if missing:
             raise SecurityError(f"the server does not grant {missing!r}")
+        self.server_names = _computer_names(challenge.av_pairs)
         credential = self._credential
         response_key = ntlm_crypto.ntowf_v2(credential.nt_hash, credential.user_name, credential.domain_name)
         message = AuthenticateMessage(

@@ -177,6 +177,12 @@ class SpnegoInitiator(SpnegoContext):
         self._inner = inner
         self._mech_types = pack_mech_types(inner.mech_types)
 
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """What the server calls itself, where the mechanism tells: see `NtlmInitiator`."""
+        names: tuple[str, ...] = getattr(self._inner, "server_names", ())
+        return names
+
     def _start(self, token: bytes) -> bytes:
         return NegTokenInit(self._mech_types, self._chosen.step(token)).pack()
 

@@ -104,6 +104,15 @@ MODULES = Option("dcerpc_mapiproxy:modules", names, (), "the modules that calls 
 NSPI_SERVER = Option("dcerpc_mapiproxy:nspi_server", text, "", "the local server that answers exchange_nsp")
 EMSMDB_SERVER = Option("dcerpc_mapiproxy:emsmdb_server", text, "", "the local server that answers exchange_emsmdb")
 RFR_SERVER = Option("dcerpc_mapiproxy:rfr_server", text, "", "the local server that answers exchange_ds_rfr")
+REPLACE_NAMES = Option(
+    "dcerpc_mapiproxy:replace names", boolean, True, "clients see this server's name in place of the relayed one's"
+)
+UPSTREAM_NAMES = Option(
+    "dcerpc_mapiproxy:upstream names",
+    names,
+    (),
+    "further names that clients shall not see: NetBIOS and qualified names, addresses; the binding's are known",
+)
 DELEGATED_AUTH = Option(
     "dcerpc_mapiproxy:delegated_auth", boolean, False, "relay with the caller's own credentials (not available yet)"
 )

@@ -12,6 +12,7 @@ from typing import Final
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.config import declared
+from openchange_py.config.declared import NamedPipes
 from openchange_py.config.routes import Route, relay_credentials, routes
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.authorize import Authorizer
@@ -19,9 +20,11 @@ from openchange_py.proxy.credentials import SpecifiedAccount
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
+from openchange_py.proxy.names import NameBook, OwnNames, UpstreamNames
 from openchange_py.proxy.pool import UpstreamPool
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
+from openchange_py.proxy.rewrite import Renamer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.metrics import Metrics
@@ -82,7 +85,10 @@ def reconfigure(dispatcher: Dispatcher, settings: Settings) -> None:
     Raises `ConfigError`, and then nothing has changed.
     """
     if isinstance(dispatcher.relay, Relay):
-        dispatcher.relay.connect = upstream_connector(settings)
+        renamer = dispatcher.relay.renamer
+        dispatcher.relay.connect = upstream_connector(settings, renamer)
+        if renamer is not None:
+            _learn_bindings(renamer, settings)
     dispatcher.set_minimum_levels(minimum_levels(settings))
 
 
@@ -100,8 +106,14 @@ def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalSe
 
 
 def _relay(settings: Settings, directory: Directory, connect: Connector | None, metrics: Metrics) -> Relay:
-    connect = connect or upstream_connector(settings)
-    relay = Relay(connect, Authorizer(directory), timeout=settings[declared.RELAY_TIMEOUT], metrics=metrics)
+    renamer = make_renamer(settings)
+    relay = Relay(
+        connect or upstream_connector(settings, renamer),
+        Authorizer(directory),
+        timeout=settings[declared.RELAY_TIMEOUT],
+        metrics=metrics,
+        renamer=renamer,
+    )
     metrics.gauges.append(("upstream_connections_open", "Relay connections open now.", relay.open_connections))
     metrics.gauges.append(("upstreams_down", "Servers to relay to that are down now.", lambda: _down(relay)))
     return relay
@@ -112,11 +124,42 @@ def _down(relay: Relay) -> int:
     return relay.connect.down() if isinstance(relay.connect, UpstreamPool) else 0
 
 
-def upstream_connector(settings: Settings) -> UpstreamPool:
-    """What opens connections to the servers relayed to, with the credentials that the settings say now."""
+def make_renamer(settings: Settings) -> Renamer | None:
+    """What keeps the names of the servers relayed to from clients. Raises `ConfigError`."""
+    if not settings[declared.REPLACE_NAMES]:
+        return None
+    configured = settings[declared.UPSTREAM_NAMES]
+    for name in configured:
+        if UpstreamNames().with_name(name) == UpstreamNames():
+            raise settings.error(declared.UPSTREAM_NAMES, f"{name!r} is neither a server's name nor an address")
+    renamer = Renamer(NameBook(own_names(settings), configured))
+    _learn_bindings(renamer, settings)
+    return renamer
+
+
+def own_names(settings: Settings) -> OwnNames:
+    """What clients see of this server."""
+    netbios, fqdn = settings[declared.NETBIOS_NAME], settings[declared.FQDN].encode("idna").decode("ascii")
+    bindings = [f"netbios:{netbios}", f"ncacn_ip_tcp:{fqdn}"]
+    if settings[declared.NAMED_PIPES] is not NamedPipes.OFF:
+        bindings.append(f"ncacn_np:{netbios}")
+    return OwnNames(netbios, fqdn, tuple(bindings))
+
+
+def _learn_bindings(renamer: Renamer, settings: Settings) -> None:
+    for binding in settings[declared.BINDING]:
+        renamer.book.learn(str(binding), *filter(None, (binding.target_hostname, binding.host)))
+
+
+def upstream_connector(settings: Settings, renamer: Renamer | None = None) -> UpstreamPool:
+    """What opens connections to the servers relayed to, with the credentials that the settings say now.
+
+    `renamer` knows whom a server sent to another one of them.
+    """
     credentials, timeout = SpecifiedAccount(relay_credentials(settings)), settings[declared.CONNECT_TIMEOUT]
     return UpstreamPool(
-        [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]]
+        [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]],
+        preferred=renamer.preferred if renamer is not None else None,
     )
 
 

@@ -34,6 +34,10 @@ class UpstreamClient(Protocol):
     def upstream(self) -> str:
         """Which server it is: the text of its binding, the same for all connections there."""
 
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """What the server calls itself, where it tells, and its address."""
+
     async def call(
         self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None
     ) -> bytes:

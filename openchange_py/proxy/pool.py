@@ -2,7 +2,8 @@
 
 Each account has an order of the servers of its own (rendezvous hashing: the highest hash of account and binding
 comes first, so that accounts are spread evenly and only those of a lost server move). A session goes to the first
-that is up and stays there, with all its connections, as long as it is up.
+that is up and stays there, with all its connections, as long as it is up. Where a server said that an account's mailbox
+is on another one of them, that one comes first for the account's next sessions.
 
 A server that can't be connected to is down: nobody is sent there until a pause is over, which doubles with every
 failure, up to a bound, less a random part, so that several proxies don't come at the same moment. Then it is tried
@@ -80,17 +81,22 @@ class _Member:
 
 
 class UpstreamPool:
-    """A `Connector` over one server or several. `random_part` gives numbers from 0 to 1."""
+    """A `Connector` over one server or several. `random_part` gives numbers from 0 to 1.
+
+    `preferred` tells the binding of the server that an account belongs to, where that is known.
+    """
 
     def __init__(
         self,
         connectors: Sequence[UpstreamConnector],
         pauses: Pauses | None = None,
         random_part: Callable[[], float] = random.random,
+        preferred: Callable[[Identity], str | None] | None = None,
     ) -> None:
         self._members = [_Member(connector) for connector in connectors]
         self._pauses = pauses or Pauses()
         self._random_part = random_part
+        self._preferred = preferred or (lambda caller: None)
 
     def down(self) -> int:
         """How many servers are down."""
@@ -132,7 +138,8 @@ class UpstreamPool:
         if up:
             for member in down:
                 self._probe_if_due(member, call.interface)
-        up.sort(key=lambda member: member.connect.upstream not in own)
+        preferred = self._preferred(call.caller)
+        up.sort(key=lambda member: (member.connect.upstream not in own, member.connect.upstream != preferred))
         return up + sorted(down, key=lambda member: member.retry_at)
 
     async def _reach(self, member: _Member, call: Call, assoc_group: int) -> UpstreamClient:

@@ -10,6 +10,8 @@ would have made of the loss (call failed: it may have been executed or not), sav
 nothing but an address book session: they are repeated once. The next call connects anew. Address book sessions are
 opened again on the way. A mailbox session is gone with its association: its handle is a context mismatch from then on,
 upon which the client connects to its mailbox anew.
+
+Servers are called by their names on the upstream's side, and by this server's on the client's: `rewrite.py`.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from openchange_py.proxy.handles import (
     opens_handle,
     repeatable,
 )
+from openchange_py.proxy.rewrite import Renamer
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.transports.tcp_client import ConnectionLost, NoAnswer
@@ -59,10 +62,17 @@ class Relay:
     """Relays calls through connections that `connect` opens.
 
     `authorizer` decides what a caller may do with the account that the relay uses. `timeout` is seconds per call.
+    `renamer` replaces servers' names; without it they pass.
     """
 
     def __init__(
-        self, connect: Connector, authorizer: Authorizer, *, timeout: float = 600.0, metrics: Metrics | None = None
+        self,
+        connect: Connector,
+        authorizer: Authorizer,
+        *,
+        timeout: float = 600.0,
+        metrics: Metrics | None = None,
+        renamer: Renamer | None = None,
     ) -> None:
         #: Opens new connections; another one may take its place at any time.
         self.connect = connect
@@ -71,6 +81,8 @@ class Relay:
         self._opened: frozenset[UpstreamClient] = frozenset()
         self._authorizer = authorizer
         self._timeout = timeout
+        #: What knows the upstreams' names.
+        self.renamer = renamer
 
     def open_connections(self) -> int:
         """Upstream connections that are open now."""
@@ -93,6 +105,8 @@ class Relay:
         client, reply = await self._answer(association, call, taken)
         self._authorizer.learn(call, reply, client.upstream)
         call.answer(self._learn(association, call, taken, reply))
+        if self.renamer is not None:
+            await self.renamer.response(client, call)
 
     async def end_session(self, session: Session) -> None:
         """Close what was opened for the session."""
@@ -142,6 +156,8 @@ class Relay:
         answered = False
         try:
             stub = await self._stub(client, association, call, taken)
+            if self.renamer is not None:
+                stub = await self.renamer.request(client, call, stub)
             reply = await client.call(call.opnum, stub, call.object_uuid, call_timeout=self._timeout)
             answered = True
             association.proven.add(client)
@@ -195,6 +211,8 @@ class Relay:
             await _close(client)
             raise RpcFault(FaultStatus.CALL_FAILED, "the session is over")
         association.group, association.upstream = client.assoc_group, client.upstream
+        if self.renamer is not None:
+            self.renamer.connected(client)
         logger.info("%s: upstream connection for %s of %s", call.session, call.interface.name, call.caller)
         return client
 

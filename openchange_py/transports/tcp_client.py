@@ -79,6 +79,8 @@ class RpcClient(asyncio.Protocol):
         self.peer = "?"
         #: What its owner knows the server by.
         self.upstream = ""
+        #: What the server calls itself, where its authentication tells, and its address.
+        self.server_names: tuple[str, ...] = ()
 
     @classmethod
     async def connect(
@@ -116,6 +118,7 @@ class RpcClient(asyncio.Protocol):
             async with asyncio.timeout(connect_timeout):
                 await loop.create_connection(lambda: client, host, port, local_addr=local_addr)
                 await client._bind(interface, context)
+            client.server_names = (*getattr(context, "server_names", ()), client.peer.rpartition(":")[0])
         except TimeoutError:
             client._abort(f"{host}:{port} did not answer within {connect_timeout:g} s")
             raise client._loss() from None

@@ -382,7 +382,7 @@ class EcDummyRpcResponse(RpcMessage):
         writer.u32(self.return_value)
 
 
-#: Behind the context handle and pulFlags.
+#: Behind the context handle and pulFlags, of EcDoRpcExt2 both ways.
 _RGB_IN_OFFSET: Final = 24
 
 
@@ -454,6 +454,15 @@ class EcDoRpcExt2Response(RpcMessage):
         _write_out(writer, self.aux_out)
         writer.u32(self.trans_time)
         writer.u32(self.return_value)
+
+    @staticmethod
+    def has_aux_out(stub: bytes) -> bool:
+        """Whether there are auxiliary blocks, for who looks at every call. Raises `DecodeError`."""
+        reader = NdrReader(stub, min(_RGB_IN_OFFSET, len(stub)))
+        size = reader.conformance(1, MAXIMUM_BUFFER)
+        reader.pos += 8 + size  # offset and actual count, and the array
+        reader.u32()  # pcbOut
+        return reader.u32() != 0
 
     @classmethod
     def failed(cls, cxh: ContextHandle, return_value: int) -> EcDoRpcExt2Response:

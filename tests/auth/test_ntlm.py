@@ -94,6 +94,13 @@ def test_challenge_names_the_server() -> None:
     assert abs(stamp - filetime_now()) < 60 * 10**7
 
 
+def test_the_initiator_tells_what_the_server_calls_itself() -> None:
+    server, client = acceptor(), NtlmInitiator(ALICE)
+    assert client.server_names == ()
+    client.step(server.step(client.step(b"")))
+    assert client.server_names == ("EXCH1", "exch1.example.test")
+
+
 def test_initiator_sends_what_the_document_asks_for() -> None:
     server = acceptor()
     client = NtlmInitiator(ALICE, target_name="exchangeMDB/exch1", workstation="PC", channel_bindings=b"c" * 16)

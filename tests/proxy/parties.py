@@ -106,6 +106,7 @@ class UpstreamConnection:
         self._server, self.interface, self.assoc_group = upstream, interface, assoc_group
         self.connected = True
         self.upstream = "ncacn_ip_tcp:upstream"
+        self.server_names: tuple[str, ...] = ()
 
     async def call(
         self, opnum: int, stub: bytes, object_uuid: uuid.UUID | None = None, *, call_timeout: float | None = None

@@ -12,7 +12,7 @@ import pytest
 
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.config import ConfigError, Settings, load
-from openchange_py.proxy.assembly import INTERFACES, assemble
+from openchange_py.proxy.assembly import INTERFACES, assemble, make_renamer, own_names
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.loading import plugin_options
 from openchange_py.rpc.call import Call, RpcFault, Session
@@ -159,3 +159,46 @@ def test_minimum_levels(tmp_path: Path) -> None:
 
 
 NAMES = {"emsmdb": "exchange_emsmdb", "nspi": "exchange_nsp", "rfr": "exchange_ds_rfr"}
+
+
+NAMED_SERVERS = """
+netbios name = PROXY
+workgroup = EXAMPLE
+ocpy:fqdn = proxy.example.test
+dcerpc_mapiproxy:binding = ncacn_ip_tcp:ex1.corp.test, ncacn_ip_tcp:192.0.2.1[seal,target_hostname=ex2.corp.test]
+dcerpc_mapiproxy:username = relay
+dcerpc_mapiproxy:password = secret
+"""
+
+
+def test_the_names_of_a_configuration(tmp_path: Path) -> None:
+    renamer = make_renamer(
+        settings_of(tmp_path / "smb.conf", NAMED_SERVERS + "dcerpc_mapiproxy:upstream names = OLD, old.corp")
+    )
+    assert renamer is not None
+    assert renamer.book.own.bindings == ("netbios:PROXY", "ncacn_ip_tcp:proxy.example.test")
+    for upstream, server in (
+        ("ncacn_ip_tcp:ex1.corp.test", "ex1.corp.test"),
+        ("ncacn_ip_tcp:192.0.2.1[seal,target_hostname=ex2.corp.test]", "ex2.corp.test"),
+    ):
+        names = renamer.book.names(upstream)
+        assert names.to_upstream("proxy.example.test") == server
+        for hidden in ("ex1.corp.test", "ex2.corp.test", "192.0.2.1", "old.corp"):
+            assert names.to_client(hidden) == "proxy.example.test"
+    assert names.name_to_client("OLD") == "PROXY"
+
+
+def test_named_pipes_are_among_the_bindings(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "smb.conf", NAMED_SERVERS + "ocpy:named pipes = samba")
+    assert own_names(settings).bindings[2:] == ("ncacn_np:PROXY",)
+
+
+def test_names_pass_where_the_administrator_wants_it(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "smb.conf", NAMED_SERVERS + "dcerpc_mapiproxy:replace names = no")
+    assert make_renamer(settings) is None
+
+
+def test_what_can_be_no_name(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "smb.conf", NAMED_SERVERS + 'dcerpc_mapiproxy:upstream names = "a b"')
+    with pytest.raises(ConfigError, match="'a b' is neither a server's name nor an address"):
+        make_renamer(settings)

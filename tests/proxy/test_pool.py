@@ -238,3 +238,20 @@ def test_a_server_that_refuses_is_not_down(pair: tuple[Server, Server]) -> None:
         assert (other.tries, pool.down()) == (tries, 0)
 
     run(work)
+
+
+def test_the_server_that_an_account_was_sent_to_comes_first(pair: tuple[Server, Server]) -> None:
+    first, second = pair
+
+    async def work() -> None:
+        pool = UpstreamPool(
+            pair, AT_ONCE, preferred=lambda caller: second.upstream if caller.account == "alice" else None
+        )
+        session = Session("test", "client")
+        client = await pool(needed(session=session), 0)
+        assert client.upstream == second.upstream
+        # But a session stays where it is, and where that server is down the next one has it.
+        second.error = ConnectionLost("down")
+        assert (await pool(needed(), 0)).upstream == first.upstream
+
+    run(work)

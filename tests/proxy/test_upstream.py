@@ -102,6 +102,7 @@ def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str,
         client = await connector(port, flags)(needed(EMSMDB), 0)
         assert await client.call(11, b"stub") == rpc_answer(rops())
         assert client.upstream == f"ncacn_ip_tcp:127.0.0.1[{port}{flags}]"
+        assert client.server_names == ("EXCH1", "exch1.example.test", "127.0.0.1")
         await client.close()
         assert exchange.mechanisms == [AuthType.SPNEGO if "spnego" in flags else AuthType.NTLMSSP]
         [call] = exchange.calls

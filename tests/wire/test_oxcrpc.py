@@ -242,6 +242,17 @@ def check_buffers_pack_again(rgb: bytes) -> None:
         assert packed == rgb
 
 
+@pytest.mark.parametrize("rgb_out", [b"", b"\1", b"\1\2\3\4\5"])
+def test_auxiliary_blocks_of_an_answer_are_noticed_without_decoding_the_rest(rgb_out: bytes) -> None:
+    handle = ContextHandle(0, uuid.UUID(int=7))
+    for aux_out in (b"", b"aux"):
+        stub = EcDoRpcExt2Response(handle, 3, rgb_out, aux_out, 0, 0).pack()
+        assert EcDoRpcExt2Response.has_aux_out(stub) is bool(aux_out)
+    for end in range(20 + 4 + 12 + len(rgb_out) + 4):
+        with pytest.raises(DecodeError):
+            EcDoRpcExt2Response.has_aux_out(stub[:end])
+
+
 def test_rgb_in_is_found_without_decoding_the_rest() -> None:
     request = EcDoRpcExt2Request(ContextHandle(0, uuid.UUID(int=7)), 3, b"\1\2\3\4\5", 0x8000, b"aux")
     stub = request.pack()
