@@ -37,16 +37,31 @@ from openchange_py.wire.oxnspi import (
 )
 from openchange_py.wire.oxnspi_types import STAT
 from openchange_py.wire.rpcheaderext import unpack_payloads
-from tests.proxy.emsmdb_calls import HANDLE, connect, connected, disconnect, rops, rpc, rpc_answer
+from tests.proxy.emsmdb_calls import (
+    HANDLE,
+    connect,
+    connected,
+    disconnect,
+    old_connect,
+    old_connected,
+    old_rpc,
+    old_rpc_answer,
+    rops,
+    rpc,
+    rpc_answer,
+)
 from tests.proxy.parties import ALICE, ALICE_DN, People, Upstream, people, status_of
 from tests.proxy.recordings import recorded_calls
 
+OLD_HANDLE = ContextHandle(0, uuid.UUID(int=0x01D))
 ASYNC_HANDLE = ContextHandle(0, uuid.UUID(int=0xA5))
 
 
 def exchange(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
     """Answers as an Exchange would."""
     answers: dict[tuple[str, int], bytes] = {
+        ("exchange_emsmdb", 0): old_connected(OLD_HANDLE),
+        ("exchange_emsmdb", 2): old_rpc_answer(rops(), handle=OLD_HANDLE),
         ("exchange_emsmdb", 10): connected(),
         ("exchange_emsmdb", 11): rpc_answer(rops()),
         ("exchange_emsmdb", 1): EcDoDisconnectResponse(NULL_HANDLE, 0).pack(),
@@ -133,6 +148,23 @@ def test_a_handle_of_another_session_is_refused(caplog: pytest.LogCaptureFixture
 
     run(work)
     assert "foreign context handle" in caplog.text
+
+
+def test_the_calls_of_old_clients_are_relayed_within_their_session() -> None:
+    async def work() -> None:
+        upstream, client, thief = Upstream(exchange), session(), session()
+        relay = relay_to(upstream)
+        call = old_connect(client, ALICE, ALICE_DN)
+        await relay.call(call)
+        assert call.reply == old_connected(OLD_HANDLE)
+        call = old_rpc(client, ALICE, rops(), handle=OLD_HANDLE)
+        await relay.call(call)
+        assert (call.stub, call.reply) == (upstream.stubs[-1], old_rpc_answer(rops(), handle=OLD_HANDLE))
+        assert await faulted(relay, old_rpc(thief, ALICE, rops(), handle=OLD_HANDLE)) == FaultStatus.CONTEXT_MISMATCH
+        await relay.call(disconnect(client, ALICE, OLD_HANDLE))
+        assert await faulted(relay, old_rpc(client, ALICE, rops(), handle=OLD_HANDLE)) == FaultStatus.CONTEXT_MISMATCH
+
+    run(work)
 
 
 def test_a_handle_that_was_ended_is_gone_and_one_that_was_made_is_there() -> None:

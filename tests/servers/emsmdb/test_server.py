@@ -33,7 +33,7 @@ from openchange_py.wire.rop.context import HandleStates
 from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest
 from openchange_py.wire.rop.oxcprpt import RopGetPropertiesListRequest
 from openchange_py.wire.rop.oxctabl import RopQueryPositionRequest
-from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, pack_payload, pack_payloads
+from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, obfuscate, pack_payload, pack_payloads
 from tests.servers.emsmdb.parties import NONE, Client, World
 
 
@@ -180,6 +180,8 @@ def test_an_old_client_gets_what_it_has_room_for(client: Client) -> None:
     assert rops[:-1] == answered.rops[: len(rops) - 1]
     assert isinstance(rops[-1], RopBufferTooSmallResponse)
     assert rops[-1].request_buffers == RopBuffer(request.rops[len(rops) - 1 :], []).pack()[2:]
+    large = client.call(2, EcDoRpcRequest(client.cxh, obfuscate(request.pack()), 0x7FFF, 0xFFF0))  # libmapi's sizes
+    assert (large.rgb, large.maximum) == (whole.rgb, 0x7FFF)
     nothing = client.old_send(request.pack(), 8)
     assert (nothing.return_value, nothing.rgb) == (ErrorCode.BufferTooSmall, b"")
 
