@@ -19,7 +19,7 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.log_context import in_this_context
 from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import RpcInterface
+from openchange_py.wire.ndr import RpcInterface, RpcMessage
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,9 @@ class CallRelay(Protocol):
 
     async def call(self, call: Call) -> None:
         """Have the call answered; raises `RpcFault`."""
+
+    async def check(self, call: Call) -> RpcMessage | None:
+        """The response that refuses the call to its caller; None where it may be relayed. Raises `RpcFault`."""
 
     async def end_session(self, session: Session) -> None:
         """Close what was opened for the session, calls in flight too."""
@@ -160,7 +163,8 @@ class Dispatcher:
     def _through_modules(self, interface: str) -> Answer:
         way = self._ways.get(interface)
         if way is None:
-            way = self._ways[interface] = self.stack.around(interface, self._answer)
+            check = self.relay.check if self.relay is not None and interface in self.relayed else None
+            way = self._ways[interface] = self.stack.around(interface, self._answer, check)
         return way
 
     async def _answer(self, call: Call) -> None:

@@ -14,6 +14,7 @@ from openchange_py.config.options import Option
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.session import ModuleSession
 from openchange_py.rpc.call import Call, RpcFault, Session
+from openchange_py.wire.ndr import RpcMessage
 
 #: `Module.endpoint` of a module that wants the calls of every interface.
 ANY = "any"
@@ -45,9 +46,13 @@ class Module:
     #: What has calls answered inside of this module, by interface; the stack sets it.
     inner: dict[str, Callable[[Call], Awaitable[None]]]
 
+    #: What refuses calls that a relay may not make for their caller, by interface; the stack sets it.
+    checks: dict[str, Callable[[Call], Awaitable[RpcMessage | None]]]
+
     def __new__(cls, *_arguments: Any, **_named: Any) -> Self:
         module = super().__new__(cls)
         module.inner = {}
+        module.checks = {}
         return module
 
     async def forward(self, call: Call) -> None:
@@ -57,6 +62,21 @@ class Module:
         Raises `RpcFault`.
         """
         await self.inner[call.interface.name](call)
+
+    async def check(self, call: Call) -> bool:
+        """Whether the caller may have this call made; for a module that is about to make the call unreadable.
+
+        A relay with one account for all reads each call to check it, after the modules. A module that hides what is
+        in it has it checked before, changes it, and then says `call.vouch()`. Where this is false, the refusal is the
+        call's response, and `norelay` is set. Raises `RpcFault`, `DecodeError`.
+        """
+        check = self.checks.get(call.interface.name)
+        if check is None or call.is_vouched:
+            return True
+        refusal = await check(call)
+        if refusal is not None:
+            call.response, call.norelay = refusal, True
+        return refusal is None
 
     def session(self, call: Call) -> ModuleSession:
         """What this module keeps for the call's session and interface."""

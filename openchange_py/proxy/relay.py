@@ -46,6 +46,7 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.transports.tcp_client import ConnectionLost, NoAnswer
 from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import RpcMessage
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +99,7 @@ class Relay:
             raise RpcFault(FaultStatus.CONTEXT_MISMATCH, "not a context handle of this session")
         if opens_handle(call.interface.name, call.opnum) and association.size >= call.session.handle_limit:
             raise RpcFault(FaultStatus.OUT_OF_RESOURCES, f"more than {call.session.handle_limit} context handles")
-        refusal = await self._authorizer.authorize(call, association.upstream)
-        if refusal is not None:
+        if not call.is_vouched and (refusal := await self.check(call)) is not None:
             call.response = refusal
             return
         client, reply = await self._answer(association, call, taken)
@@ -107,6 +107,13 @@ class Relay:
         call.answer(self._learn(association, call, taken, reply))
         if self.renamer is not None:
             await self.renamer.response(client, call)
+
+    async def check(self, call: Call) -> RpcMessage | None:
+        """The response that refuses a call with the relay's account to its caller; None where it may be relayed.
+
+        Raises `RpcFault`, `DecodeError`.
+        """
+        return await self._authorizer.authorize(call, self._association(call).upstream)
 
     async def end_session(self, session: Session) -> None:
         """Close what was opened for the session."""

@@ -18,6 +18,7 @@ from openchange_py.proxy.rops import RopHooks, RopPassage
 from openchange_py.proxy.session import release_sessions
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import RpcMessage
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ MAXIMUM_AHEAD: Final = 1000
 
 #: What has a call answered: a layer and all inside of it, or what is inside of all layers.
 Answer = Callable[[Call], Awaitable[None]]
+#: The response that refuses a call; None where it may be made.
+Check = Callable[[Call], Awaitable[RpcMessage | None]]
 
 
 class ModuleError(Exception):
@@ -168,12 +171,17 @@ class ModuleStack:
             except Exception:
                 logger.exception("module %s failed in close", module.name)
 
-    def around(self, interface: str, answer: Answer) -> Answer:
-        """What has the calls of one interface answered: the modules that want them, around `answer`."""
+    def around(self, interface: str, answer: Answer, check: Check | None = None) -> Answer:
+        """What has the calls of one interface answered: the modules that want them, around `answer`.
+
+        `check` is what `answer` would refuse a call with; modules that hide calls from it ask before they do.
+        """
         for module in reversed(self.modules):
             if module.endpoint not in (ANY, interface):
                 continue
             module.inner[interface] = answer
+            if check is not None:
+                module.checks[interface] = check
             layer = _Layer(module, answer)
             if not layer.is_empty:
                 answer = layer.answer

@@ -145,8 +145,27 @@ class Call:
     norelay: bool = False
     #: A module sets it: the response goes to nobody, and dispatch runs again.
     ahead: bool = False
+    #: The stub that was checked, or stands for one that was: it need not be checked again. See `Module.check`.
+    vouched: bytes | None = None
     _request: RpcMessage | None = None
     _response: RpcMessage | None = None
+    _notes: dict[Any, Any] | None = None
+
+    @property
+    def notes(self) -> dict[Any, Any]:
+        """What modules keep for this one call, each under its own key."""
+        if self._notes is None:
+            self._notes = {}
+        return self._notes
+
+    @property
+    def is_vouched(self) -> bool:
+        """The stub as it is now needs no check."""
+        return self.vouched is self.stub
+
+    def vouch(self) -> None:
+        """The stub as it is now stands for one that was checked."""
+        self.vouched = self.stub
 
     @property
     def name(self) -> str:

@@ -30,6 +30,9 @@ class RelayDouble:
         self.relayed.append(call.stub)
         call.answer(Number(len(self.relayed)).pack())
 
+    async def check(self, call: Call) -> None:
+        self.log.append("check")
+
     async def end_session(self, session: Session) -> None:
         self.log.append("relay")
 
@@ -277,3 +280,14 @@ def test_one_account_leaves_threads_to_the_others() -> None:
     finally:
         go_on.set()
         dispatcher.close()
+
+
+def test_modules_may_have_relayed_calls_checked_and_local_ones_need_no_check() -> None:
+    class Hiding(Module):
+        async def dispatch(self, call: Call) -> None:
+            assert await self.check(call)
+
+    relay = RelayDouble()
+    handled(relaying(relay, Hiding()), number_call())
+    assert relay.log == ["check"]
+    assert handled(serving(Doubler(), Hiding()), number_call(4)) == 8

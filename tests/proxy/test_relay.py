@@ -11,7 +11,9 @@ import pytest
 
 from openchange_py.addressbook.base import Directory, Entry
 from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.relay import MAXIMUM_CONNECTIONS, Relay
+from openchange_py.proxy.stack import ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle, RpcInterface
@@ -24,6 +26,7 @@ from openchange_py.wire.oxcrpc import (
     EcDoAsyncWaitExRequest,
     EcDoAsyncWaitExResponse,
     EcDoDisconnectResponse,
+    EcDoRpcExt2Request,
     EcDoRpcExt2Response,
 )
 from openchange_py.wire.oxnspi import (
@@ -36,12 +39,13 @@ from openchange_py.wire.oxnspi import (
     NspiUpdateStatResponse,
 )
 from openchange_py.wire.oxnspi_types import STAT
-from openchange_py.wire.rpcheaderext import unpack_payloads
+from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
 from tests.proxy.emsmdb_calls import (
     HANDLE,
     connect,
     connected,
     disconnect,
+    logon,
     old_connect,
     old_connected,
     old_rpc,
@@ -50,7 +54,7 @@ from tests.proxy.emsmdb_calls import (
     rpc,
     rpc_answer,
 )
-from tests.proxy.parties import ALICE, ALICE_DN, People, Upstream, people, status_of
+from tests.proxy.parties import ALICE, ALICE_DN, BOB_DN, People, Upstream, people, status_of
 from tests.proxy.recordings import recorded_calls
 
 OLD_HANDLE = ContextHandle(0, uuid.UUID(int=0x01D))
@@ -542,3 +546,37 @@ def test_the_authorizer_answers_in_place_of_the_upstream() -> None:
 
 def test_handles_are_what_the_upstream_gave() -> None:
     assert connected()[4:20] == HANDLE.uuid.bytes_le
+
+
+def test_a_module_has_a_call_checked_before_it_hides_it() -> None:
+    """What the relay could not read any more is checked as it was, and once."""
+
+    class Hiding(Module):
+        name = "hiding"
+
+        async def dispatch(self, call: Call) -> None:
+            if call.opnum == 11 and await self.check(call):
+                request = EcDoRpcExt2Request.unpack(call.stub)
+                request.rgb_in = pack_payload(rops(tail=b"\xa6" + b"\xfe" * 8), xor=True)
+                call.replace_stub(request.pack())
+                call.vouch()
+
+    async def work() -> None:
+        upstream = Upstream(exchange)
+        relay = relay_to(upstream)
+        way = ModuleStack([Hiding()]).around(EMSMDB.name, relay.call, relay.check)
+        client = session()
+        await way(connect(client, ALICE, ALICE_DN))
+        mine = rpc(client, ALICE, rops(logon(ALICE_DN)))
+        await way(mine)
+        assert upstream.stubs[-1] == mine.stub
+        assert b"\xfe" * 8 in bytes(byte ^ 0xA5 for byte in mine.stub)
+        others = rpc(client, ALICE, rops(logon(BOB_DN)))
+        await way(others)
+        assert len(upstream.stubs) == 2, "a RopLogon to another's mailbox goes nowhere, hidden or not"
+        assert others.norelay
+        hidden = rpc(client, ALICE, rops(tail=b"\xa6" + b"\xfe" * 8))
+        await relay.call(hidden)
+        assert len(upstream.stubs) == 2, "what nobody vouched for must be readable"
+
+    asyncio.run(work())

@@ -90,3 +90,19 @@ def test_sessions_are_told_apart() -> None:
     first, second = Session("ncacn_ip_tcp", "192.0.2.1:5"), Session("ncacn_ip_tcp", "192.0.2.1:6")
     assert first.number != second.number
     assert str(first) == f"session {first.number} (ncacn_ip_tcp 192.0.2.1:5)"
+
+
+def test_notes_are_one_call_s() -> None:
+    one, other = number_call(), number_call()
+    one.notes["mine"] = 1
+    assert (one.notes, other.notes) == ({"mine": 1}, {})
+
+
+def test_a_vouched_stub_is_vouched_for_until_it_changes() -> None:
+    call = number_call(1)
+    assert not call.is_vouched
+    call.vouch()
+    assert call.is_vouched
+    cast("Number", call.request).value = 2
+    call.edited_request()
+    assert not call.is_vouched
