@@ -12,6 +12,7 @@ from typing import Any
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.addressbook.source import open_directory
+from openchange_py.auth.standing import Standing
 from openchange_py.cli.domain import Domain, patience
 from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.declared import NamedPipes
@@ -108,6 +109,8 @@ class Node:
         directory.organization()  # an error that says what to do, before anything listens
         self._dispatcher = await assemble(settings, self._servers(directory), directory, metrics=self._metrics)
         self._domain = domain = Domain.of(settings, directory)
+        interval = settings[declared.ACCOUNT_CHECK_INTERVAL]
+        self._dispatcher.standing = Standing(directory, domain.passwords, interval=interval)
         addresses = listen_addresses(settings)
         dispatcher, groups, granted = self._dispatcher, association_groups(settings), limits(settings)
 
@@ -196,7 +199,12 @@ class Node:
         if any(route.server == EmsmdbServer.name for route in routes(settings)):
             store = open_store(settings[declared.DATABASE])
             self._resources.callback(store.close)
-            servers["emsmdb"] = EmsmdbServer(directory, store, compress=settings[declared.COMPRESS])
+            servers["emsmdb"] = EmsmdbServer(
+                directory,
+                store,
+                compress=settings[declared.COMPRESS],
+                session_limit=settings[declared.MAX_SESSIONS],
+            )
         for word in {route.server for route in routes(settings) if route.server} - servers.keys():
             if is_path(word) or word in installed_servers():
                 custom = servers[word] = find_server(settings, word)(settings, directory)

@@ -258,6 +258,18 @@ MAX_SECURITY_CONTEXTS = Option(
 MAX_CONTEXT_HANDLES = Option(
     "ocpy:max context handles", integer(1, 1_000_000), 1000, "context handles that one session may have open"
 )
+MAX_SESSIONS = Option(
+    "ocpy:max sessions per account",
+    integer(1, 1_000_000),
+    64,
+    "mailbox sessions that an account may have open as one user, over all its connections",
+)
+ACCOUNT_CHECK_INTERVAL = Option(
+    "ocpy:account check interval",
+    seconds,
+    60.0,
+    "how long an account that was disabled or removed can go on; the directory is asked so often of each that calls",
+)
 COMPRESS = Option("ocpy:compress", boolean, False, "compress responses to clients that allow it; slow in pure Python")
 WORKER_THREADS = Option("ocpy:worker threads", integer(1, 256), 8, "calls that local servers work on at one time")
 RELAY_TIMEOUT = Option(

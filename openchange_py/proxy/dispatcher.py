@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
+from openchange_py.auth.standing import Standing
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.stack import Answer, ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
@@ -82,6 +83,8 @@ class Dispatcher:
             raise ValueError(f"nothing to relay {', '.join(self.relayed)} to")
         #: What relayed calls go to.
         self.relay = relay
+        #: Whether callers may still log on; None: nobody asks again.
+        self.standing: Standing | None = None
         self.stack = stack or ModuleStack()
         self._minimum_levels = dict(minimum_levels or {})
         self._printer = printer
@@ -99,6 +102,8 @@ class Dispatcher:
     async def handle(self, call: Call) -> bytes:
         """The response stub; raises `RpcFault`."""
         self._check_level(call)
+        if self.standing is not None and not self.standing.is_known(call.caller):
+            await self._in_worker(self.standing.check, call.caller)
         if self.waits(call):
             return await self._handle(call)
         async with self._turn(call.session):

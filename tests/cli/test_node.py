@@ -23,7 +23,7 @@ from openchange_py.client.nspi import NspiClient
 from openchange_py.client.rfr import RfrClient
 from openchange_py.proxy import loading
 from openchange_py.proxy.hooks import Module
-from openchange_py.rpc.call import Call
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault
 from openchange_py.transports.tcp import TcpServer
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxabref import RFR
@@ -320,5 +320,21 @@ def test_no_more_connections_than_allowed(tmp_path: Path) -> None:
             for _, writer in connections:
                 writer.close()
             await asyncio.wait(left)
+
+    run(check())
+
+
+def test_the_session_of_an_account_that_is_disabled_ends(tmp_path: Path) -> None:
+    installation = make(tmp_path, "    ocpy:account check interval = 0\n", "alice")
+
+    async def check() -> None:
+        async with running(installation) as node:
+            channel = await connector(node).connect(RFR)
+            assert await RfrClient(channel).new_dsa() == "exch1.example.test"
+            await asyncio.to_thread(installation.ok, "newuser", "--disable", "alice")
+            with pytest.raises(RpcFault) as caught:
+                await RfrClient(channel).new_dsa()
+            assert caught.value.status == FaultStatus.ACCESS_DENIED
+            await channel.close()
 
     run(check())

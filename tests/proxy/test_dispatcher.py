@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from openchange_py.addressbook.base import Account
+from openchange_py.auth.standing import Standing
 from openchange_py.proxy.dispatcher import Dispatcher
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.printing import Printer
@@ -291,3 +293,22 @@ def test_modules_may_have_relayed_calls_checked_and_local_ones_need_no_check() -
     handled(relaying(relay, Hiding()), number_call())
     assert relay.log == ["check"]
     assert handled(serving(Doubler(), Hiding()), number_call(4)) == 8
+
+
+def test_whoever_may_not_log_on_any_more_is_refused() -> None:
+    class Accounts:
+        enabled = True
+
+        def account(self, name: str) -> Account:
+            return Account(name, "", bytes(16), self.enabled)
+
+    accounts, server = Accounts(), Doubler()
+    dispatcher = serving(server)
+    dispatcher.standing = Standing(accounts, interval=0)
+    assert handled(dispatcher, number_call(21)) == 42
+    accounts.enabled = False
+    dispatcher = serving(server)
+    dispatcher.standing = Standing(accounts, interval=0)
+    with pytest.raises(RpcFault) as caught:
+        handled(dispatcher, number_call(21))
+    assert status_of(caught) == FaultStatus.ACCESS_DENIED

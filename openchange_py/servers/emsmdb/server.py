@@ -20,7 +20,7 @@ from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.servers.emsmdb.codepages import codec_of, narrow
 from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, decode_request, execute
-from openchange_py.servers.emsmdb.session import ClientSettings, EmsmdbSession
+from openchange_py.servers.emsmdb.session import ClientSettings, EmsmdbSession, SessionCounter
 from openchange_py.servers.emsmdb.values import terminated
 from openchange_py.store.base import Store
 from openchange_py.wire.buffer import DecodeError
@@ -57,8 +57,8 @@ _RETRY_DELAY: Final = 10_000
 #: The server version that clients see. 14 (2010) makes clients use neither what came with 2013 nor what went with it.
 SERVER_VERSION: Final = wire_version(14, 0, 722, 0)
 
-#: Sessions that one association may have open; Outlook uses a handful.
-_MAXIMUM_SESSIONS: Final = 64
+#: Sessions that an account may have open as one user; Outlook uses a handful.
+DEFAULT_SESSIONS: Final = 64
 
 
 class EmsmdbServer:
@@ -67,7 +67,11 @@ class EmsmdbServer:
     name = "emsmdb"
     interface = EMSMDB
 
-    def __init__(self, directory: Directory, store: Store, *, compress: bool = False) -> None:
+    def __init__(
+        self, directory: Directory, store: Store, *, compress: bool = False, session_limit: int = DEFAULT_SESSIONS
+    ) -> None:
+        self._session_limit = session_limit
+        self._open = SessionCounter()
         self._directory = directory
         self._store = store
         self._compress = compress
@@ -85,7 +89,7 @@ class EmsmdbServer:
         """The client is gone: close what it left open."""
         for value in list(session.handles.values()):
             if isinstance(value, EmsmdbSession):
-                value.close()
+                self._close(value)
 
     def _connect(self, call: Call, request: EcDoConnectRequest) -> None:
         """EcDoConnectEx (opnum 10), 3.1.4.1, and EcDoConnect (opnum 0)."""
@@ -107,11 +111,15 @@ class EmsmdbServer:
     def _connected(self, call: Call, request: EcDoConnectRequest) -> Connected:
         """A session for the caller, and what is answered of it. Raises `MapiError`."""
         caller, user = self._authorize(call, request.user_dn)
-        if sum(isinstance(value, EmsmdbSession) for value in call.session.handles.values()) >= _MAXIMUM_SESSIONS:
-            raise MapiError(ErrorCode.TooManySessions)
         settings = ClientSettings(request.cpid, request.lcid_string, request.lcid_sort)
         session = EmsmdbSession(self._directory, self._store, caller, user, settings)
-        handle = call.session.add_handle(session)
+        if not self._open.add(session, self._session_limit):
+            raise MapiError(ErrorCode.TooManySessions, f"{self._session_limit} sessions are open")
+        try:
+            handle = call.session.add_handle(session)
+        except RpcFault:
+            self._close(session)
+            raise
         prefix, _, _ = user.legacy_exchange_dn.rpartition("/cn=")
         logger.info("%s: %s connected as %s", call.session, call.caller, user.legacy_exchange_dn)
         return (
@@ -126,6 +134,10 @@ class EmsmdbServer:
             request.client_version,
             int(time.time()) & 0xFFFFFFFF,
         )
+
+    def _close(self, session: EmsmdbSession) -> None:
+        session.close()
+        self._open.remove(session)
 
     def _authorize(self, call: Call, user_dn: bytes) -> tuple[Entry, Entry]:
         """The entries of the authenticated account and of the user whose DN it presents, if it may."""
@@ -191,7 +203,7 @@ class EmsmdbServer:
     def _disconnect(self, call: Call, request: EcDoDisconnectRequest) -> None:
         """EcDoDisconnect (opnum 1), 3.1.4.3."""
         session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
-        session.close()
+        self._close(session)
         call.session.drop_handle(request.cxh)
         call.response = EcDoDisconnectResponse(NULL_HANDLE, ErrorCode.Success)
 

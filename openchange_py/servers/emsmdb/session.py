@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import threading
+import uuid
 
 from openchange_py.addressbook.base import Directory, Entry
 from openchange_py.servers.emsmdb.codepages import FALLBACK
@@ -37,3 +40,34 @@ class EmsmdbSession:
     def close(self) -> None:
         """Let go of everything."""
         self.objects.clear()
+
+
+class SessionCounter:
+    """Open sessions by account and the user it connected as, over all its associations: a relay's account opens one
+    for each of its users. Safe from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._sessions: dict[tuple[uuid.UUID, uuid.UUID], set[int]] = collections.defaultdict(set)
+
+    def add(self, session: EmsmdbSession, limit: int) -> bool:
+        """Count one more; false where there are `limit` already."""
+        with self._guard:
+            opened = self._sessions[_owner(session)]
+            if len(opened) >= limit:
+                return False
+            opened.add(id(session))
+            return True
+
+    def remove(self, session: EmsmdbSession) -> None:
+        """It is closed; said twice it counts once."""
+        with self._guard:
+            opened = self._sessions[_owner(session)]
+            opened.discard(id(session))
+            if not opened:
+                del self._sessions[_owner(session)]
+
+
+def _owner(session: EmsmdbSession) -> tuple[uuid.UUID, uuid.UUID]:
+    return session.caller.guid, session.user.guid

@@ -134,7 +134,8 @@ def build_world(folder: Path) -> World:
     return World(
         directory,
         store,
-        EmsmdbServer(directory, store),
+        # Tests leave their sessions open.
+        EmsmdbServer(directory, store, session_limit=1_000_000),
         entries,
         mailbox,
         letters,

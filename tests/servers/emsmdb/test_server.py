@@ -96,12 +96,38 @@ def test_a_dn_that_is_no_text(client: Client) -> None:
     assert client.call(10, request).return_value == ErrorCode.UnknownUser
 
 
-def test_an_association_has_so_many_sessions(client: Client) -> None:
-    handles = {client.connect().cxh for _ in range(63)}
-    assert len(handles) == 63
-    refused = client.connect()
+def limited(world: World, sessions: int) -> World:
+    """The same with another server."""
+    return World(
+        **{**vars(world), "server": EmsmdbServer(world.directory, world.store, session_limit=sessions)},
+    )
+
+
+def test_an_account_has_so_many_sessions_over_all_its_associations(world: World) -> None:
+    served = limited(world, 3)
+    clients = [Client(served) for _ in range(3)]
+    assert {client.connected.return_value for client in clients} == {0}
+    refused = Client(served).connected
     assert (refused.return_value, refused.cxh) == (ErrorCode.TooManySessions, NULL_HANDLE)
-    client.disconnect()
+    assert Client(served, "bob", dn=world.dn("bob")).connected.return_value == 0, "others have theirs"
+    assert Client(served, "relay").connected.return_value == 0, "and who connects as her, too"
+    clients[0].disconnect()
+    assert Client(served).connected.return_value == 0
+    assert Client(served).connected.return_value == ErrorCode.TooManySessions
+    served.server.end_session(clients[1].session)
+    served.server.end_session(clients[1].session)
+    assert Client(served).connected.return_value == 0
+    assert Client(served).connected.return_value == ErrorCode.TooManySessions
+
+
+def test_a_session_that_gets_no_context_handle_is_not_counted(world: World) -> None:
+    served = limited(world, 2)
+    client = Client(served)
+    client.session.handle_limit = 1
+    for _ in range(3):
+        with pytest.raises(RpcFault):
+            client.connect()
+    client.session.handle_limit = 2
     assert client.connect().return_value == 0
 
 
@@ -148,9 +174,10 @@ def test_connecting_as_old_clients_do(client: Client, world: World) -> None:
         assert (refused.return_value, refused.cxh) == (code, NULL_HANDLE)
 
 
-def test_sessions_of_old_clients_count(client: Client) -> None:
-    handles = {client.old_connect().cxh for _ in range(63)}
-    assert len(handles) == 63
+def test_sessions_of_old_clients_count(world: World) -> None:
+    client = Client(limited(world, 4))
+    handles = {client.old_connect().cxh for _ in range(3)}
+    assert len(handles) == 3
     assert client.old_connect().return_value == client.connect().return_value == ErrorCode.TooManySessions
 
 
