@@ -220,7 +220,8 @@ class Relay:
         association.group, association.upstream = client.assoc_group, client.upstream
         if self.renamer is not None:
             self.renamer.connected(client)
-        logger.info("%s: upstream connection for %s of %s", call.session, call.interface.name, call.caller)
+        what = (client.upstream, call.interface.name, call.caller)
+        logger.info("%s: upstream connection to %s for %s of %s", call.session, *what)
         return client
 
     # Context handles

@@ -43,7 +43,7 @@ async def find_port(binding: Binding, interface: RpcInterface, seconds: float) -
 class TcpConnector:
     """Opens connections as one binding says: a `Connector` for the relay.
 
-    Where the binding has no port, `find_port` is asked, once per interface until a connection fails.
+    Where the binding has no port, `find_port` is asked, once per interface, and again when nothing answers there.
     `timeout` is seconds for connecting and authenticating.
     """
 
@@ -63,13 +63,8 @@ class TcpConnector:
 
     async def __call__(self, call: Call, assoc_group: int) -> RpcClient:
         """A connection bound to the call's interface. Raises `ConnectionLost`, whatever the reason is."""
-        level = self._binding.protection
         try:
-            context = await self._context(call)
-        except SecurityError as error:
-            raise AuthenticationFailed(f"{self._binding}: no credentials for {call.caller}: {error}") from error
-        try:
-            client = await self._connect(call.interface, context, level, assoc_group)
+            client = await self._connect(call.interface, call, assoc_group)
         except RpcFault as fault:
             # A refusal that is about the relay, not about the client that happened to need the connection.
             kind = AuthenticationFailed if fault.status in _LOGON_FAULTS else BindError
@@ -80,36 +75,45 @@ class TcpConnector:
     async def probe(self, interface: RpcInterface) -> None:
         """Raises `ConnectionLost` where the server does not answer a bind, or does not have the interface."""
         try:
-            client = await self._connect(interface, None, AuthLevel.NONE, 0)
+            client = await self._connect(interface, None, 0)
         except NotRegistered:
             raise
         except (BindError, RpcFault):
             return
         await client.close()
 
-    async def _connect(
-        self, interface: RpcInterface, context: SecurityContext | None, level: AuthLevel, assoc_group: int
-    ) -> RpcClient:
+    async def _connect(self, interface: RpcInterface, call: Call | None, assoc_group: int) -> RpcClient:
+        """At the port that is known, then where the server may have moved to. Anonymous without a call."""
+        known = self._ports.get(interface.name)
         try:
-            return await RpcClient.connect(
-                self._binding.host,
-                await self._port(interface),
-                interface,
-                context=context,
-                level=level,
-                assoc_group=assoc_group,
-                connect_timeout=self._timeout,
-                local_address=self._binding.local_address,
-            )
-        except ConnectionLost:
-            # The server may have come back under another port.
-            self._ports.pop(interface.name, None)
+            return await self._connect_at(await self._port(interface), interface, call, assoc_group)
+        except AuthenticationFailed:
             raise
+        except ConnectionLost:
+            self._ports.pop(interface.name, None)
+            if known is None or (port := await self._port(interface)) == known:
+                raise
+        return await self._connect_at(port, interface, call, assoc_group)
+
+    async def _connect_at(self, port: int, interface: RpcInterface, call: Call | None, assoc_group: int) -> RpcClient:
+        return await RpcClient.connect(
+            self._binding.host,
+            port,
+            interface,
+            context=None if call is None else await self._context(call),
+            level=AuthLevel.NONE if call is None else self._binding.protection,
+            assoc_group=assoc_group,
+            connect_timeout=self._timeout,
+            local_address=self._binding.local_address,
+        )
 
     async def _context(self, call: Call) -> SecurityContext:
         binding = self._binding
         target = self._target(call.interface)
-        inner = await self._credentials.context(call, target, binding.protection, binding.mechanism)
+        try:
+            inner = await self._credentials.context(call, target, binding.protection, binding.mechanism)
+        except SecurityError as error:
+            raise AuthenticationFailed(f"{binding}: no credentials for {call.caller}: {error}") from error
         return SpnegoInitiator(inner) if binding.spnego else inner
 
     def _target(self, interface: RpcInterface) -> str:

@@ -235,7 +235,7 @@ class Site:
     def __init__(self, place: Path, *, authentication_timeout: str = "30") -> None:
         self.place = place
         self.passwords = {user: secrets.token_urlsafe(12) for user in (*USERS, RELAY)}
-        self._reservation = _reserved_port()
+        self._reservation = reserved_port()
         self._authentication_timeout = authentication_timeout
         self.exchange = self._node("exchange", _EXCHANGE)
         self.hybrid = self._node("hybrid", _HYBRID)
@@ -312,7 +312,7 @@ class Site:
         return Node(name, config)
 
 
-def _reserved_port() -> socket.socket:
+def reserved_port() -> socket.socket:
     """A socket that is bound and never listens: its port is a server's that starts, and starts again, meanwhile.
 
     The system gives the port to nobody else, and lets a listener have it because both allow its reuse.
