@@ -179,8 +179,9 @@ class _Old:
         [payload] = payloads
         request = self._request
         request.rgb = obfuscate(payload)
-        # The array's size says both: how large the request is at most, and how large the response may be.
-        request.maximum = max(len(payload), request.maximum if room is None else room)
+        request.maximum = request.room if room is None else room
+        # The array may be larger than the answer's may: libmapi's are.
+        request.size = len(payload) if len(payload) > request.maximum else None
         self._call.edited_request()
 
     def responses(self) -> list[bytes]:
@@ -191,7 +192,12 @@ class _Old:
 
     def set_responses(self, payloads: Sequence[bytes]) -> None:
         [payload] = payloads
-        self._call.response = EcDoRpcResponse.answer(self._request, payload)
+        response = self._call.response
+        if isinstance(response, EcDoRpcResponse):
+            response.rgb = obfuscate(payload)
+            self._call.edited_response()
+        else:
+            self._call.response = EcDoRpcResponse.answer(self._request, payload)
 
     def fail(self, code: ErrorCode) -> None:
         self._call.response = EcDoRpcResponse.failed(self._request, code)

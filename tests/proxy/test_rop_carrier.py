@@ -10,7 +10,7 @@ import pytest
 from openchange_py.proxy.rop_carrier import RopCarrier, carrier_of, rop_states
 from openchange_py.rpc.call import Call, Session
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import ContextHandle
+from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
@@ -20,7 +20,7 @@ from openchange_py.wire.oxcrpc import (
 )
 from openchange_py.wire.oxcrpc_old import EcDoRpcRequest, EcDoRpcResponse
 from openchange_py.wire.oxnspi import NSPI
-from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, pack_payload
+from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, obfuscate, pack_payload
 from tests.proxy.emsmdb_calls import HANDLE, disconnect, rops, rpc
 from tests.proxy.parties import ALICE
 
@@ -105,6 +105,17 @@ def test_room_is_what_the_client_has() -> None:
     assert carried(one).room == 0x1000
 
 
+def test_an_old_request_that_grows_leaves_the_client_its_room() -> None:
+    call, large = old(PAYLOAD, 0x100), rops(tail=b"\x2d" + bytes(0x200))
+    carried(call).set_requests([large])
+    call.replace_stub(call.stub)
+    assert requests(call) == [large]
+    assert carried(call).room == 0x100
+    carried(call).set_requests([PAYLOAD], 0x80)
+    call.replace_stub(call.stub)
+    assert (requests(call), carried(call).room) == ([PAYLOAD], 0x80)
+
+
 @pytest.mark.parametrize("call", [ext2(PAYLOAD), old(PAYLOAD)])
 def test_responses_are_read_replaced_and_made(call: Call) -> None:
     carrier = carried(call)
@@ -124,6 +135,15 @@ def test_other_responses_keep_what_else_the_server_said() -> None:
     response = cast("EcDoRpcExt2Response", call.response)
     flags = [buffer.flags for buffer in extended_buffers(response.rgb_out)]
     assert (response.trans_time, flags) == (77, [RpcHeaderFlags(0), RpcHeaderFlags.Last])
+
+
+def test_a_session_that_the_server_ended_stays_ended() -> None:
+    call = old(PAYLOAD)
+    call.answer(EcDoRpcResponse(NULL_HANDLE, obfuscate(PAYLOAD), 0x4000, 0).pack())
+    carried(call).set_responses([OTHER])
+    call.answer(call.reply_bytes())
+    assert carried(call).responses() == [OTHER]
+    assert cast("EcDoRpcResponse", call.response).cxh == NULL_HANDLE
 
 
 @pytest.mark.parametrize(("call", "kind"), [(ext2(PAYLOAD), EcDoRpcExt2Response), (old(PAYLOAD), EcDoRpcResponse)])

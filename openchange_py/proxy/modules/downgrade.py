@@ -1,7 +1,8 @@
 """Makes clients speak the protocol of Exchange 2000: EcDoConnect and EcDoRpc, whose ROP buffers are never compressed.
 
 A client that gets a fault for EcDoConnectEx ([MS-OXCRPC] 3.1.4.1) tries EcDoConnect. It would go on trying to upgrade
-where that tells of a newer server, so that the server's version is replaced as well.
+where that tells of a newer server, so that the server's version is replaced as well. Who answers must know these calls,
+which the document reserves: this program's own server does.
 """
 
 from __future__ import annotations

@@ -236,12 +236,17 @@ class Client:
     ) -> RopBuffer:
         """Those ROPs in one buffer, decoded."""
         request = RopBuffer(list(rops), handles)
-        answer = self.send(pack_payload(request.pack(), xor=xor, compress=compress), **options)
-        assert answer.return_value == 0, hex(answer.return_value)
-        (payload,) = unpack_payloads(answer.rgb_out)
+        payload = self.answered(request.pack(), xor=xor, compress=compress, **options)
         response = RopBuffer.unpack_response(payload, request, self.states)
         assert response.tail == b""
         return response
+
+    def answered(self, payload: bytes, *, xor: bool, compress: bool, **options: int) -> bytes:
+        """The ROP buffer that answers one."""
+        answer = self.send(pack_payload(payload, xor=xor, compress=compress), **options)
+        assert answer.return_value == 0, hex(answer.return_value)
+        (answered,) = unpack_payloads(answer.rgb_out)
+        return answered
 
     def ask(self, request: RopRequest, handle: int, **options: int) -> Any:
         """The response to one ROP that acts on the object at index 0."""
@@ -300,3 +305,15 @@ class Client:
     def open_objects(self) -> int:
         """How many objects the server holds for this session."""
         return len(self.session.handles[self.cxh].objects)
+
+
+class OldClient(Client):
+    """One that knows EcDoConnect and EcDoRpc alone."""
+
+    def connect(self, dn: str | None = None, cpid: int = 1252) -> Any:
+        return self.old_connect(dn)
+
+    def answered(self, payload: bytes, *, xor: bool, compress: bool, **options: int) -> bytes:
+        answer = self.old_send(payload)
+        assert answer.return_value == 0, hex(answer.return_value)
+        return answer.payload

@@ -42,7 +42,7 @@ from openchange_py.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest
 from openchange_py.wire.rop.oxcstor import RopLogonPrivateResponse, RopLogonRequest
 from openchange_py.wire.rop.oxctabl import RopQueryRowsRequest
 from tests.conftest import json_lines, shared_path
-from tests.servers.emsmdb.parties import NONE, ORGANIZATION, Client, World, build_world, to
+from tests.servers.emsmdb.parties import NONE, ORGANIZATION, Client, OldClient, World, build_world, to
 
 #: Recordings in which clients only read, all of them by TCP or RPC over HTTP.
 READING = (
@@ -264,8 +264,9 @@ _numbers = itertools.count(1)
 class Replay:
     """Asks our server what the recorded clients asked theirs."""
 
-    def __init__(self, world: World, calls: list[Exchange], survey: Survey) -> None:
+    def __init__(self, world: World, calls: list[Exchange], survey: Survey, kind: type[Client] = Client) -> None:
         self.outcome = Outcome()
+        self._kind = kind
         self._world = world
         self._survey = survey
         self._accounts = {guid: f"user{next(_numbers)}" for guid in survey.mailboxes}
@@ -290,7 +291,7 @@ class Replay:
         guid = self._survey.of_session[call.session]
         client = self._clients.get(call.session)
         if client is None:
-            client = self._clients[call.session] = Client(self._world, self._accounts[guid])
+            client = self._clients[call.session] = self._kind(self._world, self._accounts[guid])
         theirs = call.request.handles
         ours = [NONE if h == NONE else self._handles.get((call.session, h), 0x7FFFFFFF) for h in theirs]
         if 0x7FFFFFFF in ours:
@@ -361,9 +362,9 @@ def growing_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     built.directory.close()
 
 
-def replay(world: World, name: str) -> Outcome:
+def replay(world: World, name: str, kind: type[Client] = Client) -> Outcome:
     calls = recorded(name)
-    return Replay(world, calls, Survey(calls)).outcome
+    return Replay(world, calls, Survey(calls), kind).outcome
 
 
 @pytest.mark.parametrize("name", READING)
@@ -374,6 +375,14 @@ def test_a_client_that_reads_gets_what_it_got(growing_world: World, name: str) -
     assert outcome.other_codes == []
     assert outcome.not_answered <= NOT_ANSWERED_READING
     assert outcome.no_values <= NO_VALUES
+
+
+@pytest.mark.parametrize("name", ["folders-tcp-connect-2003", "fetchmail-tcp-connect-2003"])
+def test_the_calls_of_old_clients_come_to_the_same(growing_world: World, name: str) -> None:
+    """The same ROPs by EcDoRpc."""
+    old, new = (replay(growing_world, name, kind) for kind in (OldClient, Client))
+    assert old == new
+    assert old.same > 20
 
 
 @pytest.mark.parametrize("name", WRITING)

@@ -19,6 +19,7 @@ from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoConnectExRequest,
+    EcDoConnectRequest,
     EcDoDisconnectRequest,
     EcDoRpcExt2Request,
     EcDummyRpcRequest,
@@ -34,6 +35,7 @@ from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest
 from openchange_py.wire.rop.oxcprpt import RopGetPropertiesListRequest
 from openchange_py.wire.rop.oxctabl import RopQueryPositionRequest
 from openchange_py.wire.rpcheaderext import RpcHeaderFlags, extended_buffers, obfuscate, pack_payload, pack_payloads
+from tests.conftest import json_lines, shared_path
 from tests.servers.emsmdb.parties import NONE, Client, World
 
 
@@ -172,6 +174,20 @@ def test_connecting_as_old_clients_do(client: Client, world: World) -> None:
     for dn, code in ((world.dn("bob"), ErrorCode.AccessDenied), ("/o=nobody", ErrorCode.UnknownUser)):
         refused = client.old_connect(dn)
         assert (refused.return_value, refused.cxh) == (code, NULL_HANDLE)
+
+
+def test_what_libmapi_sends_as_an_old_client(client: Client, world: World) -> None:
+    """Its only recorded EcDoConnect; the server that it was sent to did not know the call."""
+    (recorded,) = [
+        recorded
+        for recorded in json_lines(shared_path("wire/calls-folders-tcp-connect-2000.jsonl"))
+        if recorded["interface"] == "emsmdb" and recorded["opnum"] == 0
+    ]
+    request = EcDoConnectRequest.unpack(bytes.fromhex(recorded["request_stub_hex"]))
+    assert (request.client_version, request.icxr_link) == ((12, 6206, 1000), NONE)
+    assert client.call(0, request).return_value == ErrorCode.UnknownUser
+    request.user_dn = world.dn("alice").encode()
+    assert client.call(0, request).return_value == 0
 
 
 def test_sessions_of_old_clients_count(world: World) -> None:
