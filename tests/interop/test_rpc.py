@@ -174,6 +174,21 @@ def test_python3_samba_asks_for_the_interfaces_in_an_alter_context(lab: Lab) -> 
     assert {str(RPCECHO.syntax.uuid), str(MGMT.syntax.uuid)} <= set(listed)
 
 
+@pytest.mark.parametrize("mechanism", [NTLM_SPNEGO, KERBEROS_SPNEGO], ids=str)
+def test_python3_samba_in_ndr64(lab: Lab, mechanism: Mechanism) -> None:
+    """rpcecho, and mgmt in an alter_context. Not the endpoint mapper's calls, whose NDR64 is not Samba's.
+
+    Samba's IDL has a tower's and an annotation's counts as numbers of 32 bits, [MS-RPCE] 2.2.5.3.2 as such of 64.
+    """
+    wide = dataclasses.replace(mechanism, option=f"{mechanism.option},ndr64")
+    answer = lab.python3_samba(wide, "seal")
+    interfaces = answer.pop("interfaces")
+    assert isinstance(interfaces, list)
+    assert {str(RPCECHO.syntax.uuid), str(MGMT.syntax.uuid)} <= set(interfaces)
+    assert answer == {"add_one": 42, "echo": True, "source": sum(i & 0xFF for i in range(6000)), "call": "søme text"}
+    lab.assert_called_as_alice(mechanism, "seal")
+
+
 def test_an_account_that_the_domain_does_not_have(lab: Lab) -> None:
     assert lab.python3_samba(NTLM, "seal", LOCAL_USER, LOCAL_PASSWORD)["add_one"] == 42
     assert lab.server.caller.account == LOCAL_USER
