@@ -109,6 +109,7 @@ class Connector:
         *,
         level: AuthLevel = AuthLevel.PRIVACY,
         spnego: bool = False,
+        ndr64: bool = False,
         connect_timeout: float = CONNECT_TIMEOUT,
         call_timeout: float = CALL_TIMEOUT,
     ) -> None:
@@ -116,6 +117,7 @@ class Connector:
         self.account = account
         self._level = level if account is not None else AuthLevel.NONE
         self._spnego = spnego
+        self._ndr64 = ndr64
         self._connect_timeout = connect_timeout
         self._call_timeout = call_timeout
         self._credential = (
@@ -147,6 +149,7 @@ class Connector:
                 level=self._level,
                 connect_timeout=self._connect_timeout,
                 call_timeout=self._call_timeout,
+                ndr64=self._ndr64,
             )
         except RpcFault as fault:
             if fault.status in _LOGON_FAULTS and self.account is not None:

@@ -2,7 +2,7 @@
 
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring `krb5` would weaken a connection silently.
-Not done yet: `ncacn_http` and `ncacn_np`, Kerberos, big-endian, NDR64.
+Not done yet: `ncacn_http` and `ncacn_np`, Kerberos, big-endian.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ _LEVELS = {
     "sign": AuthLevel.INTEGRITY,
     "seal": AuthLevel.PRIVACY,
 }
-_SUPPORTED_FLAGS = frozenset({*_LEVELS, "ntlm", "print", "spnego"})
+_SUPPORTED_FLAGS = frozenset({*_LEVELS, "ndr64", "ntlm", "print", "spnego"})
 _UNSUPPORTED_FLAGS = {
     "bigendian": "requests are sent little-endian only",
     "krb5": "Kerberos is not available yet, use ntlm",
-    "ndr64": "only NDR 2.0 is spoken",
     "padcheck": "padding is not checked",
     "schannel": "Netlogon's secure channel is for domain controllers, no Exchange takes it",
     "smb1": "named pipes are not available yet",
@@ -60,7 +59,7 @@ class Binding:
 
     `port` is None where the endpoint mapper at `host` must be asked. `level` is None where the string tells
     no protection; `protection` is what is used then. `mechanism` is NTLMSSP, KERBEROS, or None where whatever the
-    credentials have will do; `spnego` wraps it.
+    credentials have will do; `spnego` wraps it. `ndr64` asks for that transfer syntax, and for no other.
 
     `target_hostname` is the server's name where `host` is an address of it or something in front of it;
     `target_principal` names its whole service principal.
@@ -72,6 +71,7 @@ class Binding:
     level: AuthLevel | None = None
     mechanism: AuthType | None = None
     spnego: bool = False
+    ndr64: bool = False
     print: bool = False
     object_uuid: uuid.UUID | None = None
     target_hostname: str | None = None
@@ -103,6 +103,7 @@ class Binding:
             level=parts.level,
             mechanism=AuthType.NTLMSSP if "ntlm" in parts.flags else None,
             spnego="spnego" in parts.flags,
+            ndr64="ndr64" in parts.flags,
             print="print" in parts.flags,
             object_uuid=_parse_object(match["object"]),
             target_hostname=parts.options.get("target_hostname"),

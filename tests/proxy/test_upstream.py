@@ -21,10 +21,10 @@ from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, Sec
 from openchange_py.transports.tcp import ConnectionLost, TcpServer
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
-from openchange_py.wire.oxcrpc import EMSMDB
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request
 from openchange_py.wire.oxnspi import NSPI
 from tests.auth.ntlm_parties import PASSWORD, authenticator
-from tests.proxy.emsmdb_calls import connect, connected, rops, rpc, rpc_answer
+from tests.proxy.emsmdb_calls import HANDLE, connect, connected, rops, rpc, rpc_answer
 from tests.proxy.parties import ALICE, ALICE_DN, people, status_of
 
 ACCOUNTS = authenticator()
@@ -107,6 +107,19 @@ def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str,
         assert exchange.mechanisms == [AuthType.SPNEGO if "spnego" in flags else AuthType.NTLMSSP]
         [call] = exchange.calls
         assert (call.stub, call.caller.account, call.caller.level.name) == (b"stub", "alice", level)
+
+    with_exchange(work)
+
+
+def test_ndr64_is_spoken_on_the_wire_alone() -> None:
+    async def work(exchange: Exchange, port: int) -> None:
+        client = await connector(port, ",ndr64")(needed(EMSMDB), 0)
+        request = EcDoRpcExt2Request(HANDLE, 0, b"some ROPs", 0x8000).pack()
+        assert await client.call(11, request) == rpc_answer(rops())
+        with pytest.raises(RpcFault, match="bad stub data"):
+            await client.call(11, b"stub")
+        await client.close()
+        assert [call.stub for call in exchange.calls] == [request]
 
     with_exchange(work)
 

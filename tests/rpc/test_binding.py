@@ -25,6 +25,7 @@ from openchange_py.rpc.security import AuthLevel, AuthType
             Binding("host", 1024, level=AuthLevel.INTEGRITY, mechanism=AuthType.NTLMSSP),
         ),
         ("ncacn_ip_tcp:host[packet,spnego]", Binding("host", level=AuthLevel.PACKET, spnego=True)),
+        ("ncacn_ip_tcp:host[135,NDR64,seal]", Binding("host", 135, level=AuthLevel.PRIVACY, ndr64=True)),
         ("ncacn_ip_tcp:host[sign,packet]", Binding("host", level=AuthLevel.INTEGRITY)),
         ("ncacn_ip_tcp:host[localaddress=192.0.2.7]", Binding("host", local_address="192.0.2.7")),
         (
@@ -62,7 +63,7 @@ def test_binding_strings(text: str, binding: Binding) -> None:
         ("ncacn_ip_tcp:host[schannel]", "flag schannel: Netlogon's secure channel is for domain controllers"),
         ("ncacn_ip_tcp:host[smb2]", "flag smb2: named pipes are not available yet"),
         ("ncacn_ip_tcp:host[assoc_group_id=0x1]", "option assoc_group_id: each session has its own"),
-        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ntlm, packet,"),
+        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ndr64, ntlm,"),
         ("ncacn_ip_tcp:host[print,1024]", "unknown flag '1024'"),
         ("ncacn_ip_tcp:host[70000]", "'70000' is no TCP port"),
         ("ncacn_ip_tcp:host[²]", "unknown flag '²'"),
