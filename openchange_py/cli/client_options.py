@@ -193,7 +193,7 @@ _LOGON_ERRORS: Final = {
 def _mapi_error(error: MapiError) -> str:
     name = error.code.name if isinstance(error.code, ErrorCode) else "error"
     technical = f"{error.reason}: {name} 0x{int(error.code):08X}"
-    if error.reason in ("RopLogon", "EcDoConnectEx") and error.code in _LOGON_ERRORS:
+    if error.reason in ("RopLogon", "EcDoConnectEx", "EcDoConnect") and error.code in _LOGON_ERRORS:
         return f"{_LOGON_ERRORS[error.code]} ({technical})"  # type: ignore[index]  # it is one of them
     if error.code == ErrorCode.AccessDenied:
         return f"access denied ({technical})"

@@ -25,6 +25,7 @@ from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.wire.ndr import ContextHandle
 from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request
+from openchange_py.wire.oxcrpc_old import EcDoRpcRequest
 from openchange_py.wire.rop.base import Rop
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import HandleStates
@@ -33,7 +34,7 @@ from openchange_py.wire.rpcheaderext import MAXIMUM_ROPS, pack_payload
 #: Answers ROPs as a server would: given what it was asked, the responses, or a whole buffer with its handles.
 Server = Callable[[RopBuffer], Sequence[Rop] | RopBuffer]
 
-_EC_DO_RPC_EXT2 = 11
+_EC_DO_RPC, _EC_DO_RPC_EXT2 = 2, 11
 
 
 @dataclasses.dataclass
@@ -70,8 +71,10 @@ class DrivenModule:
         call.reply_bytes()
         return call
 
-    async def rops(self, requests: Sequence[Rop], handles: Sequence[int], answers: Sequence[Rop] | Server) -> Passed:
-        """Have ROPs answered, in one buffer."""
+    async def rops(
+        self, requests: Sequence[Rop], handles: Sequence[int], answers: Sequence[Rop] | Server, *, old: bool = False
+    ) -> Passed:
+        """Have ROPs answered, in one buffer: of EcDoRpcExt2, or of EcDoRpc, as `old` clients call."""
         asked: list[RopBuffer] = []
 
         async def server(call: Call) -> None:
@@ -84,8 +87,12 @@ class DrivenModule:
             carrier.set_responses([buffer.pack()])
 
         sent = RopBuffer(list(requests), list(handles))
-        stub = EcDoRpcExt2Request(self.cxh, 0, pack_payload(sent.pack(), xor=True), MAXIMUM_ROPS + 8).pack()
-        call = await self.call(Call(EMSMDB, _EC_DO_RPC_EXT2, stub, self.session, self.caller), server)
+        if old:
+            opnum, stub = _EC_DO_RPC, EcDoRpcRequest.of(self.cxh, sent.pack()).pack()
+        else:
+            rgb_in = pack_payload(sent.pack(), xor=True)
+            opnum, stub = _EC_DO_RPC_EXT2, EcDoRpcExt2Request(self.cxh, 0, rgb_in, MAXIMUM_ROPS + 8).pack()
+        call = await self.call(Call(EMSMDB, opnum, stub, self.session, self.caller), server)
         carrier = carrier_of(call)
         assert carrier is not None
         payloads = carrier.responses()

@@ -122,6 +122,7 @@ def test_a_server_that_is_not_running() -> None:
     [
         (MapiError(ErrorCode.LoginPermission, "RopLogon"), "may not open that mailbox (RopLogon: LoginPermission"),
         (MapiError(ErrorCode.AccessDenied, "EcDoConnectEx"), "may not connect to the mailbox store"),
+        (MapiError(ErrorCode.AccessDenied, "EcDoConnect"), "may not connect to the mailbox store"),
         (MapiError(ErrorCode.UnknownUser, "RopLogon"), "there is no such mailbox"),
         (MapiError(ErrorCode.AccessDenied, "RopOpenFolder"), "access denied (RopOpenFolder: AccessDenied 0x80070005)"),
         (MapiError(0x1234, "RopOpenFolder"), "the server answers RopOpenFolder: error 0x00001234"),

@@ -44,15 +44,17 @@ class Limiting(Module):
         self.log.append("close")
 
 
-def test_rops_pass_the_module_and_come_back() -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_rops_pass_the_module_and_come_back(old: bool) -> None:
     async def scenario() -> None:
         async with driven(Limiting, {"mpm_limiting:limit": "3"}) as module:
-            passed = await module.rops([READ], [7], answers=[DATA])
+            passed = await module.rops([READ], [7], answers=[DATA], old=old)
+            assert passed.call.name == ("EcDoRpc" if old else "EcDoRpcExt2")
             assert passed.asked is not None
             assert passed.asked.rops == [RopReadStreamRequest(0, 0, 3)]
             assert (passed.responses, passed.handles) == ([DATA], [7])
             served = await module.rops(
-                [READ], [7], answers=lambda asked: [RopReadStreamResponse(0, asked.rops[0].byte_count, b"")]
+                [READ], [7], answers=lambda asked: [RopReadStreamResponse(0, asked.rops[0].byte_count, b"")], old=old
             )
             assert served.responses == [RopReadStreamResponse(0, 3, b"")]
 
