@@ -67,6 +67,8 @@ class PendingContent(WritableContent):
         self._written: dict[int, int] = {}
         self._content_id: int | None = None
         self._complete = False
+        #: A message has it, or would: where its transaction failed, it is abandoned later.
+        self._given = False
         self._holder = 0
         self._token = b""
 
@@ -126,7 +128,7 @@ class PendingContent(WritableContent):
 
     def discard(self) -> None:
         """Forget it; once it is saved this does nothing."""
-        if self._content_id is not None:
+        if self._content_id is not None and not self._given:
             with self._place.database.writing() as connection:
                 connection.execute(_DELETE_HOLDER, {"holder": self._holder, "token": self._token})
 
@@ -159,6 +161,7 @@ class PendingContent(WritableContent):
         if connection.execute(_ADOPT, scope).rowcount != 1:
             return None
         connection.execute(_DELETE_HOLDER, {"holder": self._holder, "token": self._token})
+        self._given = True
         return ContentReference(self._content_id, self._size)
 
     def _check_open(self) -> None:

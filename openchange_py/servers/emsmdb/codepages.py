@@ -28,3 +28,8 @@ def codec_of(code_page: int) -> str:
 def narrow(text: str, codec: str) -> bytes:
     """The text in a code page."""
     return text.encode(codec, "replace")
+
+
+def widen(text: bytes, codec: str) -> str:
+    """The text that a code page's bytes are; what is none becomes U+FFFD."""
+    return text.decode(codec, "replace")

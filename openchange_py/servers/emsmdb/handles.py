@@ -47,9 +47,17 @@ class HandleTable:
     def _weigh(self, value: ServerObject) -> None:
         if value.weight <= _LIGHT:
             return
-        held = sum(other.weight for other in self._objects.values() if other.weight > _LIGHT)
+        held = self._held()
         if held and held + value.weight > MAXIMUM_WEIGHT:
             raise MapiError(ErrorCode.OutOfResources, f"open objects keep {held} bytes")
+
+    def check_weight(self) -> None:
+        """Before an object that is open takes more memory: `OutOfResources` where all of them keep too much."""
+        if (held := self._held()) > MAXIMUM_WEIGHT:
+            raise MapiError(ErrorCode.OutOfResources, f"open objects keep {held} bytes")
+
+    def _held(self) -> int:
+        return sum(weight for value in self._objects.values() if (weight := value.weight) > _LIGHT)
 
     def find(self, handle: int, kind: type[K] | tuple[type[K], ...], wrong: ErrorCode = ErrorCode.NotSupported) -> K:
         """The object of a handle; `NullObject` where there is none, `wrong` where it's of another kind."""
@@ -63,8 +71,14 @@ class HandleTable:
     def release(self, handle: int) -> None:
         """Close an object. A logon takes everything opened under it along."""
         value = self._objects.pop(handle, None)
-        if value is not None and value.logon is value:
+        if value is None:
+            return
+        closed = [value]
+        if value.logon is value:
+            closed += [other for other in self._objects.values() if other.logon is value]
             self._objects = {h: o for h, o in self._objects.items() if o.logon is not value}
+        for one in closed:
+            one.close()
 
     def replace_logon(self, logon_id: int, new: ServerObject) -> None:
         """Close the other logon of that LogonId, where there is one: [MS-OXCROPS] 2.2.3.1.1."""
@@ -75,4 +89,6 @@ class HandleTable:
 
     def clear(self) -> None:
         """Close everything."""
-        self._objects.clear()
+        closed, self._objects = self._objects, {}
+        for value in closed.values():
+            value.close()

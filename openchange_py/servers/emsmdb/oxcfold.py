@@ -1,11 +1,12 @@
-"""[MS-OXCFOLD]: opening folders and their tables.
+"""[MS-OXCFOLD]: opening folders and their tables, deleting messages.
 
-Not done yet: everything that changes folders or their contents, search folders, conversations. As nothing is
-deleted yet, nothing is soft-deleted: OpenSoftDeleted opens what there is, tables of soft-deleted objects are empty.
+Not done yet: everything that changes folders, moving and copying messages, search folders, conversations. Nothing is
+soft-deleted: what is deleted is gone, OpenSoftDeleted opens what there is, tables of soft-deleted objects are empty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from openchange_py.servers.emsmdb.objects.folder import FolderObject
@@ -14,12 +15,17 @@ from openchange_py.servers.emsmdb.objects.table import ContentsTable, HierarchyT
 from openchange_py.servers.emsmdb.registry import RopCall, handles
 from openchange_py.store.base import Folder
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
-from openchange_py.wire.oxcdata.ids import PRIVATE_REPLICA_ID, FolderId, split_id
+from openchange_py.wire.oxcdata.ids import PRIVATE_REPLICA_ID, FolderId, MessageId, split_id
+from openchange_py.wire.rop.base import RopRequest
 from openchange_py.wire.rop.oxcfold import (
+    RopDeleteMessagesRequest,
+    RopDeleteMessagesResponse,
     RopGetContentsTableRequest,
     RopGetContentsTableResponse,
     RopGetHierarchyTableRequest,
     RopGetHierarchyTableResponse,
+    RopHardDeleteMessagesRequest,
+    RopHardDeleteMessagesResponse,
     RopOpenFolderRequest,
     RopOpenFolderResponse,
 )
@@ -76,3 +82,24 @@ def get_contents_table(call: RopCall, request: RopGetContentsTableRequest) -> Ro
     )
     call.open(request.output_handle_index, table)
     return RopGetContentsTableResponse(request.output_handle_index, ErrorCode.Success, table.announced_rows())
+
+
+def _delete(call: RopCall, request: RopRequest, message_ids: Sequence[int]) -> bool:
+    """Delete messages of the folder; whether one of them was not there (PartialCompletion)."""
+    folder = call.object(request, FolderObject)
+    wanted = {MessageId(value) for value in message_ids}
+    return folder.mailbox_logon.mailbox.delete_messages(folder.folder_id, list(wanted)) < len(wanted)
+
+
+@handles(RopDeleteMessagesRequest)
+def delete_messages(call: RopCall, request: RopDeleteMessagesRequest) -> RopDeleteMessagesResponse:
+    """RopDeleteMessages: [MS-OXCFOLD] 3.2.5.11. At once, however it was asked for; nobody is told of unread ones."""
+    partial = _delete(call, request, request.message_ids)
+    return RopDeleteMessagesResponse(request.input_handle_index, ErrorCode.Success, partial)
+
+
+@handles(RopHardDeleteMessagesRequest)
+def hard_delete_messages(call: RopCall, request: RopHardDeleteMessagesRequest) -> RopHardDeleteMessagesResponse:
+    """RopHardDeleteMessages: [MS-OXCFOLD] 3.2.5.12."""
+    partial = _delete(call, request, request.message_ids)
+    return RopHardDeleteMessagesResponse(request.input_handle_index, ErrorCode.Success, partial)

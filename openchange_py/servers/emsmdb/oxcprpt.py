@@ -1,24 +1,24 @@
-"""[MS-OXCPRPT]: reading properties and streams.
+"""[MS-OXCPRPT]: properties and their names. Streams: `oxcprpt_streams`.
 
-Not done yet: everything that writes, copies or deletes; named properties (their ids are not mapped); bodies in
-other formats than they were saved in ([MS-OXCMSG] 2.2.1.56).
+Not done yet: properties of folders and of the store can't be set or deleted; RopCopyTo, RopCopyProperties,
+RopQueryNamedProperties, RopProgress; bodies in other formats than they were saved in ([MS-OXCMSG] 2.2.1.56).
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from openchange_py.servers.emsmdb.codepages import narrow
 from openchange_py.servers.emsmdb.objects.base import PropertyObject
-from openchange_py.servers.emsmdb.objects.stream import BytesContent, StreamObject
+from openchange_py.servers.emsmdb.objects.working import WorkingObject
 from openchange_py.servers.emsmdb.registry import RopCall, handles
-from openchange_py.servers.emsmdb.values import TOO_LARGE, ValueReader, as_stored, is_content, value_size, whole
-from openchange_py.store.base import Content
+from openchange_py.servers.emsmdb.values import TOO_LARGE, ValueReader, value_size
 from openchange_py.wire.buffer import Writer
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
+from openchange_py.wire.oxcdata.named import Kind, PropertyName
+from openchange_py.wire.oxcdata.problems import PropertyProblem
 from openchange_py.wire.oxcdata.properties import (
-    PropertyMap,
     PropertyTag,
     PropertyType,
     PropertyValue,
@@ -26,24 +26,28 @@ from openchange_py.wire.oxcdata.properties import (
 )
 from openchange_py.wire.oxcdata.rows import PropertyError, PropertyRow, write_flagged
 from openchange_py.wire.oxcdata.values import TypedPropertyValue
+from openchange_py.wire.rop.base import RopRequest
 from openchange_py.wire.rop.oxcprpt import (
+    NameFlags,
+    RopDeletePropertiesNoReplicateRequest,
+    RopDeletePropertiesNoReplicateResponse,
+    RopDeletePropertiesRequest,
+    RopDeletePropertiesResponse,
+    RopGetNamesFromPropertyIdsRequest,
+    RopGetNamesFromPropertyIdsResponse,
     RopGetPropertiesAllRequest,
     RopGetPropertiesAllResponse,
     RopGetPropertiesListRequest,
     RopGetPropertiesListResponse,
     RopGetPropertiesSpecificRequest,
     RopGetPropertiesSpecificResponse,
-)
-from openchange_py.wire.rop.oxcprpt_streams import (
-    OpenModeFlags,
-    RopGetStreamSizeRequest,
-    RopGetStreamSizeResponse,
-    RopOpenStreamRequest,
-    RopOpenStreamResponse,
-    RopReadStreamRequest,
-    RopReadStreamResponse,
-    RopSeekStreamRequest,
-    RopSeekStreamResponse,
+    RopGetPropertyIdsFromNamesRequest,
+    RopGetPropertyIdsFromNamesResponse,
+    RopSetPropertiesNoReplicateRequest,
+    RopSetPropertiesNoReplicateResponse,
+    RopSetPropertiesRequest,
+    RopSetPropertiesResponse,
+    SetPropertiesRequest,
 )
 
 #: What a response has besides the values, and a value besides its bytes (tag, flag, count), at the most.
@@ -53,10 +57,11 @@ _OVERHEAD: Final = 8
 _TAG: Final = 3
 _ERROR_SIZE: Final = 8
 
-_READ_HEADER: Final = 8
-_LARGEST_READ: Final = 0xFFFF
-#: [MS-OXCPRPT] 3.2.5.18.
-_LARGEST_STREAM: Final = 1 << 31
+#: Property ids below are not mapped to names; PS_MAPI names them all the same ([MS-OXPROPS] 1.3.2).
+_FIRST_NAMED: Final = 0x8000
+_PS_MAPI: Final = uuid.UUID("00020328-0000-0000-c000-000000000046")
+#: The property set of a name that is none.
+_NO_SET: Final = uuid.UUID(int=0)
 
 
 @handles(RopGetPropertiesSpecificRequest)
@@ -130,60 +135,86 @@ def get_properties_list(call: RopCall, request: RopGetPropertiesListRequest) -> 
     return RopGetPropertiesListResponse(request.input_handle_index, ErrorCode.Success, sorted(properties))
 
 
-@handles(RopOpenStreamRequest)
-def open_stream(call: RopCall, request: RopOpenStreamRequest) -> RopOpenStreamResponse:
-    """RopOpenStream: [MS-OXCPRPT] 3.2.5.11. Streams are read-only here: BestAccess gets that, ReadWrite is denied."""
+def _set(call: RopCall, request: SetPropertiesRequest) -> list[PropertyProblem]:
+    opened = _changeable(call, request)
+    call.session.objects.check_weight()
+    return opened.set_properties(request.property_values)
+
+
+def _changeable(call: RopCall, request: RopRequest) -> WorkingObject:
     opened = call.object(request, PropertyObject)
-    tag = PropertyTag(request.property_tag)
-    if tag.type not in opened.stream_types:
-        raise MapiError(ErrorCode.NotSupported, f"{tag!r} of a {type(opened).__name__} can't be a stream")
-    if request.open_mode_flags > OpenModeFlags.BestAccess:
-        raise MapiError(ErrorCode.InvalidParameter, f"OpenModeFlags {request.open_mode_flags}")
-    if request.open_mode_flags == OpenModeFlags.Create:
-        raise MapiError(ErrorCode.AccessDenied, "streams can't be written yet")
-    content = _content(opened.properties([tag]), tag, opened.codec)
-    if request.open_mode_flags == OpenModeFlags.ReadWrite:
-        raise MapiError(ErrorCode.AccessDenied, "streams can't be written yet")
-    if content.size > _LARGEST_STREAM:
-        raise MapiError(ErrorCode.StreamSizeError, f"{content.size} bytes")
-    call.open(request.output_handle_index, StreamObject(opened.mailbox_logon, content))
-    return RopOpenStreamResponse(request.output_handle_index, ErrorCode.Success, content.size)
+    if not isinstance(opened, WorkingObject):
+        raise MapiError(ErrorCode.NotImplemented, f"properties of a {type(opened).__name__} can't be changed yet")
+    return opened
 
 
-def _content(properties: PropertyMap, tag: PropertyTag, codec: str) -> Content:
-    """A property's value as its stream's bytes; a text has no terminating zero there."""
-    stored = as_stored(tag)
-    value: Any = properties.get(stored)
-    if value is None:
-        raise MapiError(ErrorCode.NotFound, f"{tag!r}")
-    if is_content(value):
-        if stored == tag:
-            return value  # type: ignore[no-any-return]
-        value = whole(value, stored.type)
-    if isinstance(value, str):
-        value = value.encode("utf-16-le", "surrogatepass") if stored == tag else narrow(value, codec)
-    return BytesContent(value)
+@handles(RopSetPropertiesRequest)
+def set_properties(call: RopCall, request: RopSetPropertiesRequest) -> RopSetPropertiesResponse:
+    """RopSetProperties: [MS-OXCPRPT] 3.2.5.4."""
+    return RopSetPropertiesResponse(request.input_handle_index, ErrorCode.Success, _set(call, request))
 
 
-@handles(RopReadStreamRequest)
-def read_stream(call: RopCall, request: RopReadStreamRequest) -> RopReadStreamResponse:
-    """RopReadStream: [MS-OXCPRPT] 3.2.5.12. As much as was asked for and fits."""
-    stream = call.object(request, StreamObject)
-    room = min(call.space - _READ_HEADER, _LARGEST_READ)
-    if room <= 0 < request.count:
-        raise MapiError(ErrorCode.BufferTooSmall, "not one byte fits")
-    return RopReadStreamResponse(request.input_handle_index, ErrorCode.Success, stream.read(min(request.count, room)))
+@handles(RopSetPropertiesNoReplicateRequest)
+def set_properties_no_replicate(
+    call: RopCall, request: RopSetPropertiesNoReplicateRequest
+) -> RopSetPropertiesNoReplicateResponse:
+    """RopSetPropertiesNoReplicate: [MS-OXCPRPT] 2.2.6: but for folders the same."""
+    return RopSetPropertiesNoReplicateResponse(request.input_handle_index, ErrorCode.Success, _set(call, request))
 
 
-@handles(RopSeekStreamRequest)
-def seek_stream(call: RopCall, request: RopSeekStreamRequest) -> RopSeekStreamResponse:
-    """RopSeekStream: [MS-OXCPRPT] 3.2.5.18."""
-    position = call.object(request, StreamObject).seek(request.origin, request.offset)
-    return RopSeekStreamResponse(request.input_handle_index, ErrorCode.Success, position)
+@handles(RopDeletePropertiesRequest)
+def delete_properties(call: RopCall, request: RopDeletePropertiesRequest) -> RopDeletePropertiesResponse:
+    """RopDeleteProperties: [MS-OXCPRPT] 3.2.5.5."""
+    problems = _changeable(call, request).delete_properties(request.property_tags)
+    return RopDeletePropertiesResponse(request.input_handle_index, ErrorCode.Success, problems)
 
 
-@handles(RopGetStreamSizeRequest)
-def get_stream_size(call: RopCall, request: RopGetStreamSizeRequest) -> RopGetStreamSizeResponse:
-    """RopGetStreamSize: [MS-OXCPRPT] 3.2.5.16."""
-    stream = call.object(request, StreamObject)
-    return RopGetStreamSizeResponse(request.input_handle_index, ErrorCode.Success, stream.content.size)
+@handles(RopDeletePropertiesNoReplicateRequest)
+def delete_properties_no_replicate(
+    call: RopCall, request: RopDeletePropertiesNoReplicateRequest
+) -> RopDeletePropertiesNoReplicateResponse:
+    """RopDeletePropertiesNoReplicate: [MS-OXCPRPT] 2.2.8: but for folders the same."""
+    problems = _changeable(call, request).delete_properties(request.property_tags)
+    return RopDeletePropertiesNoReplicateResponse(request.input_handle_index, ErrorCode.Success, problems)
+
+
+@handles(RopGetPropertyIdsFromNamesRequest)
+def get_property_ids_from_names(
+    call: RopCall, request: RopGetPropertyIdsFromNamesRequest
+) -> RopGetPropertyIdsFromNamesResponse:
+    """RopGetPropertyIdsFromNames: [MS-OXCPRPT] 3.2.5.8. ErrorsReturned where a name has no id."""
+    mailbox = call.object(request, PropertyObject).mailbox_logon.mailbox
+    if not request.property_names:
+        known = list(mailbox.property_names())
+        return RopGetPropertyIdsFromNamesResponse(request.input_handle_index, ErrorCode.Success, known)
+    create = bool(request.flags & NameFlags.Create)
+    wanted = [name for name in request.property_names if _is_mapped(name)]
+    mapped = iter(mailbox.property_ids(wanted, create=create))
+    ids = [next(mapped) if _is_mapped(name) else _unmapped_id(name) for name in request.property_names]
+    code = ErrorCode.Success if all(ids) else ErrorCode.ErrorsReturned
+    return RopGetPropertyIdsFromNamesResponse(request.input_handle_index, code, ids)
+
+
+def _is_mapped(name: PropertyName) -> bool:
+    return name.guid != _PS_MAPI and name.kind in (Kind.Lid, Kind.Name)
+
+
+def _unmapped_id(name: PropertyName) -> int:
+    """In PS_MAPI the number is the id; nothing else there, and nothing without a name, has one."""
+    lid = name.lid if name.kind == Kind.Lid else None
+    return lid if lid is not None and lid < _FIRST_NAMED else 0
+
+
+@handles(RopGetNamesFromPropertyIdsRequest)
+def get_names_from_property_ids(
+    call: RopCall, request: RopGetNamesFromPropertyIdsRequest
+) -> RopGetNamesFromPropertyIdsResponse:
+    """RopGetNamesFromPropertyIds: [MS-OXCPRPT] 3.2.5.9."""
+    known = call.object(request, PropertyObject).mailbox_logon.mailbox.property_names()
+    names = [
+        PropertyName.of_lid(_PS_MAPI, wanted)
+        if wanted < _FIRST_NAMED
+        else known.get(wanted, PropertyName(Kind.NoName, _NO_SET))
+        for wanted in request.property_ids
+    ]
+    return RopGetNamesFromPropertyIdsResponse(request.input_handle_index, ErrorCode.Success, names)

@@ -16,7 +16,7 @@ from typing import Final, get_type_hints
 
 from openchange_py.servers.emsmdb.registry import HANDLERS, RopCall
 from openchange_py.servers.emsmdb.session import EmsmdbSession
-from openchange_py.store.base import NoSuchObject, StoreError
+from openchange_py.store.base import NoSuchObject, ObjectChanged, StoreError
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.rop.base import (
@@ -33,7 +33,7 @@ from openchange_py.wire.rop.ids import RopId
 logger = logging.getLogger(__name__)
 
 #: The files with handlers, by the documents' names. Importing them registers the handlers.
-DOCUMENTS: Final = ("oxcstor", "oxcfold", "oxcmsg", "oxctabl", "oxcprpt")
+DOCUMENTS: Final = ("oxcstor", "oxcfold", "oxcmsg", "oxctabl", "oxcprpt", "oxcprpt_streams")
 for _document in DOCUMENTS:
     importlib.import_module(f"openchange_py.servers.emsmdb.{_document}")
 
@@ -123,6 +123,8 @@ class _Execution:
             code, reason = error.code, error.reason
         except NoSuchObject as error:
             code, reason = ErrorCode.NotFound, str(error)
+        except ObjectChanged as error:
+            code, reason = ErrorCode.ObjectChanged, str(error)
         except StoreError as error:
             logger.error("%s: %s", RopId(rop.rop_id).name, error)
             code, reason = ErrorCode.GeneralFailure, str(error)

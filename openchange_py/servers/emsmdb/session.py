@@ -6,11 +6,15 @@ import collections
 import dataclasses
 import threading
 import uuid
+from typing import Final
 
 from openchange_py.addressbook.base import Directory, Entry
 from openchange_py.servers.emsmdb.codepages import FALLBACK
 from openchange_py.servers.emsmdb.handles import HandleTable
 from openchange_py.store.base import Store
+
+#: Bytes that one message may have, where nothing else is said.
+LARGEST_MESSAGE: Final = 256 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class EmsmdbSession:
         #: The user whose DN the client presented: the same, or one whose mailbox `caller` has full access to.
         self.user = user
         self.settings = settings or ClientSettings()
+        #: Bytes that a message which it saves may have.
+        self.largest_message = LARGEST_MESSAGE
         self.objects = HandleTable()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from openchange_py.servers.emsmdb.codepages import narrow
+from openchange_py.servers.emsmdb.codepages import narrow, widen
 from openchange_py.store.base import Content
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag, PropertyType, PropertyValue
@@ -18,6 +18,15 @@ from openchange_py.wire.oxcdata.values import TypedPropertyValue
 
 #: NotEnoughMemory: the client opens the value as a stream.
 TOO_LARGE: Final = PropertyError(ErrorCode.OutOfMemory)
+
+#: Types of values that the store keeps.
+KEPT_TYPES: Final = frozenset(int(kind) for kind in PropertyType) - {
+    PropertyType.Unspecified,
+    PropertyType.Null,
+    PropertyType.ErrorCode,
+    PropertyType.Restriction,
+    PropertyType.RuleAction,
+}
 
 _OF_UNICODE: Final[dict[int, PropertyType]] = {
     PropertyType.String8: PropertyType.String,
@@ -35,6 +44,16 @@ def as_stored(tag: PropertyTag) -> PropertyTag:
     """The tag that the store has the property under: it keeps texts as Unicode."""
     wide = _OF_UNICODE.get(tag.type)
     return tag if wide is None else tag.with_type(wide)
+
+
+def to_store(tag: PropertyTag, value: PropertyValue, codec: str) -> tuple[PropertyTag, PropertyValue]:
+    """The tag and value as the store has them, of those that a client sent."""
+    stored = as_stored(tag)
+    if stored == tag:
+        return tag, value
+    if isinstance(value, list):
+        return stored, [widen(text, codec) for text in value]
+    return stored, widen(value, codec)
 
 
 def terminated(text: str) -> str:
@@ -118,4 +137,4 @@ class ValueReader:
 def whole(content: Content, kind: int) -> PropertyValue:
     """All of a large value."""
     raw = content.read(0, content.size)
-    return raw.decode("utf-16-le", "surrogatepass") if kind == PropertyType.String else raw
+    return raw[: len(raw) & ~1].decode("utf-16-le", "surrogatepass") if kind == PropertyType.String else raw

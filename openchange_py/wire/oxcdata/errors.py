@@ -53,6 +53,8 @@ class ErrorCode(enum.IntEnum):
     TimeSkew = 0x80040123
     EndOfSession = 0x80040200
     UnknownEntryId = 0x80040201
+    InvalidType = 0x80040302
+    TooBig = 0x80040305
     NotCompleted = 0x80040400
     Timeout = 0x80040401
     EmptyTable = 0x80040402

@@ -29,7 +29,8 @@ from openchange_py.store.base import (
 from openchange_py.store.source import open_store
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
-from openchange_py.wire.oxcdata.properties import PropertyTag
+from openchange_py.wire.oxcdata.properties import PropertyTag, TaggedPropertyValue
+from openchange_py.wire.oxcdata.rows import PropertyError
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
     EcDoConnectExRequest,
@@ -45,7 +46,12 @@ from openchange_py.wire.rop.base import Rop, RopReleaseRequest, RopRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import HandleStates
 from openchange_py.wire.rop.oxcfold import RopGetContentsTableRequest, RopOpenFolderRequest
-from openchange_py.wire.rop.oxcmsg import RopOpenMessageRequest
+from openchange_py.wire.rop.oxcmsg import (
+    RopCreateMessageRequest,
+    RopOpenMessageRequest,
+    RopSaveChangesMessageRequest,
+)
+from openchange_py.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest, RopSetPropertiesRequest
 from openchange_py.wire.rop.oxcstor import RopLogonPrivateResponse, RopLogonRequest
 from openchange_py.wire.rop.oxctabl import RopQueryRowsRequest, RopSetColumnsRequest
 from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
@@ -281,10 +287,33 @@ class Client:
         """An open folder."""
         return self.open(RopOpenFolderRequest(0, 0, 1, self.world.folder(special), 0), self.logon)
 
-    def message(self, message_id: MessageId, code_page: int = 0x0FFF) -> int:
+    def message(self, message_id: MessageId, code_page: int = 0x0FFF, mode: int = 0) -> int:
         """An open message."""
-        request = RopOpenMessageRequest(0, 0, 1, code_page, FolderId(0), 0, message_id)
+        request = RopOpenMessageRequest(0, 0, 1, code_page, FolderId(0), mode, message_id)
         return self.open(request, self.logon)
+
+    def new_message(self, special: SpecialFolder = SpecialFolder.INBOX, *, associated: bool = False) -> int:
+        """A message that is not saved."""
+        request = RopCreateMessageRequest(0, 0, 1, 0x0FFF, self.world.folder(special), associated)
+        return self.open(request, self.logon)
+
+    def save(self, message: int, flags: int = 0x0A) -> Any:
+        """RopSaveChangesMessage's response."""
+        request = RopSaveChangesMessageRequest(0, 1, 0, flags)
+        return self.execute(request, handles=[message, self.logon]).rops[0]
+
+    def set(self, handle: int, values: dict[PropertyTag, Any]) -> Any:
+        """RopSetProperties: its problems as (index, error), or the error of all of it."""
+        tagged = [TaggedPropertyValue(tag, value) for tag, value in values.items()]
+        response = self.ask(RopSetPropertiesRequest(0, 0, tagged), handle)
+        if response.return_value:
+            return response.return_value
+        return [(problem.index, problem.error_code) for problem in response.property_problems]
+
+    def get(self, handle: int, *tags: PropertyTag) -> list[Any]:
+        """Values, and the error codes of those that there are not."""
+        response = self.ask(RopGetPropertiesSpecificRequest(0, 0, 0, 1, list(tags)), handle)
+        return [value.code if isinstance(value, PropertyError) else value for value in response.row_data.values]
 
     def contents(self, *columns: PropertyTag, special: SpecialFolder = SpecialFolder.INBOX, flags: int = 0) -> int:
         """A contents table with columns."""

@@ -14,7 +14,7 @@ from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 
 def logon(logon_id: int) -> ServerObject:
     """An object that is a logon of that LogonId."""
-    value = SimpleNamespace(logon_id=logon_id, weight=0)
+    value = SimpleNamespace(logon_id=logon_id, weight=0, close=lambda: None)
     value.logon = value
     return value  # type: ignore[return-value]
 
@@ -100,3 +100,42 @@ def test_heavy_objects_have_a_limit_together() -> None:
         table.add(stream(MAXIMUM_WEIGHT // 3))
     with pytest.raises(MapiError):
         table.add(stream(1 << 20))
+
+
+class Closing(ServerObject):
+    """Counts how often it was closed."""
+
+    def __init__(self, logon: ServerObject | None = None) -> None:
+        super().__init__(logon)  # type: ignore[arg-type]
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_what_is_released_is_closed_once() -> None:
+    table, under = HandleTable(), logon(0)
+    top = table.add(under)
+    first, second, other = Closing(under), Closing(under), Closing()
+    handle = table.add(first)
+    table.add(second)
+    table.add(other)
+    table.release(handle)
+    table.release(handle)
+    table.release(top)
+    assert (first.closed, second.closed, other.closed) == (1, 1, 0)
+    table.clear()
+    table.clear()
+    assert other.closed == 1
+
+
+def test_objects_that_grew_too_heavy_are_told_before_they_grow_more() -> None:
+    table = HandleTable()
+    heavy = Closing()
+    table.add(heavy)
+    table.check_weight()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Closing, "weight", MAXIMUM_WEIGHT + 1)
+        with pytest.raises(MapiError) as raised:
+            table.check_weight()
+    assert raised.value.code == ErrorCode.OutOfResources

@@ -7,13 +7,15 @@ import pytest
 from openchange_py.store.base import SpecialFolder
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode
-from openchange_py.wire.oxcdata.ids import FolderId, make_id
+from openchange_py.wire.oxcdata.ids import FolderId, MessageId, make_id
 from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcfold import (
+    RopDeleteMessagesRequest,
     RopGetContentsTableRequest,
     RopGetHierarchyTableRequest,
+    RopHardDeleteMessagesRequest,
     RopOpenFolderRequest,
     RopOpenFolderResponse,
 )
@@ -144,3 +146,34 @@ def test_the_messages_of_a_folder_newest_first(client: Client, world: World) -> 
 def test_the_associated_messages_of_a_folder(client: Client) -> None:
     table = client.contents(p.PidTagSubject, p.PidTagMessageClass, flags=0x02)
     assert [row.values for row in client.rows(table).rows] == [["settings", "IPM.Configuration"]]
+
+
+@pytest.mark.parametrize("kind", [RopDeleteMessagesRequest, RopHardDeleteMessagesRequest])
+def test_deleting_messages(own_world: World, kind: type[RopDeleteMessagesRequest]) -> None:
+    client = Client(own_world)
+    table, folder = client.contents(p.PidTagMid, p.PidTagSubject), client.folder()
+    assert client.rows(table, 1).rows[0].values == [own_world.letters[2], "RE: letter 2"]
+    unknown = MessageId(0x7FFFFFFFFFFF0001)
+    done = client.ask(kind(0, 0, False, True, [own_world.letters[0], own_world.letters[0]]), folder)
+    assert (done.return_value, done.partial_completion) == (0, False)
+    done = client.ask(kind(0, 0, True, False, [own_world.letters[1], own_world.rich, unknown]), folder)
+    assert (done.return_value, done.partial_completion) == (0, True)
+    inbox = own_world.mailbox.folder(own_world.folder(SpecialFolder.INBOX)).properties
+    counted = (p.PidTagContentCount, p.PidTagContentUnreadCount, p.PidTagDeletedCountTotal)
+    assert [inbox[tag] for tag in counted] == [1, 1, 2]
+    # A table that is open keeps its rows; of a message that is gone they tell the id alone.
+    assert client.rows(table, 5).rows[0].values[0] == own_world.letters[1]
+    fresh = client.contents(p.PidTagMid)
+    assert [row.values for row in client.rows(fresh).rows] == [[own_world.letters[2]]]
+    assert own_world.mailbox.message(own_world.rich).id == own_world.rich
+
+
+def test_messages_are_deleted_from_a_folder(client: Client, world: World) -> None:
+    request = RopDeleteMessagesRequest(0, 0, False, False, list(world.letters))
+    for handle, code in ((client.logon, ErrorCode.NotSupported), (NONE, ErrorCode.NullObject)):
+        assert client.ask(request, handle).return_value == code
+    bob = Client(world, "bob")
+    refused = bob.open(RopOpenFolderRequest(0, 0, 1, world.folder(SpecialFolder.INBOX), 0), bob.logon)
+    done = bob.ask(request, refused)
+    assert (done.return_value, done.partial_completion) == (0, True)
+    assert len(world.mailbox.message_ids(world.folder(SpecialFolder.INBOX))) == 3

@@ -1,33 +1,32 @@
-"""[MS-OXCPRPT] as a client sees it: properties and streams."""
+"""[MS-OXCPRPT] as a client sees it: properties and their names."""
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
-from openchange_py.store.base import SpecialFolder
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode
-from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
+from openchange_py.wire.oxcdata.named import Kind, PropertyName
+from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType, TaggedPropertyValue
 from openchange_py.wire.oxcdata.rows import PropertyError
 from openchange_py.wire.oxcdata.values import TypedPropertyValue
-from openchange_py.wire.rop.base import RopFailure, RopRequest
-from openchange_py.wire.rop.ids import RopId
+from openchange_py.wire.rop.base import RopRequest
 from openchange_py.wire.rop.oxcmsg import RopOpenAttachmentRequest
 from openchange_py.wire.rop.oxcprpt import (
+    RopDeletePropertiesNoReplicateRequest,
+    RopDeletePropertiesRequest,
+    RopGetNamesFromPropertyIdsRequest,
     RopGetPropertiesAllRequest,
     RopGetPropertiesListRequest,
     RopGetPropertiesSpecificRequest,
+    RopGetPropertyIdsFromNamesRequest,
+    RopSetPropertiesNoReplicateRequest,
+    RopSetPropertiesRequest,
 )
-from openchange_py.wire.rop.oxcprpt_streams import (
-    OpenModeFlags,
-    Origin,
-    RopGetStreamSizeRequest,
-    RopOpenStreamRequest,
-    RopReadStreamRequest,
-    RopReadStreamResponse,
-    RopSeekStreamRequest,
-)
-from tests.servers.emsmdb.parties import DATA, LONG_BODY, NONE, Client, World
+from openchange_py.wire.rop.oxcprpt_streams import RopOpenStreamRequest
+from tests.servers.emsmdb.parties import NONE, Client, World
 
 NOT_FOUND, TOO_LARGE = PropertyError(ErrorCode.NotFound), PropertyError(ErrorCode.OutOfMemory)
 BODY8 = p.PidTagBody.with_type(PropertyType.String8)
@@ -151,126 +150,165 @@ def test_a_table_has_no_properties(client: Client, request_: RopRequest) -> None
     assert answer.rops[0].return_value == ErrorCode.NotSupported  # type: ignore[attr-defined]
 
 
-def open_stream(client: Client, handle: int, tag: PropertyTag, mode: int = 0) -> tuple[object, int]:
-    answer = client.execute(RopOpenStreamRequest(0, 0, 1, tag, mode), handles=[handle, NONE])
-    return answer.rops[0], answer.handles[1]
+COMPUTED, NOT_KEPT = ErrorCode.ComputedValue, ErrorCode.InvalidType
 
 
-def read_all(client: Client, stream: int, request: RopReadStreamRequest) -> bytes:
-    parts = []
-    while data := client.ask(request, stream).data:
-        parts.append(data)
-    return b"".join(parts)
+def test_what_is_set_is_read_back_and_saved(own_world: World) -> None:
+    client, other = Client(own_world), Client(own_world)
+    values = {
+        p.PidTagSubject: "new",
+        p.PidTagImportance: 2,
+        p.PidTagBody: "text",
+        p.PidTagHtml: b"<p>",
+        p.PidTagReplyRequested: True,
+        NUMBERS: [7, -7],
+        WORDS: ["drei"],
+    }
+    message = client.message(own_world.rich, mode=1)
+    assert client.set(message, values) == []
+    for reader, handle in ((client, message), (other, other.message(own_world.rich))):
+        assert (reader.get(handle, *values) == list(values.values())) == (reader is client)
+    client.save(message)
+    assert other.get(other.message(own_world.rich), *values) == list(values.values())
 
 
-@pytest.mark.parametrize("mode", [OpenModeFlags.ReadOnly, OpenModeFlags.BestAccess])
+def test_8_bit_texts_are_stored_as_unicode(own_world: World) -> None:
+    client = Client(own_world)
+    message = client.message(own_world.rich, 932, mode=1)
+    words = WORDS.with_type(PropertyType.MultipleString8)
+    client.set(message, {p.PidTagSubject.with_type(0x1E): "東京".encode("cp932"), words: ["京".encode("cp932")]})
+    assert client.get(message, p.PidTagSubject, WORDS) == ["東京", ["京"]]
+
+
+def test_each_property_that_cannot_be_set_is_a_problem(own_world: World) -> None:
+    client = Client(own_world)
+    message = client.message(own_world.rich, mode=1)
+    before = client.get(message, p.PidTagMid, p.PidTagMessageSize, p.PidTagDisplayTo)
+    values = {
+        p.PidTagMid: 5,
+        p.PidTagSubject: "set",
+        p.PidTagMessageSize: 5,
+        p.PidTagDisplayTo: "x",
+        p.PidTagHtml.with_type(PropertyType.Null): None,
+        p.PidTagChangeKey: b"x",
+        p.PidTagEntryId: b"x",
+        p.PidTagLastModificationTime: 5,
+        p.PidTagImportance: 0,
+    }
+    problems = [(0, COMPUTED), (2, COMPUTED), (3, COMPUTED), (4, NOT_KEPT), (5, COMPUTED), (6, COMPUTED), (7, COMPUTED)]
+    assert client.set(message, values) == problems
+    assert client.get(message, p.PidTagSubject, p.PidTagImportance) == ["set", 0]
+    assert client.get(message, p.PidTagMid, p.PidTagMessageSize, p.PidTagDisplayTo) == before
+    attachment = client.open(RopOpenAttachmentRequest(0, 0, 1, 1, 0), message)
+    assert client.set(attachment, {p.PidTagAttachNumber: 5, p.PidTagAttachSize: 5}) == [(0, COMPUTED), (1, COMPUTED)]
+
+
+def test_another_type_replaces_the_property(own_world: World) -> None:
+    client = Client(own_world)
+    message = client.message(own_world.rich, mode=1)
+    text = NUMBERS.with_type(PropertyType.String)
+    client.set(message, {text: "one"})
+    client.save(message)
+    assert client.get(client.message(own_world.rich), text, NUMBERS) == ["one", ErrorCode.NotFound]
+
+
 @pytest.mark.parametrize(
-    ("tag", "expected"),
+    ("values", "expected"),
     [
-        (p.PidTagBody, LONG_BODY.encode("utf-16-le")),
-        (BODY8, LONG_BODY.encode("cp1252")),
-        (p.PidTagSubject, "AW: Grüße aus 東京".encode("utf-16-le")),
-        (p.PidTagSubject.with_type(0x1E), "AW: Grüße aus ??".encode("cp1252")),
-        (p.PidTagHtml, b"<p>html</p>"),
+        ({p.PidTagSubject: "RE: new"}, ["RE: new", "RE: ", "new"]),
+        ({p.PidTagSubject: "AW: other"}, ["AW: other", "AW: ", "other"]),
+        ({p.PidTagSubject: "plain"}, ["plain", "", "plain"]),
+        ({p.PidTagNormalizedSubject: "n"}, ["AW: n", "AW: ", "n"]),
+        ({p.PidTagSubjectPrefix: "FW: "}, ["FW: Grüße aus 東京", "FW: ", "Grüße aus 東京"]),
+        ({p.PidTagSubjectPrefix: "long prefix: ", p.PidTagSubject: "long prefix: x"}, None),
     ],
 )
-def test_a_value_as_a_stream(client: Client, world: World, tag: PropertyTag, expected: bytes, mode: int) -> None:
-    response, stream = open_stream(client, client.message(world.rich), tag, mode)
-    assert response.stream_size == len(expected)  # type: ignore[attr-defined]
-    assert client.ask(RopGetStreamSizeRequest(0, 0), stream).stream_size == len(expected)
-    assert read_all(client, stream, RopReadStreamRequest(0, 0, 4000)) == expected
-
-
-def test_an_attachment_s_data_in_the_largest_pieces(client: Client, world: World) -> None:
-    attachment = client.open(RopOpenAttachmentRequest(0, 0, 1, 0, 0), client.message(world.rich))
-    _, stream = open_stream(client, attachment, p.PidTagAttachDataBinary)
-    first = client.ask(RopReadStreamRequest(0, 0, 0xBABE, 0x80000000), stream).data
-    assert 0x7F00 < len(first) < 0x8000
-    assert first + read_all(client, stream, RopReadStreamRequest(0, 0, 0xBABE, 100_000)) == DATA
-
-
-def test_reading_is_bounded_by_the_client_s_buffer(client: Client, world: World) -> None:
-    _, stream = open_stream(client, client.message(world.rich), p.PidTagBody)
-    request = RopReadStreamRequest(0, 0, 1000)
-    assert len(client.ask(request, stream, out_size=8 + 2 + 4 + 8 + 100).data) == 100
-    refused = client.ask(request, stream, out_size=8 + 2 + 4 + 8)
-    assert refused == RopReadStreamResponse(0, ErrorCode.BufferTooSmall, b"")
-    assert client.ask(RopReadStreamRequest(0, 0, 0), stream).data == b""
-    assert client.ask(RopSeekStreamRequest(0, 0, Origin.Current, 0), stream).new_position == 100
-
-
-def test_a_folder_s_and_the_store_s_streams(client: Client) -> None:
-    folder = client.folder()
-    response, stream = open_stream(client, folder, p.PidTagEntryId)
-    assert response.stream_size == 46  # type: ignore[attr-defined]
-    assert len(read_all(client, stream, RopReadStreamRequest(0, 0, 100))) == 46
-    for handle, tag in ((folder, p.PidTagDisplayName), (client.logon, p.PidTagMailboxOwnerEntryId)):
-        assert open_stream(client, handle, tag)[0] == RopFailure(1, ErrorCode.NotSupported, RopId.OpenStream)
-
-
-@pytest.mark.parametrize(
-    ("tag", "mode", "code"),
-    [
-        (p.PidTagImportance, 0, ErrorCode.NotSupported),
-        (WORDS, 0, ErrorCode.NotSupported),
-        (p.PidTagBody.with_type(0), 0, ErrorCode.NotSupported),
-        (p.PidTagRtfCompressed, 0, ErrorCode.NotFound),
-        (p.PidTagRtfCompressed, 1, ErrorCode.NotFound),
-        (p.PidTagRtfCompressed, 3, ErrorCode.NotFound),
-        (p.PidTagBody, 1, ErrorCode.AccessDenied),
-        (p.PidTagBody, 2, ErrorCode.AccessDenied),
-        (p.PidTagBody, 4, ErrorCode.InvalidParameter),
-    ],
-)
-def test_a_stream_that_cannot_be_opened(
-    client: Client, world: World, tag: PropertyTag, mode: int, code: ErrorCode
+def test_subject_prefix_and_normalized_subject_agree(
+    own_world: World, values: dict[PropertyTag, str], expected: list[str] | None
 ) -> None:
-    response, handle = open_stream(client, client.message(world.rich), tag, mode)
-    assert (response, handle) == (RopFailure(1, code, RopId.OpenStream), NONE)
+    client = Client(own_world)
+    tags = (p.PidTagSubject, p.PidTagSubjectPrefix, p.PidTagNormalizedSubject)
+    message = client.message(own_world.rich, mode=1)
+    client.set(message, values)
+    expected = expected or ["long prefix: x", "long prefix: ", "x"]
+    assert client.get(message, *tags) == expected
+    client.save(message)
+    assert client.get(client.message(own_world.rich), *tags) == expected
 
 
-@pytest.mark.parametrize(
-    ("origin", "offset", "position"),
-    [
-        (Origin.Beginning, 5, 5),
-        (Origin.Current, 0, 3),
-        (Origin.Current, -3, 0),
-        (Origin.End, -1, 10),
-        (Origin.End, 0, 11),
-        (Origin.Beginning, 1 << 31, 1 << 31),
-    ],
-)
-def test_seeking(client: Client, world: World, origin: int, offset: int, position: int) -> None:
-    _, stream = open_stream(client, client.message(world.rich), p.PidTagHtml)
-    client.ask(RopReadStreamRequest(0, 0, 3), stream)
-    assert client.ask(RopSeekStreamRequest(0, 0, origin, offset), stream).new_position == position
-    assert client.ask(RopReadStreamRequest(0, 0, 100), stream).data == b"<p>html</p>"[position:]
+def test_deleting_properties(own_world: World) -> None:
+    client, other = Client(own_world), Client(own_world)
+    message = client.message(own_world.rich, mode=1)
+    tags = [p.PidTagHtml, p.PidTagMid, PropertyTag(0x12340003), p.PidTagBody]
+    response = client.ask(RopDeletePropertiesRequest(0, 0, tags), message)
+    assert [(one.index, one.error_code) for one in response.property_problems] == [(1, COMPUTED)]
+    response = client.ask(RopDeletePropertiesNoReplicateRequest(0, 0, [NUMBERS]), message)
+    assert response.property_problems == []
+    gone = (p.PidTagHtml, p.PidTagBody, NUMBERS)
+    assert client.get(message, *gone) == [ErrorCode.NotFound] * 3
+    assert other.get(other.message(own_world.rich), NUMBERS) == [[1, 2, 3]]
+    client.save(message)
+    assert other.get(other.message(own_world.rich), *gone) == [ErrorCode.NotFound] * 3
 
 
-@pytest.mark.parametrize(
-    ("origin", "offset", "code"),
-    [
-        (Origin.Beginning, -1, ErrorCode.StreamSeekError),
-        (Origin.Current, -4, ErrorCode.StreamSeekError),
-        (Origin.End, 1 << 31, ErrorCode.StreamSeekError),
-        (Origin.Beginning, (1 << 63) - 1, ErrorCode.StreamSeekError),
-        (3, 0, ErrorCode.StorageInvalidParameter),
-        (0xFF, 0, ErrorCode.StorageInvalidParameter),
-    ],
-)
-def test_seeking_out_of_range_leaves_the_position(
-    client: Client, world: World, origin: int, offset: int, code: ErrorCode
-) -> None:
-    _, stream = open_stream(client, client.message(world.rich), p.PidTagHtml)
-    client.ask(RopReadStreamRequest(0, 0, 3), stream)
-    assert client.ask(RopSeekStreamRequest(0, 0, origin, offset), stream).return_value == code
-    assert client.ask(RopReadStreamRequest(0, 0, 100), stream).data == b"html</p>"
+def test_setting_without_replication_is_setting(own_world: World) -> None:
+    client = Client(own_world)
+    message = client.message(own_world.rich, mode=1)
+    request = RopSetPropertiesNoReplicateRequest(0, 0, [TaggedPropertyValue(p.PidTagImportance, 0)])
+    assert client.ask(request, message).property_problems == []
+    assert client.get(message, p.PidTagImportance) == [0]
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [RopReadStreamRequest(0, 0, 10), RopSeekStreamRequest(0, 0, 0, 0), RopGetStreamSizeRequest(0, 0)],
-)
-def test_a_stream_is_needed(client: Client, request_: RopRequest) -> None:
-    assert client.ask(request_, client.folder(SpecialFolder.INBOX)).return_value == ErrorCode.NotSupported
-    assert client.ask(request_, NONE).return_value == ErrorCode.NullObject
+def test_a_read_only_object_and_one_that_cannot_be_changed_yet(client: Client, world: World) -> None:
+    value = {p.PidTagSubject: "x"}
+    assert client.set(client.message(world.rich), value) == ErrorCode.AccessDenied
+    assert client.set(client.folder(), value) == ErrorCode.NotImplemented
+    assert client.set(client.logon, value) == ErrorCode.NotImplemented
+    deleted = client.ask(RopDeletePropertiesRequest(0, 0, [p.PidTagHtml]), client.message(world.rich))
+    assert deleted.return_value == ErrorCode.AccessDenied
+    for request in (RopSetPropertiesRequest(0, 0, []), RopDeletePropertiesRequest(0, 0, [])):
+        assert client.ask(request, NONE).return_value == ErrorCode.NullObject
+
+
+def test_more_properties_than_memory_is_given_to(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openchange_py.servers.emsmdb.objects.working.MOST_IN_MEMORY", 10_000)
+    client = Client(own_world)
+    message = client.message(own_world.rich, mode=1)
+    assert client.set(message, {p.PidTagHtml: b"x" * 9000}) == []
+    assert client.set(message, {p.PidTagHtml: b"x" * 9000}) == [(0, ErrorCode.OutOfMemory)]
+
+
+COMMON = uuid.UUID("00062008-0000-0000-c000-000000000046")
+PS_MAPI = uuid.UUID("00020328-0000-0000-c000-000000000046")
+
+
+def ids_of(client: Client, flags: int, *names: PropertyName) -> tuple[int, list[int]]:
+    response = client.ask(RopGetPropertyIdsFromNamesRequest(0, 0, flags, list(names)), client.logon)
+    return response.return_value, response.property_ids
+
+
+def test_ids_of_named_properties(own_world: World) -> None:
+    client = Client(own_world)
+    reminder, keywords = PropertyName.of_lid(COMMON, 0x8503), PropertyName.of_name(COMMON, "Keywords")
+    subject, odd = PropertyName.of_lid(PS_MAPI, 0x37), PropertyName.of_name(PS_MAPI, "x")
+    assert ids_of(client, 0, reminder, subject) == (ErrorCode.ErrorsReturned, [0, 0x37])
+    code, (first, second) = ids_of(client, 2, reminder, keywords)
+    assert (code, first >= 0x8000, second) == (0, True, first + 1)
+    assert ids_of(Client(own_world), 0, keywords, reminder) == (0, [second, first])
+    assert ids_of(client, 2, odd, reminder) == (ErrorCode.ErrorsReturned, [0, first])
+    assert ids_of(client, 2, PropertyName.of_lid(PS_MAPI, 0x8001)) == (ErrorCode.ErrorsReturned, [0])
+    assert ids_of(client, 0) == (0, [first, second])
+    request = RopGetNamesFromPropertyIdsRequest(0, 0, [first, 0x37, second, 0xFFF0])
+    names = client.ask(request, client.folder()).property_names
+    assert names[:3] == [reminder, subject, keywords]
+    assert names[3].kind == Kind.NoName
+
+
+def test_a_named_property_is_saved_under_its_id(own_world: World) -> None:
+    client = Client(own_world)
+    _, (known,) = ids_of(client, 2, PropertyName.of_lid(COMMON, 0x8503))
+    tag = PropertyTag(known << 16 | PropertyType.Boolean)
+    message = client.message(own_world.rich, mode=1)
+    client.set(message, {tag: True})
+    client.save(message)
+    assert client.get(client.message(own_world.rich), tag) == [True]

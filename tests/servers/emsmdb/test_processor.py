@@ -45,14 +45,20 @@ ANSWERED = {
     *(RopId.GetPropertiesSpecific, RopId.GetPropertiesAll, RopId.GetPropertiesList),
     *(RopId.OpenStream, RopId.ReadStream, RopId.SeekStream, RopId.GetStreamSize),
     *(RopId.GetAttachmentTable, RopId.OpenAttachment, RopId.OpenEmbeddedMessage),
+    *(RopId.CreateMessage, RopId.SaveChangesMessage, RopId.ModifyRecipients, RopId.RemoveAllRecipients),
+    *(RopId.CreateAttachment, RopId.DeleteAttachment, RopId.SaveChangesAttachment),
+    *(RopId.SetReadFlags, RopId.SetMessageReadFlag, RopId.DeleteMessages, RopId.HardDeleteMessages),
+    *(RopId.SetProperties, RopId.SetPropertiesNoReplicate),
+    *(RopId.DeleteProperties, RopId.DeletePropertiesNoReplicate),
+    *(RopId.GetPropertyIdsFromNames, RopId.GetNamesFromPropertyIds),
+    *(RopId.WriteStream, RopId.WriteStreamExtended, RopId.WriteAndCommitStream),
+    *(RopId.CommitStream, RopId.SetStreamSize),
     *(RopId.LongTermIdFromId, RopId.IdFromLongTermId, RopId.GetReceiveFolder),
 }
 
 
 #: Requests with a size in them that zeros do not have.
 SIZED = {
-    RopId.SetProperties: "0a 00 00 0200 0000",
-    RopId.SetPropertiesNoReplicate: "79 00 00 0200 0000",
     RopId.SetLocalReplicaMidsetDeleted: "93 00 00 0400 00000000",
 }
 

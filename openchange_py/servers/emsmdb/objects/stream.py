@@ -2,65 +2,106 @@
 
 from __future__ import annotations
 
-from openchange_py.servers.emsmdb.objects.base import ServerObject
-from openchange_py.servers.emsmdb.objects.logon import Logon
-from openchange_py.store.base import Content
-from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
+from typing import Final
 
-#: RopSeekStream's Origin: [MS-OXCPRPT] 2.2.21.1.
-_FROM_BEGINNING, _FROM_CURRENT, _FROM_END = range(3)
+from openchange_py.servers.emsmdb.objects.base import BytesContent, ServerObject
+from openchange_py.servers.emsmdb.objects.logon import Logon
+from openchange_py.servers.emsmdb.objects.working import WorkingObject
+from openchange_py.store.base import Content, WritableContent
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
+from openchange_py.wire.oxcdata.properties import PropertyTag
+from openchange_py.wire.rop.oxcprpt_streams import Origin
 
 #: [MS-OXCPRPT] 3.2.5.18.
-_LARGEST_POSITION = 1 << 31
-
-
-class BytesContent:
-    """A value that is in memory, with the interface of one that is not."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    def read(self, offset: int, count: int) -> bytes:
-        return self._data[offset : offset + count]
+LARGEST_STREAM: Final = 1 << 31
 
 
 class StreamObject(ServerObject):
-    """A property's value, read as a stream.
+    """A property's value, read as a stream. The position may stand behind the end."""
 
-    The position may stand behind the end; a stream that can be written would be extended up to it.
-    """
-
-    __slots__ = ("content", "position")
+    __slots__ = ("_content", "position")
 
     def __init__(self, logon: Logon, content: Content) -> None:
         super().__init__(logon)
-        self.content = content
+        self._content = content
         self.position = 0
+
+    @property
+    def content(self) -> Content:
+        """The bytes as they are now."""
+        return self._content
 
     @property
     def weight(self) -> int:
         """A value from the store is read piecewise, and weighs nothing."""
-        return self.content.size if isinstance(self.content, BytesContent) else 0
+        return self._content.size if isinstance(self._content, BytesContent) else 0
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes from the position, which moves."""
-        data = self.content.read(self.position, count) if self.position < self.content.size else b""
+        content = self.content
+        data = content.read(self.position, count) if self.position < content.size else b""
         self.position += len(data)
         return data
 
+    def write(self, data: bytes) -> int:
+        """Write at the position, which moves; how many bytes were written."""
+        raise MapiError(ErrorCode.StorageAccessDenied, "the stream is read-only")
+
+    def resize(self, size: int) -> None:
+        """Cut the value off, or extend it with zeros."""
+        raise MapiError(ErrorCode.StorageAccessDenied, "the stream is read-only")
+
     def seek(self, origin: int, offset: int) -> int:
         """Move; `StreamSeekError` out of range, `StorageInvalidParameter` for an origin that is none (3.2.5.18)."""
-        base = {_FROM_BEGINNING: 0, _FROM_CURRENT: self.position, _FROM_END: self.content.size}.get(origin)
+        places: dict[int, int] = {
+            Origin.Beginning: 0,
+            Origin.Current: self.position,
+            Origin.End: self.content.size,
+        }
+        base = places.get(origin)
         if base is None:
             raise MapiError(ErrorCode.StorageInvalidParameter, f"no such origin: {origin}")
         position = base + offset
-        if not 0 <= position <= _LARGEST_POSITION:
+        if not 0 <= position <= LARGEST_STREAM:
             raise MapiError(ErrorCode.StreamSeekError, f"position {position}")
         self.position = position
         return position
+
+
+class WritableStream(StreamObject):
+    """A stream that is open for writing. What it writes is the property's value at once, for its object's handle.
+
+    Before the first write it reads what is there; a value that is saved meanwhile is copied before it is written again.
+    """
+
+    __slots__ = ("_largest", "_tag", "_target")
+
+    def __init__(self, target: WorkingObject, tag: PropertyTag, content: Content, largest: int) -> None:
+        super().__init__(target.mailbox_logon, content)
+        self._target = target
+        self._tag = tag
+        self._largest = min(largest, target.stream_limit(tag) or largest)
+
+    @property
+    def content(self) -> Content:
+        """The bytes as they are now, whichever stream wrote them."""
+        return self._target.being_written(self._tag) or self._content
+
+    def write(self, data: bytes) -> int:
+        """Write at the position, which moves; `TooBig` where not all of it may be written: then nothing is."""
+        if self.position + len(data) > self._largest:
+            raise MapiError(ErrorCode.TooBig, f"a stream has at most {self._largest} bytes here")
+        self._writable().write(self.position, data)
+        self.position += len(data)
+        return len(data)
+
+    def resize(self, size: int) -> None:
+        """Cut the value off, or extend it with zeros; `StreamSizeError` beyond what a stream may have."""
+        if size > self._largest:
+            raise MapiError(ErrorCode.StreamSizeError, f"a stream has at most {self._largest} bytes here")
+        self._writable().resize(size)
+
+    def _writable(self) -> WritableContent:
+        content = self._target.content_to_write(self._tag)
+        self._content = content
+        return content

@@ -12,9 +12,14 @@ from collections.abc import Sequence
 from openchange_py.servers.emsmdb.objects.base import ServerObject
 from openchange_py.servers.emsmdb.objects.folder import folder_properties
 from openchange_py.servers.emsmdb.objects.logon import Logon
-from openchange_py.servers.emsmdb.objects.message import MessageObject, attachment_properties, message_identity
+from openchange_py.servers.emsmdb.objects.message import (
+    MessageObject,
+    WorkingAttachment,
+    attachment_properties,
+    message_identity,
+)
 from openchange_py.servers.emsmdb.rows import RowMaker
-from openchange_py.store.base import Attachment, Folder, SortKey
+from openchange_py.store.base import Folder, SortKey
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
@@ -152,6 +157,9 @@ class ContentsTable(TableObject):
     def rows(self, start: int, stop: int, tags: Sequence[PropertyTag]) -> list[PropertyMap]:
         mailbox, ids = self.mailbox_logon.mailbox, [MessageId(key) for key in self._ids[start:stop]]
         rows = mailbox.message_rows(ids, tags)
+        for message_id, row in zip(ids, rows, strict=True):
+            if not row:
+                row.update(message_identity(mailbox, self._folder_id, message_id))
         if not _MADE_HERE.isdisjoint(tags):
             for message_id, row in zip(ids, rows, strict=True):
                 row.update(message_identity(mailbox, self._folder_id, message_id))
@@ -169,7 +177,7 @@ class AttachmentTable(TableObject):
     def __init__(self, parent: MessageObject) -> None:
         super().__init__(parent.mailbox_logon)
         self._code_page = parent.code_page
-        self._attachments: Sequence[Attachment] = parent.message.attachments()
+        self._attachments: Sequence[WorkingAttachment] = list(parent.attachments().values())
 
     @property
     def code_page(self) -> int:
@@ -180,4 +188,4 @@ class AttachmentTable(TableObject):
         return len(self._attachments)
 
     def rows(self, start: int, stop: int, tags: Sequence[PropertyTag]) -> list[PropertyMap]:
-        return [attachment_properties(attachment) for attachment in self._attachments[start:stop]]
+        return [attachment_properties(one.number, one.properties) for one in self._attachments[start:stop]]

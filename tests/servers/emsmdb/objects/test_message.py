@@ -24,13 +24,13 @@ def test_the_code_page_of_a_message_is_its_attachments(world: World) -> None:
     assert message(world).properties()[p.PidTagMessageCodepage] == 1252
     opened = message(world, 65001)
     assert opened.properties()[p.PidTagMessageCodepage] == 65001
-    attachment = AttachmentObject(opened, opened.message.attachments()[0])
+    attachment = AttachmentObject(opened, opened.attachment(0), writable=False)
     assert (attachment.code_page, attachment.codec) == (65001, "utf-8")
 
 
 def test_an_attachment(world: World) -> None:
     opened = message(world)
-    properties = AttachmentObject(opened, opened.message.attachments()[0]).properties()
+    properties = AttachmentObject(opened, opened.attachment(0), writable=False).properties()
     assert properties[p.PidTagAttachNumber] == 0
     assert properties[p.PidTagAttachDataBinary].read(0, 1 << 20) == DATA
     assert properties[p.PidTagObjectType] == 7
@@ -38,8 +38,7 @@ def test_an_attachment(world: World) -> None:
 
 def test_an_embedded_message_has_no_ids(world: World) -> None:
     opened = message(world)
-    embedded = opened.message.attachments()[1].embedded()
-    assert embedded is not None
-    properties = MessageObject(opened.mailbox_logon, embedded).properties()
+    attachment = AttachmentObject(opened, opened.attachment(1), writable=False)
+    properties = attachment.embedded(0x0FFF, writable=False, create=False).properties()
     assert properties[p.PidTagSubject] == "inner é"
     assert p.PidTagEntryId not in properties
