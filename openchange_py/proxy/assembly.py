@@ -25,6 +25,7 @@ from openchange_py.proxy.pool import UpstreamPool
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
 from openchange_py.proxy.rewrite import Renamer
+from openchange_py.proxy.rewrite_local import RenamedServer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.metrics import Metrics
@@ -68,6 +69,10 @@ async def assemble(
         else:
             continue
         logger.info("%s: %s", route.interface, route)
+    replace_names = settings[declared.REPLACE_NAMES]
+    if relayed and replace_names:
+        for name in {NSPI.name, RFR.name} & local.keys():
+            local[name] = RenamedServer(local[name], own_names(settings), directory)
     return Dispatcher(
         local,
         stack,

@@ -17,7 +17,7 @@ import ipaddress
 import logging
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _MAXIMUM_REDIRECTS: Final = 10_000
 
 _NETBIOS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _FQDN: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9_-]{1,63}", re.ASCII)
-_SERVER_DN: Final = re.compile(r"/cn=servers/cn=(?P<name>[^/]+)", re.ASCII | re.IGNORECASE)
+_SERVER_DN: Final = re.compile(r"/cn=servers/cn=(?P<name>[^/\0]+)", re.ASCII | re.IGNORECASE)
 
 #: What a name stands behind where it is a server's.
 _SERVICES: Final = r"(?<![\w.])(?:exchange\w*|host|http|imap|ldap|pop|smtpsvc|termsrv)/"
@@ -98,6 +98,13 @@ def server_of_dn(dn: str) -> str:
     """The name of the server in a server's distinguished name; what is no such name is a server's name itself."""
     found = _SERVER_DN.search(dn)
     return found["name"] if found else dn
+
+
+def servers_in(text: str) -> Iterator[str]:
+    """The servers whose distinguished names stand in a text, those whose names can be names."""
+    for found in _SERVER_DN.finditer(text):
+        if _NETBIOS_NAME.fullmatch(found["name"]):
+            yield found["name"]
 
 
 class _Replacement:

@@ -19,7 +19,7 @@ from openchange_py.proxy.names import NameBook, NameMap
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault
 from openchange_py.rpc.security import Identity
 from openchange_py.wire.buffer import DecodeError, EncodeError
-from openchange_py.wire.ndr import RpcMessage
+from openchange_py.wire.ndr import RpcInterface, RpcMessage
 from openchange_py.wire.oxabref import (
     Name,
     RfrGetFQDNFromServerDNRequest,
@@ -64,14 +64,16 @@ class Renamer:
         """A request's stub with other names; as it is where it is malformed, or the names do not fit in it."""
         names = self.book.names(client.upstream)
         method = call.interface.methods.get(call.opnum)
-        rewrite = _REQUESTS.get(call.interface.name)
-        if rewrite is None or method is None or method.request is None or not names.may_come_in(stub):
+        if call.interface.name not in _ADDRESS_BOOK or not names.may_come_in(stub):
+            return stub
+        if method is None or method.request is None:
             return stub
         kind = method.request
 
         def work() -> bytes:
             message = kind.unpack(stub)
-            return message.pack() if rewrite(message, names) else stub
+            changed = rewrite_address_book_request(call.interface, message, names)
+            return message.pack() if changed else stub
 
         try:
             return await _in_time(stub, work)
@@ -178,6 +180,13 @@ async def _in_time(stub: bytes, work: Callable[[], bytes]) -> bytes:
     return await asyncio.to_thread(work) if len(stub) > _QUICKLY_REWRITTEN else work()
 
 
+def rewrite_address_book_request(interface: RpcInterface, message: RpcMessage, names: NameMap) -> bool:
+    """Make a client's names the upstream's in a request of NSPI or RFR, in place; whether anything changed."""
+    if interface.name == "exchange_nsp":
+        return rewrite_nspi.rewrite_request(message, names)
+    return _rewrite_referral_request(message, names)
+
+
 def _rewrite_referral_request(message: RpcMessage, names: NameMap) -> bool:
     """User DN or server DN; whether it changed."""
     if isinstance(message, RfrGetNewDSARequest):
@@ -193,12 +202,6 @@ def _rewrite_referral_request(message: RpcMessage, names: NameMap) -> bool:
             message.cb_mailbox_server_dn = len(dn) + 1
         return changed
     return False
-
-
-_REQUESTS: Final[dict[str, Callable[[RpcMessage, NameMap], bool]]] = {
-    "exchange_nsp": rewrite_nspi.rewrite_request,
-    "exchange_ds_rfr": _rewrite_referral_request,
-}
 
 
 def _text(value: bytes) -> str:
