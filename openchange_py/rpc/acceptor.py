@@ -97,7 +97,8 @@ class Acceptor(Connection):
         super().__init__(max_fragment=max_fragment, call_limit=call_limit)
         self.group: AssociationGroup | None = None
         self.contexts = PresentationContexts(interfaces, context_limit)
-        self.security = SecurityContexts(authenticator, peer, security_limit)
+        over_pipe = groups.transport == "ncacn_np"
+        self.security = SecurityContexts(authenticator, peer, security_limit, transport_default=over_pipe)
         self.calls = IncomingCalls(self.contexts, self.security, call_limit, anonymous_call_limit)
         self._groups = groups
         self._peer = peer

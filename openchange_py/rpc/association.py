@@ -44,7 +44,7 @@ class AssociationGroups:
     """
 
     def __init__(self, transport: str = "ncacn_ip_tcp", *, handle_limit: int = DEFAULT_HANDLE_LIMIT) -> None:
-        self._transport = transport
+        self.transport = transport
         self._handle_limit = handle_limit
         self._groups: dict[int, AssociationGroup] = {}
 
@@ -63,7 +63,7 @@ class AssociationGroups:
             if group is None:
                 return None
         else:
-            group = AssociationGroup(self._free_id(), self._transport, peer, handle_limit=self._handle_limit)
+            group = AssociationGroup(self._free_id(), self.transport, peer, handle_limit=self._handle_limit)
             self._groups[group.group_id] = group
         group.connections += 1
         return group

@@ -1,7 +1,8 @@
 """The security contexts of a client's connection, by auth_context_id: [MS-RPCE] 3.3.1.5.2 and 3.3.3.3.
 
 A connection has as many as the client opens. Calls name theirs in their sec_trailer. A call without one has that
-of the bind, or where a context at level connect was opened later and never named, that one, as Windows has it.
+of the bind, or where a context at level connect was opened later and never named, that one, as Windows has it. Where
+those protect, it is refused on TCP, and on a named pipe the transport's, which is nobody's.
 """
 
 from __future__ import annotations
@@ -28,9 +29,20 @@ class NotAcceptable(SecurityError):
 
 
 class SecurityContexts:
-    """All security contexts of one connection, of which `default` is the bind's."""
+    """All security contexts of one connection, of which `default` is the bind's.
 
-    def __init__(self, authenticator: Authenticator | None, peer: str, limit: int = MAX_SECURITY_CONTEXTS) -> None:
+    `transport_default`: calls may have that of the transport, beside the others; the transport is a named pipe.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator | None,
+        peer: str,
+        limit: int = MAX_SECURITY_CONTEXTS,
+        *,
+        transport_default: bool = False,
+    ) -> None:
+        self._transport_default = transport_default
         self._authenticator = authenticator
         self._peer = peer
         self._limit = limit
@@ -121,6 +133,8 @@ class SecurityContexts:
         if not protection.context.complete:
             raise unbound("call of an authentication that is not complete")
         if trailer is None and protection.protects:
+            if self._transport_default:
+                return None
             raise _denied("call without the protection that was negotiated", context_id)
         return protection
 

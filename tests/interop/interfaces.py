@@ -1,7 +1,8 @@
-"""Two interfaces for foreign test suites, declared as an application would: rpcecho, and one call of netlogon.
+"""Interfaces for foreign test suites, declared as an application would: rpcecho, one call of netlogon and one of LSA.
 
 `netlogon` is what Samba's raw protocol tests look for with the endpoint mapper ([MS-NRPC] 3.5.4.4.1,
-NetrServerReqChallenge); `rpcecho` is the interface of smbtorture's `rpc.echo`.
+NetrServerReqChallenge), `lsarpc` what they ask over a pipe who is calling ([MS-LSAT] 3.1.4.2, LsarGetUserName);
+`rpcecho` is the interface of smbtorture's `rpc.echo`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,79 @@ class NetlogonServer:
     def call(self, call: Call) -> None:
         assert isinstance(call.request, NetrServerReqChallengeRequest)
         call.response = NetrServerReqChallengeResponse(os.urandom(8), 0)
+
+    def end_session(self, session: Session) -> None:
+        """Nothing is kept."""
+
+
+LSARPC = RpcInterface("lsarpc", "12345778-1234-abcd-ef00-0123456789ab", 0)
+
+
+@rpc_message
+class LsarGetUserNameRequest(RpcMessage):
+    """The names that are asked with are ignored."""
+
+    system_name: str | None
+
+    @classmethod
+    def read(cls, reader: NdrReader) -> Self:
+        made = cls(reader.wchar_string() if reader.pointer() else None)
+        reader.rest()
+        return made
+
+    def write(self, writer: NdrWriter) -> None:
+        if writer.pointer(self.system_name is not None):
+            writer.wchar_string(self.system_name or "")
+        writer.u32(0)
+        writer.u32(0)
+
+
+@rpc_message
+class LsarGetUserNameResponse(RpcMessage):
+    """Both names, and success."""
+
+    account: str
+    domain: str
+
+    @classmethod
+    def read(cls, reader: NdrReader) -> Self:
+        raise NotImplementedError("nobody here asks")
+
+    def write(self, writer: NdrWriter) -> None:
+        _write_unicode_string(writer, self.account)
+        writer.pointer(True)
+        _write_unicode_string(writer, self.domain)
+        writer.u32(0)
+
+
+def _write_unicode_string(writer: NdrWriter, text: str) -> None:
+    """A pointer to an RPC_UNICODE_STRING ([MS-DTYP] 2.3.10)."""
+    raw = text.encode("utf-16-le")
+    writer.pointer(True)
+    writer.align(4)
+    writer.u16(len(raw))
+    writer.u16(len(raw))
+    writer.pointer(True)
+    writer.fixed_counts(len(text))
+    writer += raw
+
+
+LSARPC.declare(45, "LsarGetUserName", LsarGetUserNameRequest, LsarGetUserNameResponse)
+
+
+class LsaServer:
+    """Answers LsarGetUserName, and nothing else."""
+
+    name = "lsarpc"
+    interface = LSARPC
+
+    def call(self, call: Call) -> None:
+        assert isinstance(call.request, LsarGetUserNameRequest)
+        caller = call.caller
+        nobody = caller.is_anonymous
+        call.response = LsarGetUserNameResponse(
+            "ANONYMOUS LOGON" if nobody else caller.account, "NT AUTHORITY" if nobody else caller.domain
+        )
 
     def end_session(self, session: Session) -> None:
         """Nothing is kept."""

@@ -3,7 +3,8 @@
 They send one odd PDU after the other, and know what Windows answers. Debian ships them in python3-samba; they connect
 to port 135, and find `mgmt` there, and netlogon's NetrServerReqChallenge through the endpoint mapper. Run against
 `ocpy serve` itself; all again, and those of netlogon, which the product does not have, against a server process with
-test interfaces (`rpc_test_server.py`); and those of Kerberos against one in a Samba domain.
+test interfaces (`rpc_test_server.py`); those of Kerberos against one in a Samba domain; and those over SMB against one
+whose pipes Samba's smbd hands over.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ from pathlib import Path
 
 import pytest
 
+from openchange_py.addressbook.base import Account
+from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.ntlm_crypto import nt_hash
+from tests.auth.ntlm_parties import NAMES as NAMES_OF_SERVER
 from tests.auth.ntlm_parties import PASSWORD
 from tests.conftest import ROOT
 from tests.interop import samba_dc as domain
 from tests.interop.domain import DomainServer
 from tests.interop.nodes import Node, ocpy
 from tests.interop.samba_dc import DEBIAN_PYTHON, SambaDc, own_address
+from tests.interop.smbd import PASSWORD as SMB_PASSWORD
+from tests.interop.smbd import USER, require_smbd, running_smbd
 
 SUITE = "samba.tests.dcerpc.raw_protocol"
 SOURCE = Path("/usr/lib/python3/dist-packages/samba/tests/dcerpc/raw_protocol.py")
@@ -32,15 +39,12 @@ SOURCES = SOURCE.read_text() if SOURCE.exists() else ""
 #: Security contexts of one connection; Samba's default is 2049, and the tests can be told another number.
 MAX_NUM_AUTH = 256
 
-#: Named pipes over SMB: smbd has those, and LSA's calls behind them are no part of this project.
-SMB = frozenset(
-    {
-        "test_assoc_group_fail3",
-        "test_assoc_group_ok2",
-        *(f"test_lsa_multi_auth_connect{n}{who}" for n in "1234" for who in "ua"),
-        *(f"test_lsa_multi_auth_sign_connect1{who}" for who in "ua"),
-    }
-)
+_LSA = ("connect1", "connect2", "connect3", "connect4", "sign_connect1")
+#: Named pipes over SMB.
+SMB = frozenset({"test_assoc_group_fail3", "test_assoc_group_ok2", *(f"test_lsa_multi_auth_{kind}a" for kind in _LSA)})
+#: The same for a client that logged on at SMB: they want a call without security context to be that account's. Here it
+#: is nobody's, whoever it is to smbd: its accounts are its own.
+SMB_ACCOUNT = frozenset(f"test_lsa_multi_auth_{kind}u" for kind in _LSA)
 #: Need a ticket, and are run in the domain. The last one finds NTLM signing headers always, as Windows' does too.
 KERBEROS = frozenset({*re.findall(r"def (test_krb5_\w+)", SOURCES), "test_spnego_multiple_auth_hdr_signing"})
 
@@ -54,7 +58,7 @@ NETLOGON = frozenset(
 )
 
 NAMES = sorted(set(re.findall(r"^    def (test_\w+)", SOURCES, re.MULTILINE)))
-PLAIN = [name for name in NAMES if name not in SMB | KERBEROS] or ["absent"]
+PLAIN = [name for name in NAMES if name not in SMB | SMB_ACCOUNT | KERBEROS] or ["absent"]
 SERVED = [name for name in PLAIN if name not in NETLOGON]
 
 SERVE_CONF = """\
@@ -108,10 +112,10 @@ def run_suite(names: list[str], place: Path, environment: Mapping[str, str]) -> 
 
 
 @contextlib.contextmanager
-def server_process(address: str) -> Iterator[None]:
+def server_process(address: str, *arguments: str) -> Iterator[None]:
     """`rpc_test_server` on an address of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.interop.rpc_test_server", address],
+        [sys.executable, "-m", "tests.interop.rpc_test_server", address, *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -159,6 +163,27 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     place, address = tmp_path_factory.mktemp("raw_protocol"), own_address(77)
     with server_process(address):
         return run_suite(PLAIN, place, client_environment(place, address, PASSWORD))
+
+
+def daemon_s_account() -> LocalAuthenticator:
+    """The accounts of the server behind smbd: the one that smbd has, too, and nobody."""
+
+    class Accounts:
+        def account(self, name: str) -> Account | None:
+            return Account(USER, "EXAMPLE", nt_hash(SMB_PASSWORD)) if name.casefold() == USER else None
+
+    return LocalAuthenticator(Accounts(), NAMES_OF_SERVER, allow_anonymous=True)
+
+
+@pytest.fixture(scope="module")
+def over_smb(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The run of those that open pipes, with Samba's smbd in front."""
+    require_suite()
+    require_smbd()
+    place, pipes = tmp_path_factory.mktemp("raw_smb"), tmp_path_factory.mktemp("p")
+    with running_smbd(pipes) as address, server_process(address, f"{__name__}:daemon_s_account", f"{pipes}/ncalrpc/np"):
+        environment = client_environment(place, address, SMB_PASSWORD) | {"USERNAME": USER}
+        return run_suite(sorted(SMB | SMB_ACCOUNT), place, environment)
 
 
 @pytest.fixture(scope="module")
@@ -221,10 +246,23 @@ def test_samba_raw_protocol_with_kerberos(in_domain: Outcome, name: str) -> None
     in_domain.check(name)
 
 
+@pytest.mark.xdist_group("smbd")
+@pytest.mark.parametrize("name", sorted(SMB))
+def test_samba_raw_protocol_over_smb(over_smb: Outcome, name: str) -> None:
+    over_smb.check(name)
+
+
+@pytest.mark.xdist_group("smbd")
+@pytest.mark.parametrize("name", sorted(SMB_ACCOUNT))
+def test_who_is_logged_on_at_smb_is_not_who_calls(over_smb: Outcome, name: str) -> None:
+    assert "anonymous logon" in over_smb.failed[name].lower()
+
+
 def test_every_test_of_the_suite_is_run_or_accounted_for() -> None:
     if not SOURCES:
         pytest.skip(f"no {SOURCE}: Debian's python3-samba is not installed")
-    assert set(NAMES) >= SMB | KERBEROS
-    assert len(PLAIN) + len(KERBEROS) + len(SMB) == len(NAMES)
+    assert set(NAMES) >= SMB | SMB_ACCOUNT | KERBEROS
+    assert len(PLAIN) + len(KERBEROS) + len(SMB) + len(SMB_ACCOUNT) == len(NAMES)
+    assert len(SMB_ACCOUNT) == 5
     assert len(PLAIN) >= 172
     assert len(SERVED) >= 150

@@ -8,6 +8,7 @@ import pytest
 
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.rpc.acceptor import Acceptor
+from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus
 from openchange_py.rpc.events import RequestReceived
 from openchange_py.rpc.fragments import fragments_of
@@ -156,3 +157,18 @@ def test_a_connection_is_a_strangers_until_somebody_authenticated_in_any_context
     client.log_on(7, AuthLevel.INTEGRITY)
     assert client.acceptor.caller.is_anonymous
     assert not client.acceptor.security.anonymous
+
+
+@pytest.mark.parametrize(("transport", "answered"), [("ncacn_ip_tcp", False), ("ncacn_np", True)])
+def test_a_call_without_protection_is_nobody_s_on_a_pipe_and_refused_on_tcp(transport: str, answered: bool) -> None:
+    client = Client(server(groups=AssociationGroups(transport)))
+    client.log_on(1, AuthLevel.INTEGRITY, bind=True)
+    answers, events = client.send(REQUEST.pack())
+    if answered:
+        (event,) = events
+        assert isinstance(event, RequestReceived)
+        assert event.caller.is_anonymous
+    else:
+        (fault,) = answers
+        assert isinstance(fault, Fault)
+        assert fault.status == FaultStatus.ACCESS_DENIED
