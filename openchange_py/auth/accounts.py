@@ -52,6 +52,20 @@ def account_name(user_name: str) -> str | None:
     return name if 0 < len(name) <= _LONGEST_NAME and name.isprintable() else None
 
 
+def stored_nt_hash(accounts: AccountSource, passwords: PasswordSource | None, name: str) -> bytes | None:
+    """The NT hash of an account that may log on, with which one can log on elsewhere; None where nobody tells it.
+
+    Raises `SecurityError` where the directory fails. May block.
+    """
+    try:
+        account = accounts.account(name)
+        if account is not None and account.nt_hash is None and passwords is not None:
+            account = passwords.complete(account)
+    except DirectoryError as error:
+        raise SecurityError(f"the directory failed: {error}") from error
+    return account.nt_hash if account is not None and account.enabled else None
+
+
 class StoredHashVerifier:
     """Checks NTLM proofs against the NT hashes of an `AccountSource`, or of `passwords` for who has none there.
 

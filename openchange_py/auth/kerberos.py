@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError, Entry
-from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityError
+from openchange_py.rpc.security import AuthLevel, Authority, AuthType, Delegated, Identity, SecurityError
 from openchange_py.wire.spnego import KERBEROS_OID, MS_KERBEROS_OID, unframed_ap_req
 
 try:
@@ -208,15 +209,28 @@ class KerberosAcceptor(KerberosContext):
 
     Only users of `realm` who have an account are let in, by sAMAccountName or else by userPrincipalName: the same order
     as the KDC's ([MS-KILE] 3.3.5.6.1). `workgroup` is the domain of accounts whose directory names none.
+    `delegated` makes of an AP-REQ what the identity carries, to act for the client elsewhere; raises `SecurityError`.
     """
 
-    def __init__(self, keytab: Keytab, accounts: PrincipalSource, realm: str, workgroup: str, peer: str) -> None:
+    def __init__(
+        self,
+        keytab: Keytab,
+        accounts: PrincipalSource,
+        realm: str,
+        workgroup: str,
+        peer: str,
+        *,
+        delegated: Callable[[bytes], Delegated] | None = None,
+    ) -> None:
         super().__init__()
         self._keytab = keytab
         self._accounts = accounts
         self._realm = realm
         self._workgroup = workgroup
         self._peer = peer
+        #: Reads what an AP-REQ delegates; kept from the first leg to the last.
+        self._read_delegated = delegated
+        self._delegated: Delegated | None = None
 
     def step(self, token: bytes) -> bytes:
         """See `SecurityContext.step`. After an error the context is of no more use."""
@@ -226,6 +240,8 @@ class KerberosAcceptor(KerberosContext):
             result = self._accept(token)
         except gss.GSSError as error:
             raise SecurityError(f"Kerberos: {error}") from error
+        if self._context is None:
+            self._receive_delegated(token)
         self._context = result.context
         self._over = False
         if not result.more_steps:
@@ -246,6 +262,15 @@ class KerberosAcceptor(KerberosContext):
         # Not in DCE style, then.
         return gss.accept_sec_context(token, self._keytab.credential)
 
+    def _receive_delegated(self, token: bytes) -> None:
+        """What can't be read is not needed to log on."""
+        if self._read_delegated is None:
+            return
+        try:
+            self._delegated = self._read_delegated(unframed_ap_req(token) or token)
+        except SecurityError as error:
+            logger.warning("%s: what the client delegates can't be used: %s", self._peer, error)
+
     def _identify(self, name: Any) -> Identity:
         principal = gss.display_name(name, name_type=False).name.decode("utf-8", "replace")
         refusal, account = self._look_up(principal)
@@ -253,7 +278,9 @@ class KerberosAcceptor(KerberosContext):
             logger.warning("%s: Kerberos logon of %.200r refused: %s", self._peer, principal, refusal)
             raise SecurityError("logon refused")
         logger.info("%s: Kerberos logon of %s as %s", self._peer, principal, account.name)
-        return Identity(account.name, account.domain or self._workgroup, AuthLevel.CONNECT)
+        return Identity(
+            account.name, account.domain or self._workgroup, AuthLevel.CONNECT, Authority.DOMAIN, self._delegated
+        )
 
     def _look_up(self, principal: str) -> tuple[str, Account | None]:
         """The principal's account, or why there is none."""

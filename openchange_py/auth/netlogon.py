@@ -24,7 +24,7 @@ from openchange_py.auth.ntlm import NtlmLogin
 from openchange_py.auth.schannel import SchannelInitiator, netlogon_credential, session_key
 from openchange_py.rpc.call import RpcFault
 from openchange_py.rpc.peers import address_of
-from openchange_py.rpc.security import AuthLevel, Identity, SecurityContext, SecurityError
+from openchange_py.rpc.security import AuthLevel, Authority, Identity, SecurityContext, SecurityError
 from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.netlogon import (
     CLIENT_FLAGS,
@@ -236,7 +236,8 @@ class NetlogonVerifier:
             logger.warning("%s: logon of %.80r refused: %s", login.peer, login.user_name, refusal)
             raise SecurityError("logon refused")
         logger.info("%s: logon of %s from workstation %.80r", login.peer, account.name, login.workstation)
-        return Identity(account.name, account.domain or self._channel.machine.workgroup), response.user_session_key
+        domain = account.domain or self._channel.machine.workgroup
+        return Identity(account.name, domain, authority=Authority.DOMAIN), response.user_session_key
 
     def _check(self, login: NtlmLogin) -> tuple[str, Account | None, NetrLogonSamLogonExResponse | None]:
         """Why the logon is refused, or the account and the controller's answer."""

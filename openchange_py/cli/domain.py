@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openchange_py.addressbook.base import Directory
-from openchange_py.auth.accounts import LocalAuthenticator
+from openchange_py.auth.accounts import LocalAuthenticator, stored_nt_hash
+from openchange_py.auth.delegation import DelegatedTickets
 from openchange_py.auth.failures import FailureTracker, Patience
 from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab, require_library
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
@@ -19,6 +21,7 @@ from openchange_py.auth.ntlm import ServerNames
 from openchange_py.auth.spnego import Mechanism
 from openchange_py.config import Option, Settings, declared
 from openchange_py.config.declared import LdapTls
+from openchange_py.config.routes import RelayAs, relay_as
 from openchange_py.rpc.security import AuthLevel, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import RpcClient
@@ -42,6 +45,7 @@ class Domain:
     failures: FailureTracker
     channel: SecureChannel | None
     passwords: LdapPasswords | None
+    directory: Directory
 
     @classmethod
     def of(cls, settings: Settings, directory: Directory) -> Domain:
@@ -64,7 +68,11 @@ class Domain:
                 kerberos=kerberos,
             )
 
-        return cls(authenticator(False), authenticator(True), failures, channel, passwords)
+        return cls(authenticator(False), authenticator(True), failures, channel, passwords, directory)
+
+    def nt_hash_of(self, account: str) -> bytes | None:
+        """See `stored_nt_hash`."""
+        return stored_nt_hash(self.directory, self.passwords, account)
 
     async def close(self) -> None:
         """Close the connections to the domain controller and the password directory."""
@@ -150,7 +158,7 @@ async def connect_netlogon(host: str, context: SecurityContext | None, level: Au
 
 
 def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str], Mechanism] | None:
-    """Makes Kerberos acceptors with the keys of `ocpy:keytab`; None, and a warning, where Kerberos can't be offered."""
+    """Makes Kerberos acceptors with the keys of `ocpy:keytab`; None where none is configured."""
     path = settings[declared.KEYTAB]
     if path is None:
         return None
@@ -162,10 +170,12 @@ def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str
     try:
         require_library()
     except KerberosUnavailable as error:
-        logger.warning("Kerberos is not offered: %s", error)
-        return None
+        raise settings.error(declared.KEYTAB, f"Kerberos can't be offered: {error}") from error
     try:
         keytab = Keytab(path)
     except KerberosUnavailable as error:
         raise settings.error(declared.KEYTAB, f"no usable keytab: {error}") from error
-    return lambda peer: KerberosAcceptor(keytab, directory, realm, workgroup, peer)
+    delegated = None
+    if relay_as(settings) is RelayAs.CALLER:
+        delegated = functools.partial(DelegatedTickets.read, path)
+    return lambda peer: KerberosAcceptor(keytab, directory, realm, workgroup, peer, delegated=delegated)

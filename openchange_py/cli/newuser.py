@@ -17,7 +17,7 @@ from openchange_py.store.base import NoSuchObject, Store
 from openchange_py.store.source import open_store
 
 _MAIL: Final = re.compile(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+")
-_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\$?")
 
 _ACTIONS: Final = ("create", "mailbox", "update", "disable", "enable", "delete")
 
@@ -62,7 +62,10 @@ def command(settings: Settings, user: str, **given: Any) -> None:
     if len(actions) > 1 and actions != ["create", "mailbox"]:
         raise click.UsageError("only --create and --mailbox go together: " + ", ".join(f"--{a}" for a in actions))
     if not _ACCOUNT.fullmatch(user):
-        raise click.BadParameter(f"{user!r}: letters, digits, dots, hyphens and underscores", param_hint="USER")
+        raise click.BadParameter(
+            f"{user!r}: letters, digits, dots, hyphens and underscores, and at the end $ of a machine",
+            param_hint="USER",
+        )
     if given["mail"] is not None and not _MAIL.fullmatch(given["mail"]):
         raise click.BadParameter(f"{given['mail']!r} is no mail address", param_hint="--mail")
     directory = directory_of(settings)

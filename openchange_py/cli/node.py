@@ -76,7 +76,7 @@ class Node:
     def reconfigure(self, settings: Settings) -> None:
         """Take from other settings what can change while this runs (`cli.reload`). Raises `ConfigError`."""
         if self._dispatcher is not None:
-            reconfigure(self._dispatcher, settings)
+            reconfigure(self._dispatcher, settings, self._domain.nt_hash_of if self._domain else lambda _: None)
         if self._domain is not None:
             self._domain.failures.patience = patience(settings)
         granted = limits(settings)
@@ -107,8 +107,10 @@ class Node:
         directory = open_directory(settings[declared.DIRECTORY])
         self._resources.callback(directory.close)
         directory.organization()  # an error that says what to do, before anything listens
-        self._dispatcher = await assemble(settings, self._servers(directory), directory, metrics=self._metrics)
         self._domain = domain = Domain.of(settings, directory)
+        self._dispatcher = await assemble(
+            settings, self._servers(directory), directory, metrics=self._metrics, nt_hash_of=domain.nt_hash_of
+        )
         interval = settings[declared.ACCOUNT_CHECK_INTERVAL]
         self._dispatcher.standing = Standing(directory, domain.passwords, interval=interval)
         addresses = listen_addresses(settings)

@@ -8,7 +8,7 @@ import click
 
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings
-from openchange_py.config.routes import routes
+from openchange_py.config.routes import describe_relay, relay_as, routes
 
 
 @click.command("testparm")
@@ -37,6 +37,8 @@ def command(settings: Settings, everything: bool, as_json: bool) -> None:
     click.echo()
     for route in routes(settings):
         click.echo(f"{route.interface}: {route}")
+    if any(route.server is None for route in routes(settings)):
+        click.echo(f"relayed as {describe_relay(settings)}")
 
 
 def _as_json(settings: Settings) -> dict[str, object]:
@@ -56,4 +58,10 @@ def _as_json(settings: Settings) -> dict[str, object]:
         }
         for route in routes(settings)
     ]
-    return {"file": str(settings.path), "options": options, "interfaces": interfaces}
+    relayed = any(route.server is None for route in routes(settings))
+    return {
+        "file": str(settings.path),
+        "options": options,
+        "interfaces": interfaces,
+        "relayed_as": relay_as(settings).name.lower() if relayed else None,
+    }

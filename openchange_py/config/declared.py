@@ -114,10 +114,10 @@ UPSTREAM_NAMES = Option(
     "further names that clients shall not see: NetBIOS and qualified names, addresses; the binding's are known",
 )
 DELEGATED_AUTH = Option(
-    "dcerpc_mapiproxy:delegated_auth", boolean, False, "relay with the caller's own credentials (not available yet)"
+    "dcerpc_mapiproxy:delegated_auth", boolean, False, "relay as the caller himself: his tickets, or his NT hash"
 )
 USE_MACHINE_ACCOUNT = Option(
-    "dcerpc_mapiproxy:use_machine_account", boolean, False, "relay with the machine's account (not available yet)"
+    "dcerpc_mapiproxy:use_machine_account", boolean, False, "relay with `ocpy:machine account`, by keytab or password"
 )
 
 DATA_DIRECTORY = Option("ocpy:data directory", path, Path("/var/lib/openchange-py"), "where data is kept")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+from pathlib import Path
+from typing import Any
 
 from openchange_py.config import declared
 from openchange_py.config.declared import ASYNC_EMSMDB, EMSMDB, NSPI, RFR
@@ -65,6 +68,42 @@ def _route(settings: Settings, interface: str) -> Route:
     return Route(interface, name or None, () if name else settings[declared.BINDING])
 
 
+class RelayAs(enum.Enum):
+    """Who the server relayed to takes the relay for."""
+
+    #: `dcerpc_mapiproxy:username`.
+    SPECIFIED = "the specified account"
+    #: `dcerpc_mapiproxy:use_machine_account`.
+    MACHINE = "the machine account"
+    #: `dcerpc_mapiproxy:delegated_auth`.
+    CALLER = "the caller himself"
+
+
+def relay_as(settings: Settings) -> RelayAs:
+    """Which of the three is in force; `ConfigError` where more than one is set."""
+    switches = {declared.DELEGATED_AUTH: RelayAs.CALLER, declared.USE_MACHINE_ACCOUNT: RelayAs.MACHINE}
+    chosen = [option for option in switches if settings[option]]
+    if len(chosen) > 1:
+        raise settings.error(chosen[0], f"{chosen[1].name} is set as well: choose one")
+    if not chosen:
+        return RelayAs.SPECIFIED
+    specified: tuple[Option[Any], ...] = (declared.USERNAME, declared.PASSWORD, declared.PASSWORD_FILE)
+    for option in specified:
+        if settings[option]:
+            raise settings.error(option, f"{chosen[0].name} is set as well: choose one")
+    return switches[chosen[0]]
+
+
+def describe_relay(settings: Settings) -> str:
+    """Who relayed calls come from, for a person."""
+    kind = relay_as(settings)
+    if kind is RelayAs.SPECIFIED:
+        return f"{kind.value} {settings[declared.DOMAIN]}\\{settings[declared.USERNAME]}"
+    if kind is RelayAs.MACHINE:
+        return f"{kind.value} {settings[declared.MACHINE_ACCOUNT]}"
+    return str(kind.value)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Credentials:
     """The account to relay with."""
@@ -79,36 +118,68 @@ def relay_credentials(settings: Settings) -> Credentials:
     username, password = settings[declared.USERNAME], settings[declared.PASSWORD]
     path = settings[declared.PASSWORD_FILE]
     if not username:
-        raise settings.error(declared.USERNAME, "is needed to relay: no other way to authenticate is available yet")
+        others = f"{declared.USE_MACHINE_ACCOUNT.name} or {declared.DELEGATED_AUTH.name}"
+        raise settings.error(declared.USERNAME, f"is needed to relay, or {others}")
     if path is not None:
         if password:
             raise settings.error(declared.PASSWORD_FILE, f"{declared.PASSWORD.name} is set as well")
-        password = _first_line(settings)
+        password = secret_line(settings, declared.PASSWORD_FILE)
     if not password:
         raise settings.error(declared.PASSWORD, f"is needed to relay, or {declared.PASSWORD_FILE.name}")
     return Credentials(username, settings[declared.DOMAIN], password)
 
 
-def _first_line(settings: Settings) -> str:
-    path = settings[declared.PASSWORD_FILE]
+@dataclasses.dataclass(frozen=True, slots=True)
+class MachineLogon:
+    """The machine's account in the domain, to relay with: its keytab, or its password, or both."""
+
+    account: str
+    domain: str
+    realm: str
+    keytab: Path | None
+    password: str = dataclasses.field(repr=False)
+
+    @property
+    def principal(self) -> str:
+        """`EXCH1$@EXAMPLE.TEST`."""
+        return f"{self.account}@{self.realm}"
+
+
+def machine_logon(settings: Settings) -> MachineLogon:
+    """The machine's credentials; `ConfigError` where there are none, or no realm for the keytab."""
+    keytab, file = settings[declared.KEYTAB], settings[declared.MACHINE_PASSWORD_FILE]
+    if keytab is None and file is None:
+        needs = f"needs {declared.KEYTAB.name} or {declared.MACHINE_PASSWORD_FILE.name}"
+        raise settings.error(declared.USE_MACHINE_ACCOUNT, needs)
+    if keytab is not None and not settings[declared.REALM]:
+        raise settings.error(declared.KEYTAB, f"Kerberos needs `{declared.REALM.name}`")
+    return MachineLogon(
+        settings[declared.MACHINE_ACCOUNT],
+        settings[declared.WORKGROUP],
+        settings[declared.REALM],
+        keytab,
+        "" if file is None else secret_line(settings, declared.MACHINE_PASSWORD_FILE),
+    )
+
+
+def secret_line(settings: Settings, option: Option[Path | None]) -> str:
+    """The first line of the file that the option names."""
+    path = settings[option]
     assert path is not None
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise settings.error(declared.PASSWORD_FILE, f"{path} can't be read: {error}") from error
+        raise settings.error(option, f"{path} can't be read: {error}") from error
     if not lines or not lines[0]:
-        raise settings.error(declared.PASSWORD_FILE, f"{path} holds no password")
+        raise settings.error(option, f"{path} holds no password")
     if world_readable(path):
         warning = f"every user of this machine can read {path}"
-        settings.warnings.append(problem(settings.place(declared.PASSWORD_FILE), declared.PASSWORD_FILE.name, warning))
+        settings.warnings.append(problem(settings.place(option), option.name, warning))
     return lines[0]
 
 
 def check_routes(settings: Settings) -> None:
     """Refuse a configuration whose parts don't fit together; `ConfigError`."""
-    for option in (declared.DELEGATED_AUTH, declared.USE_MACHINE_ACCOUNT):
-        if settings[option]:
-            raise settings.error(option, f"isn't available yet: set {declared.USERNAME.name} and its password")
     relayed = [route for route in routes(settings) if route.server is None]
     if not relayed:
         return
@@ -117,8 +188,16 @@ def check_routes(settings: Settings) -> None:
         reason = f"is needed: {', '.join(route.interface for route in relayed)} would be relayed"
         problems += settings.error(declared.BINDING, reason).problems
     try:
-        relay_credentials(settings)
+        _check_credentials(settings)
     except ConfigError as error:
         problems += error.problems
     if problems:
         raise ConfigError(*problems)
+
+
+def _check_credentials(settings: Settings) -> None:
+    kind = relay_as(settings)
+    if kind is RelayAs.SPECIFIED:
+        relay_credentials(settings)
+    elif kind is RelayAs.MACHINE:
+        machine_logon(settings)

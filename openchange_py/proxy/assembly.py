@@ -11,12 +11,22 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from openchange_py.addressbook.base import Directory
+from openchange_py.auth.delegation import ServiceLogon, user_principal
 from openchange_py.config import declared
 from openchange_py.config.declared import NamedPipes
-from openchange_py.config.routes import Route, relay_credentials, routes
+from openchange_py.config.routes import (
+    RelayAs,
+    Route,
+    describe_relay,
+    machine_logon,
+    relay_as,
+    relay_credentials,
+    routes,
+)
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.authorize import Authorizer
-from openchange_py.proxy.credentials import SpecifiedAccount
+from openchange_py.proxy.credentials import KerberosLogons, MachineAccount, SpecifiedAccount, UpstreamCredentials
+from openchange_py.proxy.delegated import DelegatedCredentials, NtHashOf, UpstreamAuthorizes
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
@@ -50,12 +60,13 @@ async def assemble(
     modules: Sequence[Module] | None = None,
     connect: Connector | None = None,
     metrics: Metrics | None = None,
+    nt_hash_of: NtHashOf = lambda _: None,
 ) -> Dispatcher:
     """The dispatcher, its modules initialized. Logs what it is made of.
 
     `servers` are the local servers by the name that the configuration calls them; those of one name may be
-    several, for several interfaces: `{"emsmdb": ..., "emsmdb/exchange_async_emsmdb": ...}`. `modules` and
-    `connect` are for tests. Raises `ConfigError`, `ModuleError`.
+    several, for several interfaces: `{"emsmdb": ..., "emsmdb/exchange_async_emsmdb": ...}`. `nt_hash_of` is for
+    relaying as the caller. `modules` and `connect` are for tests. Raises `ConfigError`, `ModuleError`.
     """
     stack = ModuleStack(load_modules(settings) if modules is None else modules)
     await stack.init(settings)
@@ -77,21 +88,24 @@ async def assemble(
         local,
         stack,
         relayed=relayed,
-        relay=_relay(settings, directory, connect, metrics or Metrics()) if relayed else None,
+        relay=_relay(settings, directory, connect, metrics or Metrics(), nt_hash_of) if relayed else None,
         minimum_levels=minimum_levels(settings),
         printer=Printer() if any(binding.print for binding in settings[declared.BINDING]) else None,
         worker_threads=settings[declared.WORKER_THREADS],
     )
 
 
-def reconfigure(dispatcher: Dispatcher, settings: Settings) -> None:
+def reconfigure(dispatcher: Dispatcher, settings: Settings, nt_hash_of: NtHashOf = lambda _: None) -> None:
     """What can change while calls are on their way: levels of protection, and what the next relay connection uses.
 
     Raises `ConfigError`, and then nothing has changed.
     """
     if isinstance(dispatcher.relay, Relay):
+        if dispatcher.relay.as_caller is not (relay_as(settings) is RelayAs.CALLER):
+            # What is checked here with one account for all is not checked with the callers' own.
+            raise settings.error(declared.DELEGATED_AUTH, "can't change while calls are relayed: restart")
         renamer = dispatcher.relay.renamer
-        dispatcher.relay.connect = upstream_connector(settings, renamer)
+        dispatcher.relay.connect = upstream_connector(settings, renamer, nt_hash_of)
         if renamer is not None:
             _learn_bindings(renamer, settings)
     dispatcher.set_minimum_levels(minimum_levels(settings))
@@ -110,11 +124,14 @@ def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalSe
     raise settings.error(route.option, f"no local server {route.server!r} for {route.interface}; known: {known}")
 
 
-def _relay(settings: Settings, directory: Directory, connect: Connector | None, metrics: Metrics) -> Relay:
+def _relay(
+    settings: Settings, directory: Directory, connect: Connector | None, metrics: Metrics, nt_hash_of: NtHashOf
+) -> Relay:
     renamer = make_renamer(settings)
+    logger.info("relayed calls come from %s", describe_relay(settings))
     relay = Relay(
-        connect or upstream_connector(settings, renamer),
-        Authorizer(directory),
+        connect or upstream_connector(settings, renamer, nt_hash_of),
+        UpstreamAuthorizes() if relay_as(settings) is RelayAs.CALLER else Authorizer(directory),
         timeout=settings[declared.RELAY_TIMEOUT],
         metrics=metrics,
         renamer=renamer,
@@ -156,12 +173,28 @@ def _learn_bindings(renamer: Renamer, settings: Settings) -> None:
         renamer.book.learn(str(binding), *filter(None, (binding.target_hostname, binding.host)))
 
 
-def upstream_connector(settings: Settings, renamer: Renamer | None = None) -> UpstreamPool:
+def upstream_credentials(settings: Settings, nt_hash_of: NtHashOf) -> UpstreamCredentials:
+    """Who relays, as the settings say now."""
+    kind, keytab, realm = relay_as(settings), settings[declared.KEYTAB], settings[declared.REALM]
+    if kind is RelayAs.SPECIFIED:
+        return SpecifiedAccount(relay_credentials(settings))
+    logons = KerberosLogons(settings[declared.CONNECT_TIMEOUT])
+    if kind is RelayAs.MACHINE:
+        return MachineAccount(machine_logon(settings), logons)
+    service = None
+    if keytab is not None and realm:
+        service = ServiceLogon(keytab, user_principal(settings[declared.MACHINE_ACCOUNT], realm))
+    return DelegatedCredentials(nt_hash_of, service, realm, logons)
+
+
+def upstream_connector(
+    settings: Settings, renamer: Renamer | None = None, nt_hash_of: NtHashOf = lambda _: None
+) -> UpstreamPool:
     """What opens connections to the servers relayed to, with the credentials that the settings say now.
 
     `renamer` knows whom a server sent to another one of them.
     """
-    credentials, timeout = SpecifiedAccount(relay_credentials(settings)), settings[declared.CONNECT_TIMEOUT]
+    credentials, timeout = upstream_credentials(settings, nt_hash_of), settings[declared.CONNECT_TIMEOUT]
     return UpstreamPool(
         [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]],
         preferred=renamer.preferred if renamer is not None else None,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Final, Protocol
 
 from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.auth.identity import NotAuthorized, may_open, may_use_dn
@@ -71,8 +71,27 @@ _QUICKLY_READ: Final = 1024
 _MAXIMUM_LOGONS: Final = 32
 
 
+class CallAuthorizer(Protocol):
+    """Decides what a caller may have relayed."""
+
+    #: The upstream sees the caller himself, so that what it refuses is his affair and not the relay's.
+    as_caller: bool
+
+    async def authorize(self, call: Call, upstream: str = "") -> RpcMessage | None:
+        """None where the call may be relayed, otherwise the response that refuses it. Raises `RpcFault`."""
+        ...
+
+    def learn(self, call: Call, reply: bytes, upstream: str = "") -> None:
+        """A relayed call was answered by that server."""
+
+    def forget(self, session: Session) -> None:
+        """What the session had upstream is gone."""
+
+
 class Authorizer:
     """Checks calls before they are relayed, against the directory that callers and upstream share."""
+
+    as_caller = False
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from openchange_py.auth.kerberos_initiator import (
+    Delegate,
+    InitiatorCredential,
+    KerberosCredential,
+    KerberosInitiator,
+    SharedCredential,
+)
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import Mechanism
-from openchange_py.config.routes import Credentials
+from openchange_py.config.routes import Credentials, MachineLogon
 from openchange_py.rpc.call import Call
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityError
 
@@ -34,3 +43,51 @@ class SpecifiedAccount:
         if mechanism not in (None, AuthType.NTLMSSP):
             raise SecurityError(f"a specified account logs on with NTLM, not with {mechanism.name.lower()}")
         return NtlmInitiator(self._credential, level=level, target_name=target)
+
+
+class KerberosLogons:
+    """Makes Kerberos initiators that have their ticket, in a few threads of their own: a KDC may let them wait."""
+
+    def __init__(self, timeout: float, threads: int = 4) -> None:
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(threads, "kerberos")
+
+    async def initiator(
+        self, credential: InitiatorCredential, target: str, level: AuthLevel, delegate: Delegate = Delegate.NO
+    ) -> KerberosInitiator:
+        """Raises `SecurityError` where there is no ticket, or not in time."""
+        made = KerberosInitiator(credential, target, level=level, delegate=delegate)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await asyncio.get_running_loop().run_in_executor(self._threads, made.prepare)
+        except TimeoutError as error:
+            raise SecurityError(f"no ticket for {target} within {self._timeout:g} s") from error
+        return made
+
+
+class MachineAccount:
+    """The machine's account for all, with Kerberos by keytab or password, or NTLM by password."""
+
+    def __init__(self, machine: MachineLogon, logons: KerberosLogons) -> None:
+        self._logons = logons
+        self._ntlm: NtlmCredential | None = None
+        if machine.password:
+            self._ntlm = NtlmCredential.from_password(machine.account, machine.domain, machine.password)
+        self._kerberos: SharedCredential | None = None
+        if machine.keytab is not None or (machine.password and machine.realm):
+            password = "" if machine.keytab is not None else machine.password
+            self._kerberos = SharedCredential(KerberosCredential(machine.principal, password, keytab=machine.keytab))
+        #: A keytab is there for Kerberos; a password alone works without a KDC.
+        self._prefers_kerberos = machine.keytab is not None
+
+    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
+        """See `UpstreamCredentials.context`."""
+        if mechanism is None:
+            mechanism = AuthType.KERBEROS if self._prefers_kerberos else AuthType.NTLMSSP
+        if mechanism == AuthType.KERBEROS:
+            if self._kerberos is None:
+                raise SecurityError("the machine account has no keytab, and no realm for its password")
+            return await self._logons.initiator(self._kerberos, target, level)
+        if self._ntlm is None:
+            raise SecurityError("the machine account has a keytab and no password: NTLM needs one")
+        return NtlmInitiator(self._ntlm, level=level, target_name=target)

@@ -30,7 +30,8 @@ from openchange_py.proxy.association import (
     Associations,
     UpstreamClient,
 )
-from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.authorize import CallAuthorizer
+from openchange_py.proxy.delegated import end_delegation
 from openchange_py.proxy.handles import (
     HANDLE_SIZE,
     NULL_HANDLE,
@@ -44,7 +45,7 @@ from openchange_py.proxy.handles import (
 from openchange_py.proxy.rewrite import Renamer
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
-from openchange_py.transports.tcp_client import ConnectionLost, NoAnswer
+from openchange_py.transports.tcp_client import AuthenticationFailed, ConnectionLost, NoAnswer
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcMessage
 
@@ -62,14 +63,15 @@ Connector = Callable[[Call, int], Awaitable[UpstreamClient]]
 class Relay:
     """Relays calls through connections that `connect` opens.
 
-    `authorizer` decides what a caller may do with the account that the relay uses. `timeout` is seconds per call.
+    `authorizer` decides what a caller may do with the account that the relay uses, or that it is his own.
+    `timeout` is seconds per call.
     `renamer` replaces servers' names; without it they pass.
     """
 
     def __init__(
         self,
         connect: Connector,
-        authorizer: Authorizer,
+        authorizer: CallAuthorizer,
         *,
         timeout: float = 600.0,
         metrics: Metrics | None = None,
@@ -84,6 +86,11 @@ class Relay:
         self._timeout = timeout
         #: What knows the upstreams' names.
         self.renamer = renamer
+
+    @property
+    def as_caller(self) -> bool:
+        """The upstream sees each caller's own identity."""
+        return self._authorizer.as_caller
 
     def open_connections(self) -> int:
         """Upstream connections that are open now."""
@@ -123,6 +130,7 @@ class Relay:
         associations.end()
         await asyncio.gather(*map(_close, associations.all_clients()))
         associations.by_space.clear()
+        end_delegation(session)
 
     def _association(self, call: Call) -> Association:
         associations = call.session.state.get(self)
@@ -184,7 +192,8 @@ class Relay:
 
     def _judged(self, fault: RpcFault, association: Association, call: Call, client: UpstreamClient) -> RpcFault:
         """The upstream's fault, or what the client gets in its place."""
-        if fault.status == FaultStatus.ACCESS_DENIED and client not in association.proven:
+        refused = fault.status == FaultStatus.ACCESS_DENIED and client not in association.proven
+        if refused and not self.as_caller:
             # How a server says that the logon failed, when the bind was long acknowledged. The client would
             # take it for its own password's fault.
             logger.warning("%s: the upstream refuses the relay's account: %s", call.session, fault)
@@ -211,6 +220,8 @@ class Relay:
         except ConnectionLost as error:
             self._metrics.upstream["failed"] += 1
             logger.warning("%s: no upstream connection for %s: %s", call.session, call.interface.name, error)
+            if self.as_caller and isinstance(error, AuthenticationFailed):
+                raise RpcFault(FaultStatus.SEC_PKG_ERROR, "the caller's identity can't be taken further") from error
             raise RpcFault(FaultStatus.SERVER_UNAVAILABLE, "the server relayed to can't be reached") from error
         self._metrics.upstream["opened"] += 1
         self._opened = frozenset((client, *(other for other in self._opened if other.connected)))

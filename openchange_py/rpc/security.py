@@ -33,6 +33,23 @@ class AuthType(enum.IntEnum):
     NETLOGON = 68
 
 
+class Authority(enum.Enum):
+    """Who checked that a client is who he says."""
+
+    #: This server, with what its directory knows.
+    DIRECTORY = "directory"
+    #: A domain controller: its KDC's ticket, or its Netlogon service's word.
+    DOMAIN = "domain"
+
+
+class Delegated(Protocol):
+    """What a client gave with its logon to act for it elsewhere; `auth` knows what it is. Good until closed."""
+
+    def close(self) -> None:
+        """Wipe it."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
     """The authenticated account, by the name that the directory knows it under (case folded by look-ups).
@@ -43,6 +60,8 @@ class Identity:
     account: str
     domain: str = ""
     level: AuthLevel = AuthLevel.NONE
+    authority: Authority = dataclasses.field(default=Authority.DIRECTORY, compare=False)
+    delegated: Delegated | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def is_anonymous(self) -> bool:

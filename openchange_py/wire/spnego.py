@@ -46,7 +46,8 @@ def _read_any(reader: Reader) -> tuple[int, Reader]:
     return tag, reader.sub(length)
 
 
-def _read(reader: Reader, expected: int) -> Reader:
+def read_element(reader: Reader, expected: int) -> Reader:
+    """The contents of the next element, which must have this tag; `DecodeError` else."""
     start = reader.pos
     tag, contents = _read_any(reader)
     if tag != expected:
@@ -56,12 +57,13 @@ def _read(reader: Reader, expected: int) -> Reader:
 
 def _read_last(reader: Reader, expected: int) -> Reader:
     """The only element that `reader` may hold."""
-    contents = _read(reader, expected)
+    contents = read_element(reader, expected)
     reader.expect_end()
     return contents
 
 
-def _element(tag: int, contents: bytes) -> bytes:
+def der_element(tag: int, contents: bytes) -> bytes:
+    """The DER of an element."""
     size = len(contents)
     if size < 0x80:
         return bytes([tag, size]) + contents
@@ -91,7 +93,7 @@ def _oid(text: str) -> bytes:
         first, second, *others = map(int, text.split("."))
     except ValueError as error:
         raise EncodeError(f"{text!r} is no object identifier") from error
-    return _element(_OID, b"".join(_arc(arc) for arc in (first * 40 + second, *others)))
+    return der_element(_OID, b"".join(_arc(arc) for arc in (first * 40 + second, *others)))
 
 
 def _arc(value: int) -> bytes:
@@ -121,23 +123,23 @@ def _octets(contents: Reader | None) -> bytes | None:
 
 
 def _tagged(number: int, element: bytes | None) -> bytes:
-    return b"" if element is None else _element(0xA0 + number, element)
+    return b"" if element is None else der_element(0xA0 + number, element)
 
 
 def _tagged_octets(number: int, value: bytes | None) -> bytes:
-    return _tagged(number, None if value is None else _element(_OCTET_STRING, value))
+    return _tagged(number, None if value is None else der_element(_OCTET_STRING, value))
 
 
 def pack_mech_types(mech_types: Iterable[str]) -> bytes:
     """The DER of a MechTypeList, which a mechListMIC is made over."""
-    return _element(_SEQUENCE, b"".join(map(_oid, mech_types)))
+    return der_element(_SEQUENCE, b"".join(map(_oid, mech_types)))
 
 
 def unframed_ap_req(token: bytes) -> bytes | None:
     """The AP-REQ inside an InitialContextToken of Kerberos (RFC 4121 4.1); None for any other token."""
     try:
         initial = _read_last(Reader(token), _INITIAL_CONTEXT_TOKEN)
-        if _read_oid(_read(initial, _OID)) not in (KERBEROS_OID, MS_KERBEROS_OID):
+        if _read_oid(read_element(initial, _OID)) not in (KERBEROS_OID, MS_KERBEROS_OID):
             return None
         return initial.rest() if initial.take(2) == _AP_REQ else None
     except DecodeError:
@@ -160,14 +162,14 @@ class NegTokenInit:
         reader = _read_last(Reader(self.mech_type_list), _SEQUENCE)
         mech_types = []
         while reader.remaining:
-            mech_types.append(_read_oid(_read(reader, _OID)))
+            mech_types.append(_read_oid(read_element(reader, _OID)))
         return mech_types
 
     @classmethod
     def unpack(cls, data: bytes) -> NegTokenInit:
         """From an InitialContextToken (RFC 2743 3.1), as it stands on the wire."""
         initial = _read_last(Reader(data), _INITIAL_CONTEXT_TOKEN)
-        mechanism = _read_oid(_read(initial, _OID))
+        mechanism = _read_oid(read_element(initial, _OID))
         if mechanism != SPNEGO_OID:
             raise DecodeError(f"mechanism {mechanism} is not SPNEGO")
         found = _options(_read_last(_read_last(initial, 0xA0), _SEQUENCE), range(4))
@@ -188,12 +190,12 @@ class NegTokenInit:
         """The InitialContextToken."""
         contents = (
             _tagged(0, self.mech_type_list)
-            + _tagged(1, None if self.req_flags is None else _element(_BIT_STRING, self.req_flags))
+            + _tagged(1, None if self.req_flags is None else der_element(_BIT_STRING, self.req_flags))
             + _tagged_octets(2, self.mech_token)
             + _tagged_octets(3, self.mech_list_mic)
         )
-        token = _tagged(0, _element(_SEQUENCE, contents))
-        return _element(_INITIAL_CONTEXT_TOKEN, _oid(SPNEGO_OID) + token)
+        token = _tagged(0, der_element(_SEQUENCE, contents))
+        return der_element(_INITIAL_CONTEXT_TOKEN, _oid(SPNEGO_OID) + token)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -221,12 +223,12 @@ class NegTokenResp:
     def pack(self) -> bytes:
         """The NegotiationToken."""
         contents = (
-            _tagged(0, None if self.neg_state is None else _element(_ENUMERATED, bytes([self.neg_state])))
+            _tagged(0, None if self.neg_state is None else der_element(_ENUMERATED, bytes([self.neg_state])))
             + _tagged(1, None if self.supported_mech is None else _oid(self.supported_mech))
             + _tagged_octets(2, self.response_token)
             + _tagged_octets(3, self.mech_list_mic)
         )
-        return _tagged(1, _element(_SEQUENCE, contents))
+        return _tagged(1, der_element(_SEQUENCE, contents))
 
 
 def _read_state(contents: Reader) -> NegState:

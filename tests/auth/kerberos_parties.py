@@ -8,12 +8,21 @@ import struct
 from pathlib import Path
 
 import pytest
-from impacket.krb5 import constants
-from impacket.krb5.asn1 import TGS_REP, EncTGSRepPart, EncTicketPart, Ticket, seq_set
+from impacket.krb5 import constants, types
+from impacket.krb5.asn1 import (
+    AP_REQ,
+    KRB_CRED,
+    TGS_REP,
+    Authenticator,
+    EncTGSRepPart,
+    EncTicketPart,
+    Ticket,
+    seq_set,
+)
 from impacket.krb5.ccache import CCache
 from impacket.krb5.crypto import Key, _enctype_table
 from impacket.krb5.types import KerberosTime, Principal
-from pyasn1.codec.der import encoder
+from pyasn1.codec.der import decoder, encoder
 
 REALM = "EXAMPLE.TEST"
 SERVICE = "exchangeMDB/exch1.example.test"
@@ -100,3 +109,29 @@ def _encrypt(target: Ticket, key: Key, usage: int, plain: bytes, kvno: int | Non
     if kvno is not None:
         target["kvno"] = kvno
     target["cipher"] = _enctype_table[key.enctype].encrypt(key, usage, plain, None)
+
+
+def forwarding_ap_req(ccache: str, forwarded: str) -> bytes:
+    """The AP-REQ of a client that forwards the ticket of another cache, as GSS_C_DELEG_FLAG has it: RFC 4121 4.1.1."""
+    own = CCache.loadFile(ccache.removeprefix("FILE:")).credentials[0]
+    tgs = own.toTGS()
+    cred = decoder.decode(CCache.loadFile(forwarded.removeprefix("FILE:")).toKRBCRED(), asn1Spec=KRB_CRED())[0]
+    _encrypt(cred["enc-part"], tgs["sessionKey"], 14, cred["enc-part"]["cipher"].asOctets())
+    message = encoder.encode(cred)
+    # Lgth, Bnd, Flags (DELEG, MUTUAL, DCE_STYLE), DlgOpt, Dlgth.
+    checksum = struct.pack("<I16xIHH", 16, 0x1003, 1, len(message)) + message
+    authenticator = Authenticator()
+    authenticator["authenticator-vno"], authenticator["crealm"] = 5, own["client"].realm["data"].decode()
+    client = Principal(own["client"].prettyPrint().decode(), type=constants.PrincipalNameType.NT_PRINCIPAL.value)
+    seq_set(authenticator, "cname", client.components_to_asn1)
+    authenticator["cksum"]["cksumtype"], authenticator["cksum"]["checksum"] = 0x8003, checksum
+    now = datetime.datetime.now(datetime.UTC)
+    authenticator["cusec"], authenticator["ctime"] = now.microsecond, KerberosTime.to_asn1(now)
+    request = AP_REQ()
+    request["pvno"], request["msg-type"] = 5, constants.ApplicationTagNumbers.AP_REQ.value
+    request["ap-options"] = constants.encodeFlags([])
+    ticket = types.Ticket()
+    ticket.from_asn1(decoder.decode(own.ticket["data"], asn1Spec=Ticket())[0])
+    seq_set(request, "ticket", ticket.to_asn1)
+    _encrypt(request["authenticator"], tgs["sessionKey"], 11, encoder.encode(authenticator))
+    return bytes(encoder.encode(request))

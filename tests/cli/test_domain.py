@@ -88,14 +88,13 @@ def test_kerberos_without_realm_or_keytab(tmp_path: Path, directory: Directory) 
         kerberos_acceptor(settings(tmp_path, keytab, "realm = EXAMPLE.TEST"), directory)
 
 
-def test_kerberos_without_its_library_is_not_offered_and_says_so(
-    tmp_path: Path, directory: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_kerberos_without_its_library_is_an_error_that_says_what_to_install(
+    tmp_path: Path, directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kerberos, "gss", None)
     configured = settings(tmp_path, f"ocpy:keytab = {tmp_path}/any.keytab", "realm = EXAMPLE.TEST")
-    assert kerberos_acceptor(configured, directory) is None
-    assert "Kerberos is not offered" in caplog.text
-    assert "openchange-py[kerberos]" in caplog.text
+    with pytest.raises(ConfigError, match=r"ocpy:keytab: Kerberos can't be offered: .*openchange-py\[kerberos\]"):
+        kerberos_acceptor(configured, directory)
 
 
 def test_a_keytab_makes_acceptors(tmp_path: Path, directory: Directory) -> None:

@@ -59,3 +59,10 @@ def test_every_sample_is_named_in_the_readme() -> None:
         pytest.skip("an installed package has no README")
     for sample in setup_path().glob("smb.conf.*"):
         assert f"setup/{sample.name}" in readme.read_text("utf-8")
+
+
+def test_it_shows_who_relayed_calls_come_from(tmp_path: Path) -> None:
+    relaying = "    dcerpc_mapiproxy:server = no\n    dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange\n"
+    installation = Installation.make(tmp_path, relaying + "    dcerpc_mapiproxy:delegated_auth = yes\n")
+    assert "relayed as the caller himself" in installation.ok("testparm")
+    assert json.loads(installation.ok("testparm", "--json"))["relayed_as"] == "caller"

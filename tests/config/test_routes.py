@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from openchange_py.config import ConfigError, Settings, declared, load
-from openchange_py.config.routes import relay_credentials, routes
+from openchange_py.config.routes import RelayAs, describe_relay, machine_logon, relay_as, relay_credentials, routes
 
 RELAY = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange[print]\ndcerpc_mapiproxy:username = svc\n"
 PASSWORD = "dcerpc_mapiproxy:password = secret\n"
+BINDING = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange\n"
+DELEGATED = "dcerpc_mapiproxy:delegated_auth = yes\n"
+MACHINE = "dcerpc_mapiproxy:use_machine_account = yes\n"
 
 
 def settings_of(tmp_path: Path, text: str) -> Settings:
@@ -64,8 +67,13 @@ def test_interfaces_chooses(tmp_path: Path) -> None:
         (PASSWORD, "dcerpc_mapiproxy:username: is needed to relay"),
         (RELAY + PASSWORD + "dcerpc_mapiproxy:password file = /x", "dcerpc_mapiproxy:password is set as well"),
         (RELAY + "dcerpc_mapiproxy:password file = /nowhere/at/all", "can't be read"),
-        ("dcerpc_mapiproxy:delegated_auth = yes", "delegated_auth: isn't available yet"),
-        ("dcerpc_mapiproxy:use_machine_account = yes", "use_machine_account: isn't available yet"),
+        ("dcerpc_mapiproxy:delegated_auth = yes", "dcerpc_mapiproxy:binding: is needed"),
+        (BINDING + DELEGATED + MACHINE, "use_machine_account is set as well: choose one"),
+        (RELAY + DELEGATED, "dcerpc_mapiproxy:username: dcerpc_mapiproxy:delegated_auth is set as well: choose one"),
+        (BINDING + MACHINE + PASSWORD, "dcerpc_mapiproxy:password: dcerpc_mapiproxy:use_machine_account is set"),
+        (BINDING + MACHINE, "needs ocpy:keytab or ocpy:machine password file"),
+        (BINDING + MACHINE + "ocpy:keytab = /x", "Kerberos needs `realm`"),
+        (BINDING + MACHINE + "ocpy:machine password file = /nowhere/at/all", "can't be read"),
         (
             "dcerpc_mapiproxy:interfaces = exchange_emsmbd",
             "unknown interface 'exchange_emsmbd'; known are exchange_nsp",
@@ -92,3 +100,23 @@ def test_password_from_a_file(tmp_path: Path) -> None:
     secret.chmod(0o644)
     relay_credentials(settings)
     assert f"can read {secret}" in settings.warnings[0]
+
+
+def test_who_relayed_calls_come_from(tmp_path: Path) -> None:
+    secret = tmp_path / "machine"
+    secret.write_text("machine secret\n")
+    secret.chmod(0o600)
+    names = "netbios name = EXCH1\nworkgroup = EXAMPLE\nrealm = EXAMPLE.TEST\n"
+    machine = names + BINDING + MACHINE + f"ocpy:machine password file = {secret}\n"
+    described = {
+        RelayAs.SPECIFIED: (names + RELAY + PASSWORD, "the specified account EXAMPLE\\svc"),
+        RelayAs.MACHINE: (machine, "the machine account EXCH1$"),
+        RelayAs.CALLER: (names + BINDING + DELEGATED, "the caller himself"),
+    }
+    for kind, (text, shown_as) in described.items():
+        settings = settings_of(tmp_path, text)
+        assert (relay_as(settings), describe_relay(settings)) == (kind, shown_as)
+    logon = machine_logon(settings_of(tmp_path, machine))
+    assert (logon.account, logon.domain, logon.principal) == ("EXCH1$", "EXAMPLE", "EXCH1$@EXAMPLE.TEST")
+    assert logon.password == "machine secret"
+    assert "machine secret" not in repr(logon)

@@ -35,6 +35,10 @@ SERVER_FQDN = "exch1.openchange.test"
 MACHINE_ACCOUNT = f"{SERVER_NAME}$"
 MACHINE_PASSWORD = "Machine-Passw0rd!1"
 SERVICES = ("host", "exchangeMDB", "exchangeRFR", "exchangeAB")
+#: Another server, which the one under test relays to.
+UPSTREAM_NAME = "EXCH2"
+UPSTREAM_FQDN = "exch2.openchange.test"
+UPSTREAM_PASSWORD = "Machine-Passw0rd!2"
 
 _NEEDED = {
     "samba": "samba samba-ad-dc",
@@ -68,16 +72,16 @@ for name, upn in wanted["upn"].items():
     modify(name, "userPrincipalName", [upn])
 for name in wanted["disabled"]:
     sam.disable_account("(sAMAccountName=%s)" % name)
-machine = wanted["machine"]
-sam.newcomputer(machine["name"])
-sam.setpassword("(sAMAccountName=%s)" % machine["account"], machine["password"])
-modify(machine["account"], "servicePrincipalName", machine["spns"])
-modify(machine["account"], "dNSHostName", [machine["fqdn"]])
-# AES too: without it the tickets of service names are encrypted with RC4 alone.
-modify(machine["account"], "msDS-SupportedEncryptionTypes", ["28"])
 creds = credentials.Credentials(); creds.guess(lp); creds.set_kerberos_state(credentials.DONT_USE_KERBEROS)
-for principal in [machine["account"], *machine["spns"]]:
-    Net(creds, lp).export_keytab(keytab=wanted["keytab"], principal=principal)
+for machine in wanted["machines"]:
+    sam.newcomputer(machine["name"])
+    sam.setpassword("(sAMAccountName=%s)" % machine["account"], machine["password"])
+    modify(machine["account"], "servicePrincipalName", machine["spns"])
+    modify(machine["account"], "dNSHostName", [machine["fqdn"]])
+    # AES too: without it the tickets of service names are encrypted with RC4 alone.
+    modify(machine["account"], "msDS-SupportedEncryptionTypes", ["28"])
+    for principal in [machine["account"], *machine["spns"]]:
+        Net(creds, lp).export_keytab(keytab=machine["keytab"], principal=principal)
 """
 
 
@@ -121,6 +125,11 @@ class SambaDc:
         return self.directory / "server.keytab"
 
     @property
+    def upstream_keytab(self) -> Path:
+        """Keys of the server that it relays to."""
+        return self.directory / "upstream.keytab"
+
+    @property
     def log(self) -> Path:
         return self.directory / "log.samba"
 
@@ -129,6 +138,10 @@ class SambaDc:
         found = {**os.environ, "SMB_CONF_PATH": str(self.smb_conf), "KRB5_CONFIG": str(self.krb5_conf)}
         found["KRB5CCNAME"] = f"FILE:{ccache}" if ccache is not None else "FILE:/nonexistent/ccache"
         return found
+
+    def delegation(self, *arguments: str) -> None:
+        """`samba-tool delegation ...`, as an administrator types it."""
+        _run(["samba-tool", "delegation", *arguments, "-s", str(self.smb_conf)])
 
     def kinit(self, ccache: Path, user: str = "alice", password: str = PASSWORD) -> Path:
         """A credential cache with a ticket of `user`."""
@@ -206,16 +219,24 @@ def _provision(directory: Path) -> None:
         "password": PASSWORD,
         "upn": {"bob": f"robert@{REALM.lower()}"},
         "disabled": ["carol"],
-        "machine": {
-            "name": SERVER_NAME,
-            "account": MACHINE_ACCOUNT,
-            "password": MACHINE_PASSWORD,
-            "fqdn": SERVER_FQDN,
-            "spns": [f"{service}/{host}" for service in SERVICES for host in (SERVER_FQDN, SERVER_NAME)],
-        },
-        "keytab": str(directory / "server.keytab"),
+        "machines": [
+            _machine(SERVER_NAME, SERVER_FQDN, MACHINE_PASSWORD, directory / "server.keytab"),
+            _machine(UPSTREAM_NAME, UPSTREAM_FQDN, UPSTREAM_PASSWORD, directory / "upstream.keytab"),
+        ],
     }
     _run([str(DEBIAN_PYTHON), "-c", _PREPARE], input=json.dumps(wanted), timeout=120)
+
+
+def _machine(name: str, fqdn: str, password: str, keytab: Path) -> dict[str, object]:
+    spns = [f"{service}/{host}" for service in SERVICES for host in (fqdn, name)]
+    return {
+        "name": name,
+        "account": f"{name}$",
+        "password": password,
+        "fqdn": fqdn,
+        "spns": spns,
+        "keytab": str(keytab),
+    }
 
 
 def _write_configuration(dc: SambaDc) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.config import ConfigError, Settings, load
-from openchange_py.proxy.assembly import INTERFACES, assemble, make_renamer, own_names
+from openchange_py.proxy.assembly import INTERFACES, assemble, make_renamer, own_names, reconfigure
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.loading import plugin_options
+from openchange_py.proxy.relay import Relay
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel
 from openchange_py.transports.tcp import RpcClient, TcpServer
@@ -202,3 +203,27 @@ def test_what_can_be_no_name(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "smb.conf", NAMED_SERVERS + 'dcerpc_mapiproxy:upstream names = "a b"')
     with pytest.raises(ConfigError, match="'a b' is neither a server's name nor an address"):
         make_renamer(settings)
+
+
+RELAYING = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:192.0.2.1[1]\n"
+SPECIFIED = "dcerpc_mapiproxy:username = relay\ndcerpc_mapiproxy:password = secret\n"
+DELEGATED = "dcerpc_mapiproxy:delegated_auth = yes\n"
+
+
+def test_who_relays_does_not_change_while_calls_are_relayed(tmp_path: Path) -> None:
+    """What is checked with one account for all is not checked where the callers' own are used, and the other way."""
+
+    async def check() -> None:
+        for before, after in ((SPECIFIED, DELEGATED), (DELEGATED, SPECIFIED)):
+            settings = settings_of(tmp_path / "smb.conf", RELAYING + before)
+            dispatcher = await assemble(settings, {}, people())
+            assert isinstance(dispatcher.relay, Relay)
+            connect = dispatcher.relay.connect
+            with pytest.raises(ConfigError, match="restart"):
+                reconfigure(dispatcher, settings_of(tmp_path / "smb.conf", RELAYING + after))
+            assert dispatcher.relay.connect is connect
+            reconfigure(dispatcher, settings)
+            assert dispatcher.relay.connect is not connect
+            dispatcher.close()
+
+    asyncio.run(check())

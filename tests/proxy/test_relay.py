@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -10,12 +11,16 @@ from typing import Any, cast
 import pytest
 
 from openchange_py.addressbook.base import Directory, Entry
-from openchange_py.proxy.authorize import Authorizer
+from openchange_py.proxy.association import UpstreamClient
+from openchange_py.proxy.authorize import Authorizer, CallAuthorizer
+from openchange_py.proxy.credentials import KerberosLogons
+from openchange_py.proxy.delegated import DelegatedCredentials, UpstreamAuthorizes
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.relay import MAXIMUM_CONNECTIONS, Relay
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
-from openchange_py.transports.tcp_client import ConnectionLost
+from openchange_py.rpc.security import AuthLevel
+from openchange_py.transports.tcp_client import AuthenticationFailed, ConnectionLost
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle, RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -580,3 +585,50 @@ def test_a_module_has_a_call_checked_before_it_hides_it() -> None:
         assert len(upstream.stubs) == 2, "what nobody vouched for must be readable"
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(("authorizer", "status"), [(Authorizer(people()), 0x6BA), (UpstreamAuthorizes(), 5)])
+def test_access_denied_is_the_caller_s_affair_where_it_was_he_who_logged_on(
+    authorizer: CallAuthorizer, status: int
+) -> None:
+    def refuse(interface: RpcInterface, opnum: int, stub: bytes) -> bytes:
+        raise RpcFault(FaultStatus.ACCESS_DENIED)
+
+    with pytest.raises(RpcFault) as caught:
+        asyncio.run(Relay(Upstream(refuse), authorizer).call(refer(session())))
+    assert status_of(caught) == status
+
+
+@pytest.mark.parametrize(("authorizer", "status"), [(Authorizer(people()), 0x6BA), (UpstreamAuthorizes(), 0x721)])
+def test_an_identity_that_cannot_be_taken_upstream(authorizer: CallAuthorizer, status: int) -> None:
+    """Not "server unavailable", which would have the client try again."""
+
+    async def connect_to(call: Call, assoc_group: int) -> UpstreamClient:
+        raise AuthenticationFailed("no credentials")
+
+    with pytest.raises(RpcFault) as caught:
+        asyncio.run(Relay(connect_to, authorizer).call(refer(session())))
+    assert status_of(caught) == status
+
+
+def test_what_was_delegated_is_wiped_with_the_session_and_not_with_its_connection() -> None:
+    class Tickets:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    async def check() -> None:
+        upstream, of, tickets = Upstream(exchange), session(), Tickets()
+        relay = Relay(upstream, UpstreamAuthorizes())
+        caller = dataclasses.replace(ALICE, delegated=tickets)
+        credentials = DelegatedCredentials({"alice": bytes(16)}.get, None, "", KerberosLogons(1))
+        await credentials.context(Call(RFR, 0, bytes(16), of, caller), "host/x", AuthLevel.PRIVACY)
+        for _ in range(2):
+            await relay.call(refer(of))
+            await upstream.connections[-1].close()
+        assert not tickets.closed
+        await relay.end_session(of)
+        assert tickets.closed
+
+    asyncio.run(check())

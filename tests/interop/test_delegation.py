@@ -1,0 +1,296 @@
+"""The caller's own identity through the proxy, and the machine's: a Samba KDC, a proxy and the server behind it.
+
+All are processes of their own; rights to delegate are given as an administrator gives them, with `samba-tool`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from openchange_py.auth.kerberos_initiator import Delegate, KerberosCredential, KerberosInitiator
+from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
+from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
+from openchange_py.client.connection import Channel
+from openchange_py.client.emsmdb import EmsmdbClient
+from openchange_py.client.errors import MapiError
+from openchange_py.rpc.call import FaultStatus, RpcFault
+from openchange_py.rpc.security import AuthLevel
+from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcrpc import EMSMDB
+from tests.interop.nodes import Node, ocpy
+from tests.interop.samba_dc import (
+    MACHINE_ACCOUNT,
+    MACHINE_PASSWORD,
+    PASSWORD,
+    REALM,
+    SERVER_FQDN,
+    SERVER_NAME,
+    UPSTREAM_FQDN,
+    UPSTREAM_NAME,
+    WORKGROUP,
+    SambaDc,
+    own_address,
+)
+
+pytestmark = [pytest.mark.xdist_group("samba_dc")]
+
+#: Whose password only this organization's directory knows, and the domain not.
+LOCAL_USER, LOCAL_PASSWORD = "dave", "Local-Passw0rd"
+TARGET = f"exchangeMDB/{SERVER_FQDN}"
+UPSTREAM = f"exchangeMDB/{UPSTREAM_FQDN}"
+DN = "/o=First Organization/ou=First Administrative Group/cn=Recipients/cn="
+
+_COMMON = """\
+[global]
+    netbios name = {name}
+    workgroup = {workgroup}
+    realm = {realm}
+    interfaces = {address}
+    bind interfaces only = yes
+    ocpy:data directory = {place}/{name}
+    ocpy:directory = sqlite:///{place}/directory.db
+    ocpy:mail domain = openchange.test
+    ocpy:fqdn = {fqdn}
+    ocpy:endpoint mapper port = 0
+    ocpy:minimum auth level = connect
+    ocpy:keytab = {keytab}
+"""
+_UPSTREAM = "    dcerpc_mapiproxy:server = true\n"
+_PROXY = """\
+    dcerpc_mapiproxy:binding = ncacn_ip_tcp:{upstream}[{port},{flags},target_hostname={upstream_fqdn}]
+    ocpy:domain controller = {controller}
+    ocpy:machine password file = {place}/machine.password
+    {identity} = yes
+"""
+
+
+class Hops:
+    """The server, and proxies in front of it: one that relays as its callers, one with the machine's account."""
+
+    def __init__(self, dc: SambaDc, place: Path) -> None:
+        self.dc = dc
+        self.place = place
+        self.krb5_conf = place / "forwardable.conf"
+        self.krb5_conf.write_text("[libdefaults]\n  forwardable = true\n")
+        (place / "machine.password").write_text(MACHINE_PASSWORD + "\n")
+        (place / "machine.password").chmod(0o600)
+        self.address = own_address(112)
+        common = {"place": place, "workgroup": WORKGROUP, "realm": REALM, "address": self.address}
+        self._upstream_names = common | {
+            "name": UPSTREAM_NAME,
+            "fqdn": UPSTREAM_FQDN,
+            "keytab": dc.upstream_keytab,
+        }
+        self._names = common | {"name": SERVER_NAME, "fqdn": SERVER_FQDN, "keytab": dc.keytab}
+        self.upstream = self._node("upstream", _COMMON + _UPSTREAM, self._upstream_names)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"KRB5_CONFIG": f"{self.krb5_conf}:{self.dc.krb5_conf}", "KRB5CCNAME": f"FILE:{self.place}/absent"}
+
+    def set_up(self) -> None:
+        config = self.upstream.config
+        ocpy("provision", "-c", config)
+        for user in ("alice", "bob"):
+            ocpy("newuser", "-c", config, "--create", "--mailbox", "--no-password", user)
+        ocpy("newuser", "-c", config, "--create", "--mailbox", LOCAL_USER, stdin=LOCAL_PASSWORD + "\n")
+        ocpy("newuser", "-c", config, "--create", "--hidden", "--no-password", MACHINE_ACCOUNT)
+        ocpy("access", "-c", config, "bob", "--grant", MACHINE_ACCOUNT)
+
+    def proxy(self, name: str, identity: str, flags: str = "seal") -> Node:
+        where = {"upstream": self.upstream.host, "port": self.upstream.rpc_port, "upstream_fqdn": UPSTREAM_FQDN}
+        others = {"controller": self.dc.address, "identity": f"dcerpc_mapiproxy:{identity}", "flags": flags}
+        return self._node(name, _COMMON + _PROXY, self._names | where | others)
+
+    def _node(self, name: str, template: str, names: dict[str, object]) -> Node:
+        config = self.place / f"{name}.conf"
+        config.write_text(template.format(**names))
+        return Node(name, config, self.environment)
+
+
+@contextlib.contextmanager
+def running(node: Node) -> Iterator[Node]:
+    try:
+        node.start()
+        node.wait_until_ready()
+        yield node
+        assert node.stop() == 0
+    finally:
+        node.abandon()
+
+
+@pytest.fixture(scope="module")
+def hops(samba_dc: SambaDc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hops]:
+    pytest.importorskip("gssapi", reason="the optional package gssapi is not installed: no Kerberos here")
+    made = Hops(samba_dc, tmp_path_factory.mktemp("delegation"))
+    made.set_up()
+    with running(made.upstream), pytest.MonkeyPatch.context() as patch:
+        for name, value in made.environment.items():
+            patch.setenv(name, value)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def proxy(hops: Hops) -> Iterator[Node]:
+    """Relays as its callers."""
+    with running(hops.proxy("proxy", "delegated_auth")) as node:
+        yield node
+
+
+@pytest.fixture
+def no_rights(hops: Hops) -> Iterator[Callable[..., None]]:
+    """The proxy may delegate nothing; the function gives it a right, and it is taken back afterwards."""
+    undo: list[tuple[str, ...]] = []
+
+    def grant(*, any_protocol: bool) -> None:
+        hops.dc.delegation("add-service", MACHINE_ACCOUNT, UPSTREAM)
+        undo.append(("del-service", MACHINE_ACCOUNT, UPSTREAM))
+        if any_protocol:
+            hops.dc.delegation("for-any-protocol", MACHINE_ACCOUNT, "on")
+            undo.append(("for-any-protocol", MACHINE_ACCOUNT, "off"))
+
+    yield grant
+    for command in reversed(undo):
+        hops.dc.delegation(*command)
+
+
+def ticket(user: str, *, forward: bool, level: AuthLevel = AuthLevel.PRIVACY) -> Mechanism:
+    """Logs on with a ticket, which the client gets with its password."""
+    credential = KerberosCredential(f"{user}@{REALM}", PASSWORD)
+    delegate = Delegate.ALWAYS if forward else Delegate.NO
+    return KerberosInitiator(credential, TARGET, level=level, delegate=delegate)
+
+
+def password(user: str, secret: str = PASSWORD, level: AuthLevel = AuthLevel.PRIVACY) -> Mechanism:
+    return NtlmInitiator(NtlmCredential.from_password(user, WORKGROUP, secret), level=level, target_name=TARGET)
+
+
+@contextlib.asynccontextmanager
+async def channel(
+    node: Node, context: Mechanism, level: AuthLevel = AuthLevel.PRIVACY, group: int = 0
+) -> AsyncIterator[tuple[RpcClient, EmsmdbClient]]:
+    client = await RpcClient.connect(
+        node.host, node.rpc_port, EMSMDB, context=context, level=level, assoc_group=group, call_timeout=30
+    )
+    try:
+        yield client, EmsmdbClient(Channel(client, EMSMDB, "refused"))
+    finally:
+        await client.close()
+
+
+async def names_of(node: Node, context: Mechanism, user: str, level: AuthLevel = AuthLevel.PRIVACY) -> str:
+    """Whom the server takes the client for, who may connect as nobody but himself."""
+    async with channel(node, context, level) as (_, emsmdb):
+        for other in {"alice", "bob", LOCAL_USER} - {user}:
+            with pytest.raises(MapiError) as refused:
+                await emsmdb.connect(DN + other)
+            assert refused.value.code == ErrorCode.AccessDenied
+        return (await emsmdb.connect(DN + user)).display_name.rstrip(b"\0").decode()
+
+
+def as_caller(user: str, way: str) -> str:
+    return rf"relayed to {UPSTREAM} as {WORKGROUP}\\{user} by {way}"
+
+
+@pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.PACKET, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
+@pytest.mark.parametrize("spnego", [False, True], ids=["raw", "spnego"])
+def test_a_forwarded_ticket(hops: Hops, proxy: Node, level: AuthLevel, spnego: bool) -> None:
+    context = ticket("alice", forward=True, level=level)
+    with (
+        hops.upstream.log.expect(f"Kerberos logon of alice@{REALM} as alice"),
+        proxy.log.expect(as_caller("alice", "forwarded ticket$")),
+    ):
+        name = asyncio.run(names_of(proxy, SpnegoInitiator(context) if spnego else context, "alice", level))
+    assert name == "alice"
+
+
+def test_the_client_s_ticket_is_evidence(hops: Hops, proxy: Node, no_rights: Callable[..., None]) -> None:
+    """Constrained delegation that the administrator allowed for Kerberos clients only."""
+    no_rights(any_protocol=False)
+    reason = r"constrained delegation \(forwarded ticket: the client forwarded no ticket\)"
+    with (
+        hops.upstream.log.expect(f"Kerberos logon of alice@{REALM} as alice"),
+        proxy.log.expect(as_caller("alice", reason)),
+    ):
+        assert asyncio.run(names_of(proxy, ticket("alice", forward=False), "alice")) == "alice"
+
+
+def test_a_ticket_in_the_name_of_an_ntlm_client(hops: Hops, proxy: Node, no_rights: Callable[..., None]) -> None:
+    """S4U2self, for who the domain controller authenticated."""
+    no_rights(any_protocol=True)
+    reason = r"constrained delegation \(forwarded ticket: the client did not log on with Kerberos\)"
+    with hops.upstream.log.expect(f"Kerberos logon of bob@{REALM} as bob"), proxy.log.expect(as_caller("bob", reason)):
+        assert asyncio.run(names_of(proxy, password("bob"), "bob")) == "bob"
+
+
+def test_the_hash_of_who_only_the_directory_knows(hops: Hops, proxy: Node, no_rights: Callable[..., None]) -> None:
+    """Constrained delegation is not used for him, though it is allowed: the domain did not authenticate him."""
+    no_rights(any_protocol=True)
+    with (
+        hops.upstream.log.expect(f"logon of {LOCAL_USER} from workstation"),
+        proxy.log.expect(as_caller(LOCAL_USER, r"NT hash \(.*this server that authenticated")),
+    ):
+        name = asyncio.run(names_of(proxy, password(LOCAL_USER, LOCAL_PASSWORD), LOCAL_USER))
+    assert name == LOCAL_USER
+
+
+@pytest.mark.parametrize("kerberos", [True, False], ids=["kerberos", "ntlm"])
+def test_where_nothing_works_the_call_is_refused(hops: Hops, proxy: Node, kerberos: bool) -> None:
+    """No other account takes the caller's place: the upstream hears of nothing."""
+    context = ticket("alice", forward=False) if kerberos else password("alice")
+    before = len(hops.upstream.log.lines)
+    refused = rf"{WORKGROUP}\\alice can't be relayed to {UPSTREAM}: forwarded ticket: .*NT hash: "
+    with proxy.log.expect(refused), pytest.raises(RpcFault) as caught:
+        asyncio.run(names_of(proxy, context, "alice"))
+    assert caught.value.status == FaultStatus.SEC_PKG_ERROR
+    assert not [line for line in hops.upstream.log.lines[before:] if "logon" in line]
+
+
+def test_two_accounts_in_one_association_group(hops: Hops, proxy: Node) -> None:
+    """Each has a connection upstream of its own, and the other's context handle is worth nothing."""
+
+    async def check() -> None:
+        async with channel(proxy, ticket("alice", forward=True)) as (first, alice):
+            await alice.connect(DN + "alice")
+            bobs = channel(proxy, ticket("bob", forward=True), group=first.assoc_group)
+            async with bobs as (second, bob):
+                assert second.assoc_group == first.assoc_group
+                await bob.connect(DN + "bob")
+                with pytest.raises(MapiError):
+                    await bob.connect(DN + "alice")
+                bob._cxh = alice._cxh
+                with pytest.raises(RpcFault) as caught:
+                    await bob.disconnect()
+                assert caught.value.status == FaultStatus.CONTEXT_MISMATCH
+            await alice.disconnect()
+
+    with hops.upstream.log.expect(f"logon of alice@{REALM} as alice", f"logon of bob@{REALM} as bob"):
+        asyncio.run(check())
+
+
+def test_the_machine_account(hops: Hops) -> None:
+    """One account for all, which the proxy authorizes for: bob gave it access to his mailbox, alice did not."""
+    with running(hops.proxy("machine", "use_machine_account")) as node:
+        with hops.upstream.log.expect(rf"Kerberos logon of {MACHINE_ACCOUNT[:-1]}\$@{REALM} as {SERVER_NAME}\$"):
+            assert asyncio.run(names_of(node, password("bob"), "bob")) == "bob"
+
+        async def alice() -> None:
+            async with channel(node, ticket("alice", forward=True)) as (_, emsmdb):
+                await emsmdb.connect(DN + "alice")
+
+        with pytest.raises(MapiError) as caught:
+            asyncio.run(alice())
+        assert caught.value.code == ErrorCode.AccessDenied
+
+
+def test_no_secret_and_no_ticket_is_on_disk_or_in_the_log(hops: Hops, proxy: Node) -> None:
+    for node in (proxy, hops.upstream):
+        text = "\n".join(node.log.lines)
+        assert not [secret for secret in (MACHINE_PASSWORD, PASSWORD, LOCAL_PASSWORD) if secret in text]
+    assert not list(hops.place.rglob("*ccache*"))
