@@ -19,6 +19,7 @@ from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.client.errors import ClientError, LogonRefused, Unreachable
 from openchange_py.rpc.call import FaultStatus, RpcFault
+from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, NotRegistered, ept_map
 from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
@@ -149,7 +150,7 @@ class Connector:
                 level=self._level,
                 connect_timeout=self._connect_timeout,
                 call_timeout=self._call_timeout,
-                ndr64=self._ndr64,
+                stubs=StubFormat(ndr64=self._ndr64),
             )
         except RpcFault as fault:
             if fault.status in _LOGON_FAULTS and self.account is not None:

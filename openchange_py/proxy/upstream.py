@@ -105,7 +105,7 @@ class TcpConnector:
             assoc_group=assoc_group,
             connect_timeout=self._timeout,
             local_address=self._binding.local_address,
-            ndr64=self._binding.ndr64,
+            stubs=self._binding.stubs,
         )
 
     async def _context(self, call: Call) -> SecurityContext:

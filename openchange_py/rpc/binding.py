@@ -2,7 +2,7 @@
 
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring `krb5` would weaken a connection silently.
-Not done yet: `ncacn_http` and `ncacn_np`, Kerberos, big-endian.
+Not done yet: `ncacn_http` and `ncacn_np`, Kerberos.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import difflib
 import re
 import uuid
 
+from openchange_py.rpc.representation import PLAIN, StubFormat
 from openchange_py.rpc.security import AuthLevel, AuthType
 
 _LEVELS = {
@@ -20,15 +21,12 @@ _LEVELS = {
     "sign": AuthLevel.INTEGRITY,
     "seal": AuthLevel.PRIVACY,
 }
-_SUPPORTED_FLAGS = frozenset({*_LEVELS, "ndr64", "ntlm", "print", "spnego"})
+_SUPPORTED_FLAGS = frozenset({*_LEVELS, "bigendian", "ndr64", "ntlm", "padcheck", "print", "spnego", "validate"})
 _UNSUPPORTED_FLAGS = {
-    "bigendian": "requests are sent little-endian only",
     "krb5": "Kerberos is not available yet, use ntlm",
-    "padcheck": "padding is not checked",
     "schannel": "Netlogon's secure channel is for domain controllers, no Exchange takes it",
     "smb1": "named pipes are not available yet",
     "smb2": "named pipes are not available yet",
-    "validate": "responses are always validated",
 }
 _UNSUPPORTED_OPTIONS = {
     "abstract_syntax": "the call says which interface it needs",
@@ -59,7 +57,8 @@ class Binding:
 
     `port` is None where the endpoint mapper at `host` must be asked. `level` is None where the string tells
     no protection; `protection` is what is used then. `mechanism` is NTLMSSP, KERBEROS, or None where whatever the
-    credentials have will do; `spnego` wraps it. `ndr64` asks for that transfer syntax, and for no other.
+    credentials have will do; `spnego` wraps it. `stubs` is how calls are represented and
+    checked.
 
     `target_hostname` is the server's name where `host` is an address of it or something in front of it;
     `target_principal` names its whole service principal.
@@ -71,7 +70,7 @@ class Binding:
     level: AuthLevel | None = None
     mechanism: AuthType | None = None
     spnego: bool = False
-    ndr64: bool = False
+    stubs: StubFormat = PLAIN
     print: bool = False
     object_uuid: uuid.UUID | None = None
     target_hostname: str | None = None
@@ -103,7 +102,7 @@ class Binding:
             level=parts.level,
             mechanism=AuthType.NTLMSSP if "ntlm" in parts.flags else None,
             spnego="spnego" in parts.flags,
-            ndr64="ndr64" in parts.flags,
+            stubs=_stub_format(parts.flags),
             print="print" in parts.flags,
             object_uuid=_parse_object(match["object"]),
             target_hostname=parts.options.get("target_hostname"),
@@ -201,6 +200,12 @@ def _take_flag(parts: _Parts, flag: str) -> None:
     parts.flags.add(flag)
     if (level := _LEVELS.get(flag)) is not None:
         parts.level = level if parts.level is None else max(level, parts.level)
+
+
+def _stub_format(flags: set[str]) -> StubFormat:
+    if {"bigendian", "ndr64"} <= flags:
+        raise BindingError("flags bigendian and ndr64: NDR64 is little-endian")
+    return StubFormat("ndr64" in flags, "bigendian" in flags, "padcheck" in flags, "validate" in flags)
 
 
 def _parse_port(text: str) -> int:

@@ -104,6 +104,8 @@ class ResponseReceived(Event):
 
     call_id: int
     stub: bytes
+    #: The stub's numbers are big-endian.
+    big_endian: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -65,12 +65,15 @@ class Initiator(Connection):
         *,
         assoc_group: int = 0,
         transfer_syntax: SyntaxId = NDR20,
+        big_endian: bool = False,
         max_fragment: int = DEFAULT_FRAGMENT,
         call_limit: int = DEFAULT_CALL_LIMIT,
     ) -> None:
         super().__init__(max_fragment=max_fragment, call_limit=call_limit)
         self.assoc_group = assoc_group
         self.transfer_syntax = transfer_syntax
+        #: What is sent; the server may answer in either order.
+        self.big_endian = big_endian
         self.accepted: dict[int, SyntaxId] = {}
         self._call_id = 0
         self._proposed: tuple[PresentationContextElement, ...] = ()
@@ -93,6 +96,7 @@ class Initiator(Connection):
         self._require(State.IDLE)
         self._proposed = self._elements(interfaces, 0)
         bind = Bind(
+            big_endian=self.big_endian,
             call_id=self._next_call(),
             flags=self._binding_flags(),
             contexts=self._proposed,
@@ -119,6 +123,7 @@ class Initiator(Connection):
             raise WrongState(f"call {self._waiting} is not answered yet")
         call_id = self._next_call()
         request = Request(
+            big_endian=self.big_endian,
             call_id=call_id,
             flags=Pfc.WHOLE | (Pfc.OBJECT_UUID if object_uuid is not None else 0),
             context_id=context_id,
@@ -155,11 +160,14 @@ class Initiator(Connection):
             return
         if token:
             auth = self.protection.trailer(token)
-            self._out.append(Auth3(call_id=self._binding, padding=bytes(4), auth=auth).pack())
+            self._out.append(
+                Auth3(big_endian=self.big_endian, call_id=self._binding, padding=bytes(4), auth=auth).pack()
+            )
         self._opened(events)
 
     def _alter_context(self, token: bytes) -> bytes:
         alter = AlterContext(
+            big_endian=self.big_endian,
             call_id=self._next_call(),
             flags=self._binding_flags(),
             contexts=self._proposed,
@@ -234,7 +242,7 @@ class Initiator(Connection):
             self._assembly = call
             return
         self._assembly = self._waiting = None
-        events.append(ResponseReceived(call.call_id, call.stub()))
+        events.append(ResponseReceived(call.call_id, call.stub(), call.first.big_endian))
 
     def _fault(self, pdu: Fault, raw: bytes, events: list[Event]) -> None:
         """Windows and Samba send faults without protection; one that has it must verify."""

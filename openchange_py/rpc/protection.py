@@ -88,7 +88,7 @@ class Protection:
         size = self.context.signature_size(self.level)
         pad = -len(stub) % AUTH_PAD_ALIGNMENT
         body = stub + bytes(pad) if pad else stub
-        tail = sec_trailer(self.auth_type, self.auth_level, pad, self.context_id)
+        tail = sec_trailer(self.auth_type, self.auth_level, pad, self.context_id, pdu.big_endian)
         head = pdu.fragment_head(flags, alloc_hint, len(body) + SEC_TRAILER_SIZE + size, size)
         if not self._seals:
             signature = self.context.sign(head + body + tail if self.covers_header else body)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import uuid
+from collections.abc import Callable
 from typing import Final, Self, cast
 
 from openchange_py.rpc.call import FaultStatus, RpcFault
@@ -21,10 +23,9 @@ from openchange_py.rpc.events import (
 )
 from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.peers import peer_name
-from openchange_py.rpc.representation import ndr20_response, ndr64_request
+from openchange_py.rpc.representation import PLAIN, StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
 from openchange_py.transports.tasks import in_thread_if_long, spawn
-from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
 from openchange_py.wire.pdu import BindNakReason, ContextResult, PresentationResult, ProviderReason
 from openchange_py.wire.syntax import NDR64
@@ -61,9 +62,12 @@ class RpcClient(asyncio.Protocol):
     it is.
     """
 
-    def __init__(self, initiator: Initiator, *, call_timeout: float | None = None) -> None:
+    def __init__(self, initiator: Initiator, *, call_timeout: float | None = None, stubs: StubFormat = PLAIN) -> None:
         self._initiator = initiator
         self._call_timeout = call_timeout
+        self._stubs = None if stubs == PLAIN else stubs
+        #: Of the last response.
+        self._big_endian = False
         self._transport: asyncio.Transport | None = None
         self._contexts: dict[SyntaxId, int] = {}
         self._turn = asyncio.Lock()
@@ -96,22 +100,26 @@ class RpcClient(asyncio.Protocol):
         call_timeout: float | None = None,
         call_limit: int = DEFAULT_CALL_LIMIT,
         local_address: str | None = None,
-        ndr64: bool = False,
+        stubs: StubFormat = PLAIN,
     ) -> Self:
         """Connect, from `local_address` where one is given, authenticate and bind `interface`.
 
         `context` (an initiator) is needed where `level` is above NONE. `connect_timeout` is for all of that,
         `call_timeout` the default for a call; both in seconds. Raises `ConnectionLost`, of which `BindError` where the
-        server answered and refused. `ndr64`: NDR64 is asked for, and nothing else; only calls of declared interfaces
-        that have both codecs can be made then.
+        server answered and refused. `stubs` other than plain: only calls of declared interfaces that have both codecs
+        can be made then.
         """
         if (context is None) is not (level == AuthLevel.NONE):
             raise ValueError("a security context and a level above NONE belong together")
-        transfer_syntax = NDR64 if ndr64 else NDR20
         initiator = Initiator(
-            context, level, assoc_group=assoc_group, transfer_syntax=transfer_syntax, call_limit=call_limit
+            context,
+            level,
+            assoc_group=assoc_group,
+            transfer_syntax=NDR64 if stubs.ndr64 else NDR20,
+            big_endian=stubs.big_endian,
+            call_limit=call_limit,
         )
-        client = cls(initiator, call_timeout=call_timeout)
+        client = cls(initiator, call_timeout=call_timeout, stubs=stubs)
         loop = asyncio.get_running_loop()
         local_addr = None if local_address is None else (local_address, 0)
         try:
@@ -160,9 +168,13 @@ class RpcClient(asyncio.Protocol):
             self._limit(call_timeout or self._call_timeout)
             try:
                 context_id = 0 if interface is None else await self._context_id(interface)
-                if self._initiator.transfer_syntax is NDR20:
-                    return await self._exchange(context_id, opnum, stub, object_uuid)
-                return await self._exchange_ndr64(context_id, opnum, stub, object_uuid)
+                if self._stubs is not None:
+                    stub = await self._made_anew(len(stub), context_id, self._stubs.request, opnum, stub)
+                answer = await self._exchange(context_id, opnum, stub, object_uuid)
+                if self._stubs is None and not self._big_endian:
+                    return answer
+                response = functools.partial((self._stubs or PLAIN).response, big_endian=self._big_endian)
+                return await self._made_anew(len(answer), context_id, response, opnum, answer)
             except asyncio.CancelledError:
                 self._abort("a call was cancelled")
                 raise
@@ -221,20 +233,14 @@ class RpcClient(asyncio.Protocol):
         assert isinstance(answer, bytes)
         return answer
 
-    async def _exchange_ndr64(self, context_id: int, opnum: int, stub: bytes, object_uuid: uuid.UUID | None) -> bytes:
+    async def _made_anew(
+        self, size: int, context_id: int, convert: Callable[[RpcInterface, int, bytes], bytes], opnum: int, stub: bytes
+    ) -> bytes:
         bound = next(syntax for syntax, number in self._contexts.items() if number == context_id)
         interface = RpcInterface.known.get(bound.uuid)
         if interface is None:
-            raise RpcFault(FaultStatus.CANNOT_SUPPORT, f"the calls of {bound} in NDR64")
-        try:
-            request = await in_thread_if_long(len(stub), ndr64_request, interface, opnum, stub)
-        except DecodeError as error:
-            raise RpcFault(FaultStatus.BAD_STUB_DATA, str(error)) from error
-        answer = await self._exchange(context_id, opnum, request, object_uuid)
-        try:
-            return await in_thread_if_long(len(answer), ndr20_response, interface, opnum, answer)
-        except DecodeError as error:
-            raise RpcFault(FaultStatus.CALL_FAILED, f"the answer of {self.peer} is no NDR64: {error}") from error
+            raise RpcFault(FaultStatus.CANNOT_SUPPORT, f"the calls of {bound} in another representation than ours")
+        return await in_thread_if_long(size, convert, interface, opnum, stub)
 
     async def _answered(self, data: bytes) -> bytes | tuple[PresentationResult, ...]:
         self._check()
@@ -313,6 +319,7 @@ class RpcClient(asyncio.Protocol):
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, ResponseReceived):
+                self._big_endian = event.big_endian
                 self._resolve(event.stub)
             elif isinstance(event, FaultReceived):
                 self._reject(RpcFault(event.status, f"from {self.peer}"))

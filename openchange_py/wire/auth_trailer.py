@@ -68,9 +68,9 @@ class SecTrailer:
         return head + self.auth_value
 
 
-def sec_trailer(auth_type: int, level: int, pad_length: int, context_id: int) -> bytes:
+def sec_trailer(auth_type: int, level: int, pad_length: int, context_id: int, big_endian: bool = False) -> bytes:
     """A sec_trailer's bytes, without the authentication value."""
-    return _SEC_TRAILER[0].pack(auth_type, level, pad_length, 0, context_id)
+    return _SEC_TRAILER[big_endian].pack(auth_type, level, pad_length, 0, context_id)
 
 
 _MAGIC: Final = bytes.fromhex("8ae3137102f43671")

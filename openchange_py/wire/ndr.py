@@ -255,6 +255,19 @@ class NdrWriter(Writer):
         self.size(count)
 
 
+class BigEndianNdrWriter(NdrWriter):
+    """Writes the stub of a sender whose data representation is big-endian, as `BigEndianNdrReader` reads it."""
+
+    _utf16: ClassVar = "utf-16-be"
+
+    def fixed(self, layout: struct.Struct, *values: int) -> None:
+        super().fixed(_big_endian(layout.format), *values)
+
+    def guid(self, value: uuid.UUID) -> None:
+        self.align(4)
+        self += value.bytes
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ContextHandle:
     """An RPC context handle: 20 bytes on the wire, valid within one association group."""

@@ -13,7 +13,7 @@ import uuid
 from typing import Any
 
 from openchange_py.wire.buffer import DecodeError, EncodeError
-from openchange_py.wire.ndr import NdrReader, NdrWriter
+from openchange_py.wire.ndr import BigEndianNdrWriter, NdrReader, NdrWriter
 from openchange_py.wire.oxcdata.properties import PropertyTag
 
 #: The largest count of elements that any array of the interface may have ([MS-OXNSPI] 2.2.2, range(0,100000)).
@@ -390,6 +390,8 @@ def _write_elements(writer: NdrWriter, values: list[PropertyValue_r], heads: lis
 def _heads(writer: NdrWriter, values: list[PropertyValue_r], heads: list[int]) -> list[tuple[int, Any]]:
     """Add tag, reserved number, type, and value or pointer of each to `heads`; tells what the pointers point at."""
     referent = writer.referent
+    # A number of 16 bits takes 32 here, its padding with it.
+    shift = 16 if isinstance(writer, BigEndianNdrWriter) else 0
     deferred: list[tuple[int, Any]] = []
     for element in values:
         tag, value = element.prop_tag, element.value
@@ -405,7 +407,7 @@ def _heads(writer: NdrWriter, values: list[PropertyValue_r], heads: list[int]) -
         elif kind == _TIME:
             heads += (tag, element.reserved, kind, value & 0xFFFFFFFF, value >> 32)
         elif kind in _SHORTS:
-            heads += (tag, element.reserved, kind, _unsigned(value, 0x10000))
+            heads += (tag, element.reserved, kind, _unsigned(value, 0x10000) << shift)
         elif kind in _LONGS:
             heads += (tag, element.reserved, kind, _unsigned(value, 0x100000000))
         else:
@@ -441,7 +443,7 @@ def _unsigned(value: int, modulus: int) -> int:
 
 def _write_deferred(writer: NdrWriter, deferred: list[tuple[int, Any]]) -> None:
     for kind, value in deferred:
-        if kind == _STRING and writer.wide == 8:
+        if kind == _STRING and type(writer) is not NdrWriter:
             writer.wchar_string(value)
         elif kind == _STRING:
             if "\0" in value:

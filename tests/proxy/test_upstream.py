@@ -111,9 +111,10 @@ def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str,
     with_exchange(work)
 
 
-def test_ndr64_is_spoken_on_the_wire_alone() -> None:
+@pytest.mark.parametrize("flags", ["ndr64", "bigendian", "bigendian,sign,spnego", "validate,padcheck"])
+def test_other_representations_are_spoken_on_the_wire_alone(flags: str) -> None:
     async def work(exchange: Exchange, port: int) -> None:
-        client = await connector(port, ",ndr64")(needed(EMSMDB), 0)
+        client = await connector(port, f",{flags}")(needed(EMSMDB), 0)
         request = EcDoRpcExt2Request(HANDLE, 0, b"some ROPs", 0x8000).pack()
         assert await client.call(11, request) == rpc_answer(rops())
         with pytest.raises(RpcFault, match="bad stub data"):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openchange_py.rpc.binding import Binding, BindingError, parse_bindings
+from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel, AuthType
 
 
@@ -25,7 +26,12 @@ from openchange_py.rpc.security import AuthLevel, AuthType
             Binding("host", 1024, level=AuthLevel.INTEGRITY, mechanism=AuthType.NTLMSSP),
         ),
         ("ncacn_ip_tcp:host[packet,spnego]", Binding("host", level=AuthLevel.PACKET, spnego=True)),
-        ("ncacn_ip_tcp:host[135,NDR64,seal]", Binding("host", 135, level=AuthLevel.PRIVACY, ndr64=True)),
+        (
+            "ncacn_ip_tcp:host[135,NDR64,seal]",
+            Binding("host", 135, level=AuthLevel.PRIVACY, stubs=StubFormat(ndr64=True)),
+        ),
+        ("ncacn_ip_tcp:host[bigendian,padcheck]", Binding("host", stubs=StubFormat(big_endian=True, padcheck=True))),
+        ("ncacn_ip_tcp:host[validate]", Binding("host", stubs=StubFormat(validate=True))),
         ("ncacn_ip_tcp:host[sign,packet]", Binding("host", level=AuthLevel.INTEGRITY)),
         ("ncacn_ip_tcp:host[localaddress=192.0.2.7]", Binding("host", local_address="192.0.2.7")),
         (
@@ -59,11 +65,11 @@ def test_binding_strings(text: str, binding: Binding) -> None:
         ("ncacn_tcp:host", "unknown transport 'ncacn_tcp'; known are ncacn_http, ncacn_ip_tcp"),
         ("ncacn_http:host", "ncacn_http: RPC over HTTP is not available yet"),
         ("ncacn_ip_tcp:host[krb5]", "flag krb5: Kerberos is not available yet"),
-        ("ncacn_ip_tcp:host[bigendian]", "flag bigendian: "),
+        ("ncacn_ip_tcp:host[bigendian,ndr64]", "NDR64 is little-endian"),
         ("ncacn_ip_tcp:host[schannel]", "flag schannel: Netlogon's secure channel is for domain controllers"),
         ("ncacn_ip_tcp:host[smb2]", "flag smb2: named pipes are not available yet"),
         ("ncacn_ip_tcp:host[assoc_group_id=0x1]", "option assoc_group_id: each session has its own"),
-        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are connect, ndr64, ntlm,"),
+        ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are bigendian, connect, ndr64,"),
         ("ncacn_ip_tcp:host[print,1024]", "unknown flag '1024'"),
         ("ncacn_ip_tcp:host[70000]", "'70000' is no TCP port"),
         ("ncacn_ip_tcp:host[²]", "unknown flag '²'"),

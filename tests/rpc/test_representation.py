@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,10 @@ import pytest
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.events import PresentationContext, RequestReceived
 from openchange_py.rpc.representation import (
+    StubFormat,
+    big_endian_request,
     little_endian,
+    little_endian_response,
     ndr20_request,
     ndr20_response,
     ndr64_request,
@@ -20,11 +23,10 @@ from openchange_py.rpc.representation import (
     response_stub,
 )
 from openchange_py.rpc.security import ANONYMOUS
-from openchange_py.wire import oxnspi_types
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.epm import EPMAPPER, EPT_INSERT
 from openchange_py.wire.mgmt import MGMT, InqPrincNameRequest, InqPrincNameResponse, InqStatsRequest, InqStatsResponse
-from openchange_py.wire.ndr import NDR20, NdrWriter, RpcInterface, SyntaxId
+from openchange_py.wire.ndr import NDR20, BigEndianNdrWriter, RpcInterface, SyntaxId
 from openchange_py.wire.ndr64 import Ndr64Writer
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import EMSMDB
@@ -119,30 +121,64 @@ def test_what_a_connection_received_and_answers() -> None:
     assert caught.value.status == FaultStatus.CALL_FAILED
 
 
-class BigEndianWriter(NdrWriter):
-    """Writes what a big-endian client sends."""
+def fault_of(convert: Callable[..., bytes], *arguments: Any) -> int:
+    with pytest.raises(RpcFault) as caught:
+        convert(*arguments)
+    return caught.value.status
 
-    _utf16 = "utf-16-be"
 
-    def fixed(self, layout: struct.Struct, *values: int) -> None:
-        super().fixed(struct.Struct(">" + layout.format.lstrip("<")), *values)
+REQUEST, RESPONSE = InqStatsRequest(4).pack(), STATISTICS.pack()
 
-    def guid(self, value: uuid.UUID) -> None:
-        self.align(4)
-        self += value.bytes
+
+@pytest.mark.parametrize(
+    ("stubs", "request_stub", "response_stub", "big_endian"),
+    [
+        (StubFormat(), REQUEST, RESPONSE, False),
+        (StubFormat(), REQUEST, STATISTICS.pack(BigEndianNdrWriter), True),
+        (StubFormat(big_endian=True), b"\0\0\0\4", STATISTICS.pack(BigEndianNdrWriter), True),
+        (StubFormat(big_endian=True), b"\0\0\0\4", RESPONSE, False),
+        (StubFormat(ndr64=True), REQUEST, STATISTICS.pack(Ndr64Writer), False),
+        (StubFormat(ndr64=True, padcheck=True, validate=True), REQUEST, STATISTICS.pack(Ndr64Writer), False),
+    ],
+)
+def test_what_an_initiator_sends_and_takes(
+    stubs: StubFormat, request_stub: bytes, response_stub: bytes, big_endian: bool
+) -> None:
+    assert stubs.request(MGMT, 1, REQUEST) == request_stub
+    assert stubs.response(MGMT, 1, response_stub, big_endian) == RESPONSE
+
+
+def test_an_initiators_stubs_that_can_not_be_read() -> None:
+    stubs = StubFormat(big_endian=True)
+    assert fault_of(stubs.request, MGMT, 1, b"\0") == FaultStatus.BAD_STUB_DATA
+    assert fault_of(stubs.request, EPMAPPER, EPT_INSERT, b"\0\0\0\1") == FaultStatus.CANNOT_SUPPORT
+    assert fault_of(stubs.response, MGMT, 1, b"\0", True) == FaultStatus.CALL_FAILED
+
+
+def test_validation_refuses_what_the_codecs_do_not_make_the_same_again() -> None:
+    stubs = StubFormat(validate=True)
+    # A string in an array that is larger than it: read, and written in one that is not.
+    odd = struct.pack("<IIII", 0x20000, 9, 0, 5) + b"host\0" + bytes(3) + struct.pack("<I", 0)
+    assert fault_of(stubs.response, RFR, 1, odd, False) == FaultStatus.CALL_FAILED
+    assert StubFormat(padcheck=True).response(RFR, 1, odd, False) == odd
+    assert fault_of(stubs.request, MGMT, 1, b"\4\0") == FaultStatus.BAD_STUB_DATA
+    # Of calls without codec nothing is known.
+    assert stubs.request(EPMAPPER, EPT_INSERT, odd) == odd
+    assert stubs.response(MGMT, 99, odd, False) == odd
+
+
+def test_padcheck_says_where_padding_is_not_zero(caplog: pytest.LogCaptureFixture) -> None:
+    stubs = StubFormat(padcheck=True)
+    name = struct.pack("<III", 5, 0, 5) + b"host\0"
+    clean, dirty = (name + padding + struct.pack("<I", 0) for padding in (bytes(3), b"\0x\0"))
+    assert stubs.response(MGMT, 4, clean, False) == clean
+    assert caplog.messages == []
+    assert stubs.response(MGMT, 4, dirty, False) == dirty
+    assert caplog.messages == ["inq_princ_name: padding that is not zero in the response, at 17"]
 
 
 @pytest.mark.parametrize("interface", [NSPI, EMSMDB, RFR, EPMAPPER], ids=lambda interface: interface.name)
-def test_recorded_requests_as_a_big_endian_client_would_send_them(
-    interface: RpcInterface, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_deferred = oxnspi_types._write_deferred  # has a short cut for strings, of our own byte order
-
-    def write(writer: NdrWriter, deferred: list[tuple[int, Any]]) -> None:
-        for kind, value in deferred:
-            writer.wchar_string(value) if kind == 0x1F else write_deferred(writer, [(kind, value)])
-
-    monkeypatch.setattr(oxnspi_types, "_write_deferred", write)
+def test_recorded_calls_to_big_endian_and_back(interface: RpcInterface) -> None:
     count = 0
     for path in sorted(shared_path("wire").glob("calls-*.jsonl*")):
         for call in json_lines(path):
@@ -150,13 +186,16 @@ def test_recorded_requests_as_a_big_endian_client_would_send_them(
             stub = bytes.fromhex(call["request_stub_hex"] or "")
             if call["interface_uuid"] != str(interface.syntax.uuid) or method is None or method.request is None:
                 continue
-            request = method.request.unpack(stub)
-            if request.pack() != stub:
+            if method.request.unpack(stub).pack() != stub:
                 continue
-            writer = BigEndianWriter(request.referents)
-            request.write(writer)
-            writer += getattr(request, "padding", b"") + getattr(request, "tail", b"")
-            assert bytes(writer) != stub
-            assert little_endian(interface, call["opnum"], bytes(writer)) == stub, method.name
+            big = big_endian_request(interface, call["opnum"], stub)
+            assert big != stub
+            assert little_endian(interface, call["opnum"], big) == stub, method.name
+            if (answer := call.get("response_stub_hex")) and method.response is not None:
+                response = method.response.unpack(bytes.fromhex(answer))
+                ours = response.pack()
+                big = response.pack(BigEndianNdrWriter)
+                assert big != ours or not any(ours)
+                assert little_endian_response(interface, call["opnum"], big) == ours, method.name
             count += 1
     assert count > 10

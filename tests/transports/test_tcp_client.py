@@ -10,6 +10,7 @@ import pytest
 
 from openchange_py.rpc.call import RpcFault
 from openchange_py.rpc.initiator import Initiator
+from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
 from openchange_py.wire.mgmt import MGMT, InqIfIdsResponse, InqStatsRequest, InqStatsResponse
@@ -50,7 +51,7 @@ def test_an_interface_that_the_server_does_not_offer() -> None:
 def test_a_client_that_asks_for_ndr64_has_stubs_of_ndr_2(loop: str, level: AuthLevel) -> None:
     async def main() -> None:
         async with serving() as (_, _, port):
-            caller = await client(port, level, interface=MGMT, ndr64=True)
+            caller = await client(port, level, interface=MGMT, stubs=StubFormat(ndr64=True))
             answer = InqStatsResponse.unpack(await caller.call(1, InqStatsRequest(4).pack()))
             assert len(answer.statistics) == 4
             listed = InqIfIdsResponse.unpack(await caller.call(0, b""))
