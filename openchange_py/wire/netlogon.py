@@ -92,7 +92,7 @@ class NetrServerAuthenticate3Request(RpcMessage):
         return cls(
             _optional_string(reader),
             reader.wchar_string(),
-            reader.u16(),
+            reader.enum(),
             reader.wchar_string(),
             reader.take(8),
             reader.u32(),
@@ -101,7 +101,7 @@ class NetrServerAuthenticate3Request(RpcMessage):
     def write(self, writer: NdrWriter) -> None:
         _write_optional_string(writer, self.primary_name)
         writer.wchar_string(self.account_name)
-        writer.u16(self.secure_channel_type)
+        writer.enum(self.secure_channel_type)
         writer.wchar_string(self.computer_name)
         writer += self.client_credential
         writer.u32(self.negotiate_flags)
@@ -144,7 +144,7 @@ class NetrLogonSamLogonExRequest(RpcMessage):
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
         server, computer = _optional_string(reader), _optional_string(reader)
-        levels = reader.u16(), reader.u16()
+        levels = reader.enum(), _union_level(reader)
         if levels != (NETWORK_TRANSITIVE, NETWORK_TRANSITIVE) or not reader.pointer():
             raise DecodeError(f"logon information of level {levels}", reader.pos)
         domain, control = _counted_header(reader, 2), reader.u32()
@@ -154,16 +154,17 @@ class NetrLogonSamLogonExRequest(RpcMessage):
         nt, lm = _counted_header(reader, 1), _counted_header(reader, 1)
         names = [_unicode_target(reader, there) for there in (domain, user, workstation)]
         nt_response, lm_response = (_counted_target(reader, there, 1) for there in (nt, lm))
-        if (validation := reader.u16()) != SAM_INFO4:
-            raise DecodeError(f"validation of level {validation}", reader.pos - 2)
+        if (validation := reader.enum()) != SAM_INFO4:
+            raise DecodeError(f"validation of level {validation}", reader.pos)
         responses = (challenge, nt_response, lm_response)
         return cls(server, computer, names[0], control, names[1], names[2], *responses, extra_flags=reader.u32())
 
     def write(self, writer: NdrWriter) -> None:
         _write_optional_string(writer, self.logon_server)
         _write_optional_string(writer, self.computer_name)
-        writer.u16(NETWORK_TRANSITIVE)
-        writer.u16(NETWORK_TRANSITIVE)
+        writer.enum(NETWORK_TRANSITIVE)
+        writer.gap()
+        writer.enum(NETWORK_TRANSITIVE)
         writer.pointer(True)
         names = [_utf16(name) for name in (self.logon_domain_name, self.user_name, self.workstation)]
         responses = [self.nt_challenge_response, self.lm_challenge_response]
@@ -180,7 +181,7 @@ class NetrLogonSamLogonExRequest(RpcMessage):
             _write_counted_target(writer, name, 2)
         for response in responses:
             _write_counted_target(writer, response, 1)
-        writer.u16(SAM_INFO4)
+        writer.enum(SAM_INFO4)
         writer.u32(self.extra_flags)
 
 
@@ -200,7 +201,7 @@ class NetrLogonSamLogonExResponse(RpcMessage):
 
     @classmethod
     def read(cls, reader: NdrReader) -> Self:
-        level = reader.u16()
+        level = _union_level(reader)
         found: tuple[str, str, int, bytes] = ("", "", 0, b"")
         if reader.pointer():
             if level != SAM_INFO4:
@@ -210,7 +211,8 @@ class NetrLogonSamLogonExResponse(RpcMessage):
         return cls(*found, status=Reader(reader.rest()[-4:]).u32())
 
     def write(self, writer: NdrWriter) -> None:
-        writer.u16(SAM_INFO4)
+        writer.gap()
+        writer.enum(SAM_INFO4)
         if writer.pointer(bool(self.effective_name)):
             self._write_sam_info4(writer)
         writer.u8(1)  # Authoritative
@@ -221,7 +223,7 @@ class NetrLogonSamLogonExResponse(RpcMessage):
         name, domain = _utf16(self.effective_name), _utf16(self.logon_domain_name)
         writer += bytes(6 * 8)  # times
         _write_counted_header(writer, name)
-        writer += bytes((_STRINGS_BEFORE - 1) * 8 + 4)  # empty strings; LogonCount, BadPasswordCount
+        writer += bytes((_STRINGS_BEFORE - 1) * 2 * writer.wide + 4)  # empty strings; LogonCount, BadPasswordCount
         writer += bytes(3 * 4)  # UserId, PrimaryGroupId, GroupCount
         writer.pointer(False)
         writer.u32(self.user_flags)
@@ -231,9 +233,15 @@ class NetrLogonSamLogonExResponse(RpcMessage):
         writer.pointer(False)  # LogonDomainId
         writer += bytes(8 + 8 + 16 + 8 + 4)  # LMKey to SidCount
         writer.pointer(False)
-        writer += bytes(_STRINGS_BEHIND * 8)
+        writer += bytes(_STRINGS_BEHIND * 2 * writer.wide)
         _write_counted_target(writer, name, 2)
         _write_counted_target(writer, domain, 2)
+
+
+def _union_level(reader: NdrReader) -> int:
+    """Which arm a union of pointers has."""
+    reader.gap()
+    return reader.enum()
 
 
 def _read_sam_info4(reader: NdrReader) -> tuple[str, str, int, bytes]:
@@ -248,7 +256,7 @@ def _read_sam_info4(reader: NdrReader) -> tuple[str, str, int, bytes]:
     server, domain, _ = _counted_header(reader, 2), _counted_header(reader, 2), reader.pointer()
     reader.take(8 + 8 + 16 + 8 + 4)
     reader.pointer()
-    reader.take(_STRINGS_BEHIND * 8)
+    reader.take(_STRINGS_BEHIND * 2 * reader.wide)
     effective_name, *_ = [_unicode_target(reader, there) for there in before]
     if groups:
         reader.take(8 * reader.conformance(8))
@@ -261,7 +269,7 @@ def _read_sam_info4(reader: NdrReader) -> tuple[str, str, int, bytes]:
 
 def _counted_header(reader: NdrReader, unit: int) -> int | None:
     """How many bytes the target has; None for a null pointer."""
-    reader.align(4)
+    reader.align(reader.wide)
     length, maximum = reader.u16(), reader.u16()
     there = reader.pointer()
     if length > maximum or length % unit or (length and not there):
@@ -272,7 +280,7 @@ def _counted_header(reader: NdrReader, unit: int) -> int | None:
 def _counted_target(reader: NdrReader, length: int | None, unit: int) -> bytes:
     if length is None:
         return b""
-    maximum = reader.u32()
+    maximum = reader.size()
     actual = reader.varying(maximum, unit)
     if actual * unit != length:
         raise DecodeError(f"counted string of {length} bytes has {actual * unit}", reader.pos)
@@ -284,7 +292,7 @@ def _unicode_target(reader: NdrReader, length: int | None) -> str:
 
 
 def _write_counted_header(writer: NdrWriter, value: bytes) -> None:
-    writer.align(4)
+    writer.align(writer.wide)
     writer.u16(len(value))
     writer.u16(len(value))
     writer.pointer(bool(value))

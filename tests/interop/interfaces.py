@@ -231,7 +231,6 @@ def _write_surrounding(writer: NdrWriter, values: tuple[int, ...]) -> None:
     writer.u32(len(values))
     for value in values:
         writer.u16(value)
-    writer.gap(4)  # behind an array, where Windows has none and Samba insists on it
 
 
 def _pointers(reader: NdrReader) -> int:

@@ -9,6 +9,7 @@ from impacket.dcerpc.v5 import nrpc
 
 from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.ndr import RpcMessage
+from openchange_py.wire.ndr64 import Ndr64Reader, Ndr64Writer
 from openchange_py.wire.netlogon import (
     NETLOGON,
     NetrLogonSamLogonExRequest,
@@ -39,6 +40,16 @@ MESSAGES: list[RpcMessage] = [
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_round_trip(message: RpcMessage) -> None:
     assert type(message).unpack(message.pack()) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_round_trip_in_ndr64(message: RpcMessage) -> None:
+    """That Samba reads it is seen in tests/interop/test_ndr64.py."""
+    stub = message.pack(Ndr64Writer)
+    assert type(message).unpack(stub, Ndr64Reader) == message
+    for end in range(0 if isinstance(message, NetrLogonSamLogonExRequest) else len(stub), len(stub)):
+        with pytest.raises(DecodeError):
+            type(message).unpack(stub[:end], Ndr64Reader)
 
 
 def test_impacket_reads_a_challenge_and_an_authentication() -> None:
