@@ -6,7 +6,9 @@
     async with await mailbox.open_message(inbox.id, page.messages[0].id) as message:
         print((await message.info()).subject, await message.body())
 
-Not done yet: public folders, and everything that changes a mailbox.
+Creating and changing messages: `writing`.
+
+Not done yet: public folders, creating and changing folders.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import difflib
+from collections.abc import Sequence
 from typing import Final
 
-from openchange_py.client.emsmdb import EmsmdbClient
+from openchange_py.client.emsmdb import EmsmdbClient, Executed
 from openchange_py.client.errors import ClientError, NoSuchFolder, NoSuchMessage
 from openchange_py.client.messages import LOGON_CODE_PAGE, RemoteMessage
 from openchange_py.client.objects import RemoteObject, RemoteTable, TableView
 from openchange_py.client.text import time_of
+from openchange_py.client.writing import RemoteDraft
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId, make_id, split_id
@@ -29,12 +33,21 @@ from openchange_py.wire.oxcdata.sorting import Order, SortOrder
 from openchange_py.wire.rop.base import RopRequest
 from openchange_py.wire.rop.context import NO_HANDLE
 from openchange_py.wire.rop.oxcfold import (
+    RopDeleteMessagesRequest,
+    RopDeleteMessagesResponse,
     RopGetContentsTableRequest,
     RopGetContentsTableResponse,
     RopGetHierarchyTableRequest,
     RopOpenFolderRequest,
 )
-from openchange_py.wire.rop.oxcmsg import OpenModeFlags, RopOpenMessageRequest, RopOpenMessageResponse
+from openchange_py.wire.rop.oxcmsg import (
+    OpenModeFlags,
+    RopCreateMessageRequest,
+    RopOpenMessageRequest,
+    RopOpenMessageResponse,
+    RopSetReadFlagsRequest,
+    RopSetReadFlagsResponse,
+)
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonPrivateResponse, RopLogonRequest
 
 #: Places in RopLogon's FolderIds ([MS-OXCSTOR] 2.2.1.1.3), and the names that find them in every language.
@@ -45,6 +58,12 @@ _WELL_KNOWN: Final = {"inbox": 4, "outbox": 5, "sent items": 6, "deleted items":
 _DEPTH: Final = 0x04
 #: Folders in folders; a hierarchy that is deeper is a loop.
 _DEEPEST: Final = 300
+
+#: Message ids that one ROP names.
+_IDS: Final = 1000
+#: rfSuppressReceipt and rfClearReadFlag: [MS-OXCMSG] 2.2.3.10.1.
+_SUPPRESS_RECEIPT: Final = 0x01
+_CLEAR_READ_FLAG: Final = 0x04
 
 #: PidTagMessageFlags: [MS-OXCMSG] 2.2.1.6.
 MF_READ: Final = 0x00000001
@@ -199,16 +218,54 @@ class MailboxClient(RemoteObject):
 
     async def open_message(self, folder_id: FolderId, message_id: MessageId) -> RemoteMessage:
         """Open a message to read it. Raises `NoSuchMessage`."""
-        request = RopOpenMessageRequest(
-            self.logon_id, 0, 1, LOGON_CODE_PAGE, folder_id, OpenModeFlags.ReadOnly, message_id
-        )
+        done = await self._open(folder_id, message_id, OpenModeFlags.ReadOnly)
+        return RemoteMessage(self.session, done.handles[1], self.logon_id, done.first(RopOpenMessageResponse))
+
+    async def _open(self, folder_id: FolderId, message_id: MessageId, mode: int) -> Executed:
+        request = RopOpenMessageRequest(self.logon_id, 0, 1, LOGON_CODE_PAGE, folder_id, mode, message_id)
         try:
-            done = await self.session.execute([request], [self.handle, NO_HANDLE])
+            return await self.session.execute([request], [self.handle, NO_HANDLE])
         except MapiError as error:
             if error.code != ErrorCode.NotFound:
                 raise
             raise NoSuchMessage(f"there is no message {format_id(message_id)}") from error
-        return RemoteMessage(self.session, done.handles[1], self.logon_id, done.first(RopOpenMessageResponse))
+
+    async def create_message(self, folder_id: FolderId, *, associated: bool = False) -> RemoteDraft:
+        """A new message, which is in the folder when it is saved: RopCreateMessage. Raises `MapiError`."""
+        request = RopCreateMessageRequest(self.logon_id, 0, 1, LOGON_CODE_PAGE, folder_id, associated)
+        done = await self.session.execute([request], [self.handle, NO_HANDLE])
+        return RemoteDraft(self.session, done.handles[1], self.logon_id)
+
+    async def change_message(self, folder_id: FolderId, message_id: MessageId) -> RemoteDraft:
+        """Open a message to change it. Raises `MapiError` (AccessDenied), `NoSuchMessage`."""
+        opened = await self._open(folder_id, message_id, OpenModeFlags.ReadWrite)
+        return RemoteDraft(self.session, opened.handles[1], self.logon_id)
+
+    async def delete_messages(self, folder_id: FolderId, message_ids: Sequence[MessageId]) -> bool:
+        """RopDeleteMessages; whether all of them were there."""
+        complete = True
+        for start in range(0, len(message_ids), _IDS):
+            wanted = list(message_ids[start : start + _IDS])
+            done = await self._in_folder(folder_id, RopDeleteMessagesRequest(self.logon_id, 1, False, False, wanted))
+            complete = complete and not done.first(RopDeleteMessagesResponse).partial_completion
+        return complete
+
+    async def mark_read(self, folder_id: FolderId, message_ids: Sequence[MessageId], *, read: bool = True) -> bool:
+        """RopSetReadFlags, without read receipts; whether all of them were there."""
+        complete = True
+        flags = _SUPPRESS_RECEIPT if read else _SUPPRESS_RECEIPT | _CLEAR_READ_FLAG
+        for start in range(0, len(message_ids), _IDS):
+            wanted = list(message_ids[start : start + _IDS])
+            done = await self._in_folder(folder_id, RopSetReadFlagsRequest(self.logon_id, 1, False, flags, wanted))
+            complete = complete and not done.first(RopSetReadFlagsResponse).partial_completion
+        return complete
+
+    async def _in_folder(self, folder_id: FolderId, request: RopRequest) -> Executed:
+        """A ROP that acts on the folder, whose handle is at index 1."""
+        rops: list[RopRequest] = [RopOpenFolderRequest(self.logon_id, 0, 1, folder_id, 0), request]
+        done = await self.session.execute(rops, [self.handle, NO_HANDLE])
+        self.session.release(done.handles[1], self.logon_id)
+        return done
 
 
 def _tree(rows: list[PropertyMap], top: FolderId) -> list[FolderInfo]:

@@ -485,6 +485,9 @@ def test_deleting_attachments(own_world: World) -> None:
     assert attach(client, message)[0] == 2
     client.save(message)
     assert numbers(other, other.message(own_world.rich)) == [1]
+    # The number of one that was deleted is not given again under the same handle.
+    client.ask(RopDeleteAttachmentRequest(0, 0, 1), message)
+    assert attach(client, message)[0] == 3
 
 
 def test_too_many_attachments(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

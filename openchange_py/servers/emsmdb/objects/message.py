@@ -314,6 +314,7 @@ class MessageObject(WorkingObject):
         assert self._attachments is not None
         del self._attachments[number]
         self._deleted.add(number)
+        self._numbers = max(self._numbers, number + 1)
         self.touched = True
 
     def put_recipient(self, row_id: int, recipient: Recipient | None) -> None:
