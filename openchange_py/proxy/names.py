@@ -116,8 +116,11 @@ class _Replacement:
         )
         self.hosts = frozenset(name.lower() for name in hosts if new_host and name.lower() != new_host.lower())
         self._new_netbios, self._new_host = new_netbios or "", new_host or ""
-        names = sorted(self.netbios | self.hosts)
-        self._needles = [*(name.encode("ascii") for name in names), *(name.encode("utf-16-le") for name in names)]
+        #: What to search for first: a name with one of the others in it is found by that one.
+        names = self.netbios | self.hosts
+        self._names = [name for name in names if not any(other in name for other in names - {name})]
+        self._octets = [name.encode("ascii") for name in self._names]
+        self._needles = [*self._octets, *(name.encode("utf-16-le") for name in self._names)]
         host, name = _host_pattern(self.hosts, ""), _netbios_pattern(self.netbios, "")
         self._host, self._netbios = (re.compile(pattern, re.ASCII | re.IGNORECASE) for pattern in (host, name))
         octets = _host_pattern(self.hosts, _HALF), _netbios_pattern(self.netbios, _HALF)
@@ -129,6 +132,9 @@ class _Replacement:
         return any(needle in lower for needle in self._needles)
 
     def text(self, text: str) -> str:
+        lower = text.lower()
+        if not any(name in lower for name in self._names):
+            return text
         if self.hosts:
             text = self._host.sub(lambda _: self._new_host, text)
         if self.netbios:
@@ -136,6 +142,9 @@ class _Replacement:
         return text
 
     def octets(self, text: bytes) -> bytes:
+        lower = text.lower()
+        if not any(name in lower for name in self._octets):
+            return text
         if self.hosts:
             host = self._new_host.encode("ascii")
             text = self._host8.sub(lambda _: host, text)
@@ -230,7 +239,11 @@ class NameMap:
 
 
 class NameBook:
-    """The names of all upstreams, by the upstream's key. `configured` are further names that nobody shall see."""
+    """The names of all upstreams, by the upstream's key. `configured` are further names that nobody shall see.
+
+    An upstream's names are what the configuration and the server itself say. What traffic teaches is hidden, but may
+    be of any server.
+    """
 
     def __init__(self, own: OwnNames, configured: Iterable[str] = ()) -> None:
         self.own = own
@@ -240,8 +253,7 @@ class NameBook:
         self._redirects: dict[str, str] = {}
         #: Large stubs are rewritten in threads.
         self._guard = threading.Lock()
-        for name in configured:
-            self._others = self._others.with_name(name)
+        self.hide(*configured)
 
     def names(self, upstream: str) -> NameMap:
         """What is known now."""
@@ -257,10 +269,10 @@ class NameBook:
         return made
 
     def learn(self, upstream: str, *names: str, first: bool = False) -> None:
-        """An upstream is called so; `first`, where it calls itself so."""
+        """An upstream is called so; `first`, where it calls itself so, the most important name in front."""
         with self._guard:
             before = known = self._upstreams.get(upstream, UpstreamNames())
-            for name in names:
+            for name in reversed(names) if first else names:
                 known = known.with_name(name, first=first)
             if known == before:
                 return
@@ -268,14 +280,20 @@ class NameBook:
             self._maps.clear()
         logger.info("%s is called %s", upstream, ", ".join((*known.netbios, *known.hosts)))
 
+    def hide(self, *names: str) -> None:
+        """Clients shall not see these either; which upstream's they are is not known."""
+        with self._guard:
+            before = self._others
+            for name in names:
+                self._others = self._others.with_name(name)
+            if self._others != before:
+                self._maps.clear()
+
     def redirected(self, account: str, server: str) -> None:
         """The upstream sent an account to another server, given by its distinguished or any other name."""
         name = server_of_dn(server)
+        self.hide(name)
         with self._guard:
-            others = self._others.with_name(name)
-            if others != self._others:
-                self._others = others
-                self._maps.clear()
             if len(self._redirects) >= _MAXIMUM_REDIRECTS:
                 self._redirects.pop(next(iter(self._redirects)))
             self._redirects[account.casefold()] = name

@@ -126,7 +126,7 @@ class Renamer:
         for row in rewrite_nspi.response_rows(message):
             if rewrite_nspi.is_hidden_server(row, names):
                 hosts = [host for value in row.values or [] for host in rewrite_nspi.network_hosts(value)]
-                self.book.learn(upstream, *hosts)
+                self.book.hide(*hosts)
         return rewrite_nspi.rewrite_response(message, self.book.names(upstream))
 
     def _rewrite_referral(
@@ -137,7 +137,7 @@ class Renamer:
         before = message.pack()
         if isinstance(message, RfrGetNewDSAResponse):
             if message.server is not None and message.server.value:
-                self.book.learn(upstream, _text(message.server.value))
+                self.book.hide(_text(message.server.value))
                 message.server = Name(own.fqdn.encode("ascii"))
             if message.unused is not None and message.unused.value:
                 message.unused = Name(self.book.names(upstream).octets_to_client(message.unused.value))
@@ -154,7 +154,7 @@ class Renamer:
         asked = request.mailbox_server_dn if isinstance(request, RfrGetFQDNFromServerDNRequest) else b""
         upstream_dn = names.to_upstream(_text(asked))
         if names.to_client(upstream_dn) != upstream_dn or names.hides(fqdn):
-            self.book.learn(upstream, fqdn)
+            self.book.hide(fqdn)
             message.server_fqdn = self.book.own.fqdn.encode("ascii")
 
     def _redirected(self, call: Call) -> Callable[[str], None]:

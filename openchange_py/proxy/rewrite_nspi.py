@@ -37,6 +37,7 @@ _STRING8_TYPES: Final = frozenset({PropertyType.String8, PropertyType.MultipleSt
 #: Which properties hold the distinguished name of the object itself, as text and in an entry id.
 _OWN_DN: Final = frozenset({PidTagEmailAddress.id, PidTagAddressBookObjectDistinguishedName.id})
 _OWN_ENTRY_ID: Final = frozenset({PidTagEntryId.id, PidTagOriginalEntryId.id, PidTagRecordKey.id, PidTagTemplateid.id})
+_IDENTIFYING: Final = _OWN_DN | _OWN_ENTRY_ID | {PidTagAddressBookNetworkAddress.id}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,6 +161,8 @@ def _may_be_name(value: PropertyValue_r) -> bool:
 def is_hidden_server(row: PropertyRow_r, names: NameMap) -> bool:
     """Whether a row is of a server that must not be seen: by its distinguished name, or by its network addresses."""
     for value in row.values or []:
+        if value.prop_tag >> 16 not in _IDENTIFYING:
+            continue
         if _is_network_address(value):
             if any(names.hides(host) for host in network_hosts(value)):
                 return True

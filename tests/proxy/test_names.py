@@ -137,6 +137,15 @@ def test_what_a_server_calls_itself_comes_before_what_the_binding_says() -> None
         assert names.to_client(name) == "proxy.example.test"
 
 
+def test_a_server_without_a_domain_keeps_its_netbios_name() -> None:
+    book = NameBook(OWN)
+    book.learn("up", "EX1", "localhost", "127.0.0.1", first=True)
+    names = book.names("up")
+    assert names.to_upstream(SERVERS + "PROXY") == SERVERS + "EX1"
+    assert names.to_upstream("proxy.example.test") == "127.0.0.1"
+    assert names.to_client("localhost") == "localhost"
+
+
 def test_each_upstream_has_its_own_way_back_and_nobody_sees_the_others() -> None:
     book = NameBook(OWN, ["HIDDEN", "hidden.corp.test"])
     book.learn("a", "ex1.corp.test")
@@ -178,6 +187,10 @@ def test_redirects() -> None:
     book.redirected("alice", SERVERS + "EX3/cn=Microsoft Private MDB")
     assert book.redirect_of("alice") is None
     assert book.names("a").to_client(SERVERS + "EX3") == SERVERS + "PROXY"
+    # What an address book says of a server does not make that server the one that is asked.
+    book.hide("EX3", "ex3.corp.test")
+    book.learn("c", "ex3.corp.test")
+    assert book.redirect_of("alice") == "c"
 
 
 def test_the_server_in_a_distinguished_name() -> None:
