@@ -195,7 +195,7 @@ class Node:
         settings = self.settings
         name, fqdn = settings[declared.NETBIOS_NAME], settings[declared.FQDN]
         servers: dict[str, LocalServer] = {
-            "nspi": NspiServer(directory, name, fqdn),
+            "nspi": NspiServer(directory, name, fqdn, pipes=settings[declared.NAMED_PIPES] is not NamedPipes.OFF),
             "rfr": RfrServer(directory, fqdn),
         }
         if any(route.server == EmsmdbServer.name for route in routes(settings)):

@@ -31,9 +31,9 @@ _NETBIOS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _FQDN: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9_-]{1,63}", re.ASCII)
 _SERVER_DN: Final = re.compile(r"/cn=servers/cn=(?P<name>[^/\0]+)", re.ASCII | re.IGNORECASE)
 
-#: What a name stands behind where it is a server's.
-_SERVICES: Final = r"(?<![\w.])(?:exchange\w*|host|http|imap|ldap|pop|smtpsvc|termsrv)/"
-_BINDINGS: Final = r"(?:netbios|ncacn_\w+|ncalrpc):|\\\\"
+#: What a name stands behind where it is a server's. Of bounded length, so that hostile text is matched in linear time.
+_SERVICES: Final = r"(?<![\w.])(?:exchange\w{0,16}|host|http|imap|ldap|pop|smtpsvc|termsrv)/"
+_BINDINGS: Final = r"(?<!\w)(?:netbios|ncacn_\w{1,16}|ncalrpc):|\\\\"
 #: A byte of these may be the second half of a character of an East Asian code page.
 _HALF: Final = r"\x80-\xff"
 

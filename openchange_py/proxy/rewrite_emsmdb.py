@@ -5,6 +5,7 @@ RopOpenFolder and RopCreateFolder of ghosted folders ([MS-OXCROPS] 2.2.3, 2.2.4)
 buffer without one of them is never decoded. What is in a mailbox (bodies, headers, properties, entry ids) is its
 owner's and may be signed or compared byte by byte: none of it is rewritten. Nor are a client's reports on its servers
 (rgbAuxIn).
+Not done: properties of a store that some servers let tell their own name, which are read like any other.
 """
 
 from __future__ import annotations

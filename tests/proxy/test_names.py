@@ -92,6 +92,16 @@ def test_a_name_known_to_be_a_servers_is_replaced_as_a_whole() -> None:
     assert not NAMES.hides("proxy")
 
 
+@pytest.mark.parametrize(
+    "part", ["ncacn_", "exchange", "exchange ", "\\\\", "/cn=servers", "cn=ex,", "ex.", "1:", "ex$"]
+)
+def test_hostile_text_is_matched_in_linear_time(part: str) -> None:
+    """In quadratic time this would take minutes."""
+    text = part * (1_000_000 // len(part)) + " ex.corp.test"
+    assert NAMES.to_client(text).endswith(" proxy.example.test")
+    assert NAMES.octets_to_client(text.encode()).endswith(b" proxy.example.test")
+
+
 def test_half_of_an_east_asian_character_is_no_beginning_of_a_word() -> None:
     """In code page 932 the second byte of a character may be a letter: 0x83 0x65 is one."""
     text = b"\x83" + b"ex.corp.test"

@@ -39,6 +39,8 @@ class AddressBook:
     directory: Directory
     server_name: str
     fqdn: str
+    #: Named pipes are served too.
+    pipes: bool = False
 
     @property
     def server_guid(self) -> uuid.UUID:
@@ -140,7 +142,8 @@ class Properties:
         if not is_server(entry):
             return None
         name, fqdn = self._book.server_name, self._book.fqdn
-        return [f"netbios:{name}", f"ncacn_ip_tcp:{fqdn}"]
+        pipes = [f"ncacn_np:{name}"] if self._book.pipes else []
+        return [f"netbios:{name}", f"ncacn_ip_tcp:{fqdn}", *pipes]
 
     def object_guid(self, entry: Entry) -> bytes:
         return entry.guid.bytes_le

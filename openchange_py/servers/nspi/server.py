@@ -49,14 +49,14 @@ class NspiContext:
 class NspiServer:
     """The local server of the address book interface.
 
-    `server_name` is the NetBIOS name, `fqdn` where clients reach this server.
+    `server_name` is the NetBIOS name, `fqdn` where clients reach this server, over named pipes too with `pipes`.
     """
 
     name = "nspi"
     interface = NSPI
 
-    def __init__(self, directory: Directory, server_name: str, fqdn: str) -> None:
-        self._book = AddressBook(directory, server_name, fqdn)
+    def __init__(self, directory: Directory, server_name: str, fqdn: str, *, pipes: bool = False) -> None:
+        self._book = AddressBook(directory, server_name, fqdn, pipes)
 
     def call(self, call: Call) -> None:
         """Answer a call; runs in a worker thread."""

@@ -62,6 +62,17 @@ def test_a_name_for_clients_that_read_ascii_only(book: AddressBook) -> None:
     assert found[1](umlaut) == "?gypten"
 
 
+def test_a_server_has_a_binding_for_each_protocol_that_is_served(directory: EmbeddedDirectory) -> None:
+    attributes = {"objectClass": ["top", "msExchExchangeServer"]}
+    server = Entry(GUID, MinimalEntryId(17), DisplayType.MAILUSER, DN, "SRV", None, attributes)
+    for pipes, more in ((False, []), (True, ["ncacn_np:SRV"])):
+        found = Properties(AddressBook(directory, "SRV", "srv.test", pipes)).getter(
+            p.PidTagAddressBookNetworkAddress.id
+        )
+        assert found
+        assert found[1](server) == ["netbios:SRV", "ncacn_ip_tcp:srv.test", *more]
+
+
 def test_an_unknown_property(book: AddressBook) -> None:
     assert Properties(book).getter(0x6613) is None
 
