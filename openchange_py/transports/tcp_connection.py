@@ -113,8 +113,6 @@ class ServerConnection(asyncio.Protocol):
         self._server.metrics.bytes_received += len(data)
         if self._draining:
             return
-        if self._acceptor.state is State.OPEN:
-            self._last = self._loop.time()
         self._take(self._acceptor.receive_data(data))
         self._account()
 
@@ -158,6 +156,8 @@ class ServerConnection(asyncio.Protocol):
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, RequestReceived):
+                # Only whole calls count: who sends a byte now and then does not keep a connection for ever.
+                self._last = self._loop.time()
                 self._calls.add(event)
                 self.read_or_wait()
             elif isinstance(event, AuthTokenReceived):
@@ -279,7 +279,7 @@ class ServerConnection(asyncio.Protocol):
         self._timer = self._loop.call_later(max(seconds, 0.001), self._check_time)
 
     def _check_time(self) -> None:
-        """Close a connection that said nothing for too long; else look again when that can be the case."""
+        """Close a connection without a call for too long; else look again when that can be the case."""
         limits, opened = self._server.limits, self._acceptor.state is State.OPEN
         if not opened:
             allowed = limits.handshake_seconds
