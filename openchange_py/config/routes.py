@@ -13,6 +13,7 @@ from openchange_py.config.options import Option
 from openchange_py.config.parser import ConfigError, problem
 from openchange_py.config.settings import Settings, world_readable
 from openchange_py.rpc.binding import Binding
+from openchange_py.rpc.security import AuthType
 
 #: The local server that `server = true` gives an interface, and the option that names another.
 DEFAULT_SERVERS = {NSPI: "nspi", EMSMDB: "emsmdb", RFR: "rfr"}
@@ -111,6 +112,14 @@ class Credentials:
     username: str
     domain: str
     password: str = dataclasses.field(repr=False)
+    realm: str = ""
+
+    @property
+    def principal(self) -> str:
+        """`relay@EXAMPLE.TEST`, empty where no realm is known."""
+        if "@" in self.username:
+            return self.username
+        return f"{self.username}@{self.realm}" if self.realm else ""
 
 
 def relay_credentials(settings: Settings) -> Credentials:
@@ -126,7 +135,7 @@ def relay_credentials(settings: Settings) -> Credentials:
         password = secret_line(settings, declared.PASSWORD_FILE)
     if not password:
         raise settings.error(declared.PASSWORD, f"is needed to relay, or {declared.PASSWORD_FILE.name}")
-    return Credentials(username, settings[declared.DOMAIN], password)
+    return Credentials(username, settings[declared.DOMAIN], password, settings[declared.REALM])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -198,6 +207,8 @@ def check_routes(settings: Settings) -> None:
 def _check_credentials(settings: Settings) -> None:
     kind = relay_as(settings)
     if kind is RelayAs.SPECIFIED:
-        relay_credentials(settings)
+        credentials = relay_credentials(settings)
+        if not credentials.principal and any(b.mechanism == AuthType.KERBEROS for b in settings[declared.BINDING]):
+            raise settings.error(declared.BINDING, f"flag krb5: Kerberos needs `{declared.REALM.name}`")
     elif kind is RelayAs.MACHINE:
         machine_logon(settings)

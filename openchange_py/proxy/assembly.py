@@ -176,9 +176,9 @@ def _learn_bindings(renamer: Renamer, settings: Settings) -> None:
 def upstream_credentials(settings: Settings, nt_hash_of: NtHashOf) -> UpstreamCredentials:
     """Who relays, as the settings say now."""
     kind, keytab, realm = relay_as(settings), settings[declared.KEYTAB], settings[declared.REALM]
-    if kind is RelayAs.SPECIFIED:
-        return SpecifiedAccount(relay_credentials(settings))
     logons = KerberosLogons(settings[declared.CONNECT_TIMEOUT])
+    if kind is RelayAs.SPECIFIED:
+        return SpecifiedAccount(relay_credentials(settings), logons)
     if kind is RelayAs.MACHINE:
         return MachineAccount(machine_logon(settings), logons)
     service = None

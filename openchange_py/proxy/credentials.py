@@ -32,19 +32,6 @@ class UpstreamCredentials(Protocol):
         ...
 
 
-class SpecifiedAccount:
-    """One account for all, by name and password: `UpstreamCredentials` that ask nobody."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credential = NtlmCredential.from_password(credentials.username, credentials.domain, credentials.password)
-
-    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
-        """See `UpstreamCredentials.context`. NTLM only."""
-        if mechanism not in (None, AuthType.NTLMSSP):
-            raise SecurityError(f"a specified account logs on with NTLM, not with {mechanism.name.lower()}")
-        return NtlmInitiator(self._credential, level=level, target_name=target)
-
-
 class KerberosLogons:
     """Makes Kerberos initiators that have their ticket, in a few threads of their own: a KDC may let them wait."""
 
@@ -63,6 +50,25 @@ class KerberosLogons:
         except TimeoutError as error:
             raise SecurityError(f"no ticket for {target} within {self._timeout:g} s") from error
         return made
+
+
+class SpecifiedAccount:
+    """One account for all, by name and password: NTLM, or Kerberos where the binding demands it."""
+
+    def __init__(self, credentials: Credentials, logons: KerberosLogons | None = None) -> None:
+        self._logons = logons
+        self._ntlm = NtlmCredential.from_password(credentials.username, credentials.domain, credentials.password)
+        self._kerberos: SharedCredential | None = None
+        if credentials.principal:
+            self._kerberos = SharedCredential(KerberosCredential(credentials.principal, credentials.password))
+
+    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
+        """See `UpstreamCredentials.context`."""
+        if mechanism != AuthType.KERBEROS:
+            return NtlmInitiator(self._ntlm, level=level, target_name=target)
+        if self._kerberos is None or self._logons is None:
+            raise SecurityError("no realm is known to log on to")
+        return await self._logons.initiator(self._kerberos, target, level)
 
 
 class MachineAccount:

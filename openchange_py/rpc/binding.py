@@ -1,8 +1,8 @@
 """Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`, and lists.
 
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
-refused by name rather than ignored, because ignoring `krb5` would weaken a connection silently.
-Not done yet: `ncacn_http` and `ncacn_np`, Kerberos.
+refused by name rather than ignored, because ignoring one would weaken a connection silently.
+Not done yet: `ncacn_http` and `ncacn_np`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _LEVELS = {
     "sign": AuthLevel.INTEGRITY,
     "seal": AuthLevel.PRIVACY,
 }
-_SUPPORTED_FLAGS = frozenset({*_LEVELS, "bigendian", "ndr64", "ntlm", "padcheck", "print", "spnego", "validate"})
+_SUPPORTED_FLAGS = frozenset(
+    {*_LEVELS, "bigendian", "krb5", "ndr64", "ntlm", "padcheck", "print", "spnego", "validate"}
+)
 _UNSUPPORTED_FLAGS = {
-    "krb5": "Kerberos is not available yet, use ntlm",
     "schannel": "Netlogon's secure channel is for domain controllers, no Exchange takes it",
     "smb1": "named pipes are not available yet",
     "smb2": "named pipes are not available yet",
@@ -100,7 +101,7 @@ class Binding:
             host=host,
             port=parts.port,
             level=parts.level,
-            mechanism=AuthType.NTLMSSP if "ntlm" in parts.flags else None,
+            mechanism=_mechanism(parts.flags),
             spnego="spnego" in parts.flags,
             stubs=_stub_format(parts.flags),
             print="print" in parts.flags,
@@ -200,6 +201,12 @@ def _take_flag(parts: _Parts, flag: str) -> None:
     parts.flags.add(flag)
     if (level := _LEVELS.get(flag)) is not None:
         parts.level = level if parts.level is None else max(level, parts.level)
+
+
+def _mechanism(flags: set[str]) -> AuthType | None:
+    if {"krb5", "ntlm"} <= flags:
+        raise BindingError("flags krb5 and ntlm: choose one")
+    return AuthType.KERBEROS if "krb5" in flags else AuthType.NTLMSSP if "ntlm" in flags else None
 
 
 def _stub_format(flags: set[str]) -> StubFormat:

@@ -73,6 +73,7 @@ def test_interfaces_chooses(tmp_path: Path) -> None:
         (BINDING + MACHINE + PASSWORD, "dcerpc_mapiproxy:password: dcerpc_mapiproxy:use_machine_account is set"),
         (BINDING + MACHINE, "needs ocpy:keytab or ocpy:machine password file"),
         (BINDING + MACHINE + "ocpy:keytab = /x", "Kerberos needs `realm`"),
+        ((RELAY + PASSWORD).replace("[print]", "[krb5]"), "flag krb5: Kerberos needs `realm`"),
         (BINDING + MACHINE + "ocpy:machine password file = /nowhere/at/all", "can't be read"),
         (
             "dcerpc_mapiproxy:interfaces = exchange_emsmbd",
