@@ -22,6 +22,8 @@ try:
 except ImportError:  # as in `kerberos`
     gssapi = gss = None
 
+#: GSS_KRB5_CRED_NO_CI_FLAGS_X, as MIT's and Heimdal's libraries know it.
+_NO_CI_FLAGS: Final = "1.2.752.43.13.29"
 #: Credential caches of this process alone.
 _PRIVATE_CACHE: Final = f"MEMORY:ocpy-{secrets.token_hex(8)}"
 
@@ -93,7 +95,7 @@ class SharedCredential:
         """See `InitiatorCredential.acquire`. Asked by several threads at a time, only one asks the KDC."""
         with self._guard:
             if self._acquired is None or _lifetime(self._acquired) < self._MARGIN:
-                self._acquired = self._credential.acquire()
+                self._acquired = _promising_no_more_than_asked(self._credential.acquire())
             return self._acquired
 
 
@@ -150,7 +152,7 @@ class KerberosInitiator(KerberosContext):
         self._begin()
         self._over = True
         if self._acquired is None:
-            self._acquired = self._credential.acquire()
+            self._acquired = _promising_no_more_than_asked(self._credential.acquire())
         try:
             result = gss.init_sec_context(
                 self._target,
@@ -167,3 +169,15 @@ class KerberosInitiator(KerberosContext):
         if not result.more_steps:
             self._established(result.flags)
         return result.token or b""
+
+
+def _promising_no_more_than_asked(credential: Any) -> Any:
+    """Have the library announce confidentiality only where it was asked for, not always.
+
+    A Samba server takes the announcement at its word, and can't sign its answers at the level sign then.
+    """
+    try:
+        gss.set_cred_option(gssapi.OID.from_int_seq(_NO_CI_FLAGS), credential)
+    except gss.GSSError as error:
+        raise SecurityError(f"Kerberos credential: {error}") from error
+    return credential
