@@ -22,7 +22,7 @@ from openchange_py.auth.spnego import Mechanism
 from openchange_py.config import Option, Settings, declared
 from openchange_py.config.declared import LdapTls
 from openchange_py.config.routes import RelayAs, relay_as
-from openchange_py.rpc.security import AuthLevel, SecurityContext
+from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import RpcClient
 from openchange_py.wire.netlogon import NETLOGON
@@ -46,6 +46,8 @@ class Domain:
     channel: SecureChannel | None
     passwords: LdapPasswords | None
     directory: Directory
+    #: By authentication type, whom clients ask tickets for.
+    principal_names: dict[int, str]
 
     @classmethod
     def of(cls, settings: Settings, directory: Directory) -> Domain:
@@ -68,7 +70,9 @@ class Domain:
                 kerberos=kerberos,
             )
 
-        return cls(authenticator(False), authenticator(True), failures, channel, passwords, directory)
+        principal = f"exchangeMDB/{settings[declared.FQDN]}"
+        principals: dict[int, str] = dict.fromkeys((AuthType.KERBEROS, AuthType.SPNEGO) if kerberos else (), principal)
+        return cls(authenticator(False), authenticator(True), failures, channel, passwords, directory, principals)
 
     def nt_hash_of(self, account: str) -> bytes | None:
         """See `stored_nt_hash`."""

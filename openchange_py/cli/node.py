@@ -125,6 +125,7 @@ class Node:
                 minimum_level=dispatcher.minimum_level,
                 waits=dispatcher.waits,
                 metrics=self._metrics,
+                principal_names=domain.principal_names,
             )
 
         self.rpc = await self._listen(addresses, declared.RPC_PORT, rpc_server)
@@ -164,6 +165,7 @@ class Node:
                     minimum_level=dispatcher.minimum_level,
                     waits=dispatcher.waits,
                     metrics=self._metrics,
+                    principal_names=domain.principal_names,
                 )
                 for interface in dispatcher.interfaces():
                     pipe, server_name = rf"\pipe\{name}", rf"\\{settings[declared.NETBIOS_NAME]}"

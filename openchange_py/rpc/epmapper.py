@@ -39,6 +39,7 @@ from openchange_py.wire.ndr import FIRST_REFERENT, NDR20, NULL_HANDLE, ContextHa
 
 _NIL: Final = uuid.UUID(int=0)
 _TCP: Final = (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
+_HTTP: Final = (FloorProtocol.NCACN, FloorProtocol.HTTP, FloorProtocol.IP)
 _PIPE: Final = (FloorProtocol.NCACN, FloorProtocol.NAMED_PIPE, FloorProtocol.NETBIOS)
 #: Entries or towers in one answer.
 _PAGE: Final = 500
@@ -48,7 +49,7 @@ _MAX_CURSORS: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Endpoint:
-    r"""Where an interface is served: a TCP port, or a named pipe.
+    r"""Where an interface is served: a TCP port, one that RPC proxies connect to (`http`), or a named pipe.
 
     An `address` that is empty or "any" is answered with the one reached. Where `pipe` (`\pipe\lsass`) is given,
     `address` is the server's NetBIOS name and `port` means nothing.
@@ -60,11 +61,14 @@ class Endpoint:
     annotation: str = ""
     object: uuid.UUID = _NIL
     pipe: str = ""
+    http: bool = False
 
     @property
     def protocols(self) -> tuple[int, ...]:
         """The protocols of its tower, below the syntaxes."""
-        return _PIPE if self.pipe else _TCP
+        if self.pipe:
+            return _PIPE
+        return _HTTP if self.http else _TCP
 
     def entry(self, reached: str, transfer: SyntaxId = NDR20) -> EptEntry:
         """As ept_lookup tells it to a client that reached us at that address; ept_map with the syntax asked for."""
@@ -75,7 +79,8 @@ class Endpoint:
         if self.pipe:
             return Tower.named_pipe(self.interface.syntax, self.pipe, self.address, transfer)
         address = reached if _is_any(self.address) else self.address
-        return Tower.tcp(self.interface.syntax, self.port, address, transfer)
+        make = Tower.http if self.http else Tower.tcp
+        return make(self.interface.syntax, self.port, address, transfer)
 
 
 class _Cursor:

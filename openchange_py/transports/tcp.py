@@ -18,7 +18,7 @@ import dataclasses
 import itertools
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from openchange_py.rpc.association import AssociationGroups
@@ -92,6 +92,7 @@ class TcpServer:
     `minimum_level` tells an interface's lowest authentication level; a call below it is denied. `waits` tells of a
     call that it only waits for something to happen (EcDoAsyncWaitEx): it does not hold up the other calls of its
     session, of which otherwise one at a time is handled. Servers of one process share `groups` and `metrics`.
+    `principal_names` tells clients by `AuthType` whom to ask tickets for (rpc_mgmt_inq_server_princ_name).
     """
 
     #: The protocol sequence, as metrics name it.
@@ -107,6 +108,7 @@ class TcpServer:
         waits: Callable[[Call], bool] = never_waits,
         groups: AssociationGroups | None = None,
         metrics: Metrics | None = None,
+        principal_names: Mapping[int, str] | None = None,
     ) -> None:
         self.handler = handler
         self.authenticator = authenticator
@@ -117,7 +119,7 @@ class TcpServer:
         self.statistics = Statistics()
         self.metrics = metrics or Metrics()
         own = handler.interfaces()
-        self.mgmt = MgmtServer(own, self.statistics)
+        self.mgmt = MgmtServer(own, self.statistics, principal_names)
         self.interfaces = OfferedInterfaces([*own, MGMT])
         self.endpoint = ""
         self._numbers = itertools.count(1)

@@ -109,12 +109,21 @@ class Tower:
     @classmethod
     def tcp(cls, interface: SyntaxId, port: int, address: str = "", transfer: SyntaxId = NDR20) -> Self:
         """The tower of ncacn_ip_tcp. It has room for an IPv4 address only; for any other one it says 0.0.0.0."""
+        return cls._over_ip(FloorProtocol.TCP, interface, port, address, transfer)
+
+    @classmethod
+    def http(cls, interface: SyntaxId, port: int, address: str = "", transfer: SyntaxId = NDR20) -> Self:
+        """The tower of ncacn_http: the port that an RPC proxy connects to. Otherwise as `tcp`."""
+        return cls._over_ip(FloorProtocol.HTTP, interface, port, address, transfer)
+
+    @classmethod
+    def _over_ip(cls, protocol: int, interface: SyntaxId, port: int, address: str, transfer: SyntaxId) -> Self:
         return cls.of(
             [
                 Floor.of_syntax(interface),
                 Floor.of_syntax(transfer),
                 Floor(bytes([FloorProtocol.NCACN]), b"\0\0"),
-                Floor(bytes([FloorProtocol.TCP]), port.to_bytes(2, "big")),
+                Floor(bytes([protocol]), port.to_bytes(2, "big")),
                 Floor(bytes([FloorProtocol.IP]), _ipv4(address)),
             ]
         )

@@ -51,7 +51,9 @@ lp.load_default()
 account = credentials.Credentials()
 account.guess(lp)
 account.set_kerberos_state(credentials.MUST_USE_KERBEROS)
-print(*(known.id.uuid for known in mgmt.mgmt(sys.argv[1], lp, account).inq_if_ids().if_id))
+client = mgmt.mgmt(sys.argv[1], lp, account)
+print(*(known.id.uuid for known in client.inq_if_ids().if_id))
+print(*(client.inq_princ_name(kind, 100) for kind in (9, 16)))
 """
 
 
@@ -111,6 +113,7 @@ def test_with_a_ticket(node: Node, samba_dc: SambaDc, tmp_path: Path, mechanism:
             timeout=60,
         )
     assert "f5cc5a18-4264-101a-8c59-08002b2f8426" in done.stdout, done.stderr  # exchange_nsp
+    assert f"exchangeMDB/{SERVER_FQDN}" in done.stdout
 
 
 def test_no_secret_is_in_the_log(node: Node) -> None:

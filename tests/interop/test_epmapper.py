@@ -16,7 +16,7 @@ from impacket.uuid import bin_to_uuidtup, uuidtup_to_bin
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
 from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
-from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.security import AuthLevel, AuthType
 from openchange_py.transports.tcp import TcpServer
 from openchange_py.wire.epm import EPMAPPER
 from openchange_py.wire.mgmt import MGMT
@@ -48,7 +48,10 @@ class Machine:
         mapper = EpmapperServer()
         minimum = {OTHER: AuthLevel.INTEGRITY}
         echo = TcpServer(
-            EchoHandler(), authenticator(), minimum_level=lambda interface: minimum.get(interface, AuthLevel.NONE)
+            EchoHandler(),
+            authenticator(),
+            minimum_level=lambda interface: minimum.get(interface, AuthLevel.NONE),
+            principal_names={AuthType.KERBEROS: "host/exch1.example.test"},
         )
         epmapper = TcpServer(InlineHandler([mapper]), authenticator(allow_anonymous=True))
         self.servers = [echo, epmapper]
@@ -188,6 +191,9 @@ def test_mgmt(machine: Machine) -> None:
     with pytest.raises(rpcrt.DCERPCException, match="access_denied"):
         mgmt.hstop_server_listening(dce)
     assert mgmt.hinq_princ_name(dce, 10)["status"] == 0x6D3
+    named = mgmt.hinq_princ_name(dce, AuthType.KERBEROS, 100)
+    assert named["status"] == 0
+    assert b"".join(named["princ_name"]) == b"host/exch1.example.test\0"
     dce.disconnect()
 
 

@@ -211,3 +211,16 @@ def test_named_pipes_have_towers_of_their_own() -> None:
         server.call(call)
         assert isinstance(call.response, EptMapResponse)
         assert call.response.towers == [found or Tower.tcp(ECHO.syntax, 6001, "192.0.2.1")]
+
+
+def test_rpc_over_http_has_towers_of_its_own() -> None:
+    server = EpmapperServer([Endpoint(ECHO, 6001), Endpoint(ECHO, 6004, http=True)])
+
+    def mapped(wanted: Tower) -> list[Tower | None]:
+        call = Call(EPMAPPER, 3, EptMapRequest(None, wanted, NULL_HANDLE, 4).pack(), session())
+        server.call(call)
+        answer = EptMapResponse.unpack(call.reply_bytes())
+        return answer.towers
+
+    assert mapped(Tower.http(ECHO.syntax, 593)) == [Tower.http(ECHO.syntax, 6004, "127.0.0.9")]
+    assert mapped(Tower.tcp(ECHO.syntax, 135)) == [Tower.tcp(ECHO.syntax, 6001, "127.0.0.9")]

@@ -7,6 +7,7 @@ import uuid
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from impacket.dcerpc.v5 import epm
 
 from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.epm import (
@@ -118,6 +119,20 @@ def test_any_octets_are_a_tower_or_an_error(octets: bytes) -> None:
 
 def test_a_tower_has_no_room_for_an_ipv6_address() -> None:
     assert Tower.tcp(EMSMDB, 135, "::1").floors[4] == Floor(b"\x09", bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("tower", "binding"),
+    [
+        (Tower.tcp(EMSMDB, 6001, "192.0.2.1"), "ncacn_ip_tcp:192.0.2.1[6001]"),
+        (Tower.http(EMSMDB, 6001, "192.0.2.1"), "ncacn_http:192.0.2.1[6001]"),
+        (Tower.named_pipe(EMSMDB, r"\pipe\lsass", r"\\EXCH1"), r"ncacn_np:\\EXCH1[\pipe\lsass]"),
+    ],
+)
+def test_impacket_reads_towers(tower: Tower, binding: str) -> None:
+    floors = epm.EPMTower(tower.octets)["Floors"]
+    assert str(floors[0]).split(" ")[0].lower() == str(EMSMDB.uuid)
+    assert epm.PrintStringBinding(floors).replace("\0", "") == binding
 
 
 def test_an_annotation_that_does_not_fit_is_our_mistake() -> None:
