@@ -1,4 +1,4 @@
-"""[MS-OXABREF]: the Address Book Name Service Provider Interface Referral protocol (RFR), as NDR 2.0."""
+"""[MS-OXABREF]: the Address Book Name Service Provider Interface Referral protocol (RFR)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""[MS-OXNSPI] 3.1.4.1 (v20240416): the calls of the NSPI interface, as NDR 2.0.
+"""[MS-OXNSPI] 3.1.4.1 (v20240416): the calls of the NSPI interface.
 
 Field names are the document's without their type prefix. Opnum 15 is never used on the wire and has no codec.
 """

@@ -1,4 +1,4 @@
-"""[MS-OXNSPI] 2.2.5: the Restriction_r structure and its kinds, as NDR 2.0.
+"""[MS-OXNSPI] 2.2.5: the Restriction_r structure and its kinds.
 
 A restriction's own fields come first, and behind the whole array of its neighbours what they point at.
 """

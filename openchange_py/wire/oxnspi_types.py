@@ -1,4 +1,4 @@
-"""[MS-OXNSPI] 2.2: the structures that NSPI calls are made of, as NDR 2.0.
+"""[MS-OXNSPI] 2.2: the structures that NSPI calls are made of.
 
 Property values are in Python as `wire.oxcdata.properties` says; a null pointer is None. The document's names
 end in `_r` and are kept. All of it is straight-line code: an answer of 50 rows by 10 columns packs in a

@@ -115,7 +115,7 @@ def test_calls_carry_the_specified_credentials_at_the_bindings_level(flags: str,
 def test_other_representations_are_spoken_on_the_wire_alone(flags: str) -> None:
     async def work(exchange: Exchange, port: int) -> None:
         client = await connector(port, f",{flags}")(needed(EMSMDB), 0)
-        request = EcDoRpcExt2Request(HANDLE, 0, b"some ROPs", 0x8000).pack()
+        request = EcDoRpcExt2Request(HANDLE, 0, b"some ROPs" * 10_000, 0x8000).pack()  # is made anew in a thread
         assert await client.call(11, request) == rpc_answer(rops())
         with pytest.raises(RpcFault, match="bad stub data"):
             await client.call(11, b"stub")

@@ -10,9 +10,11 @@ from openchange_py.rpc.call import FaultStatus
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp import TcpLimits
 from openchange_py.wire.mgmt import MGMT, InqStatsResponse
-from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
+from openchange_py.wire.ndr import NDR20, NdrReader, RpcInterface, SyntaxId
 from openchange_py.wire.ndr64 import Ndr64Reader
 from openchange_py.wire.pdu import (
+    AlterContext,
+    AlterContextResp,
     Bind,
     CoCancel,
     Fault,
@@ -215,6 +217,25 @@ def test_an_ndr64_client_is_understood_and_answered_in_it() -> None:
                 assert isinstance(fault, Fault)
                 assert fault.status == status
             assert server.statistics.faults == 2
+            raw.writer.close()
+
+    run(main)
+
+
+def test_both_transfer_syntaxes_on_one_connection() -> None:
+    """Each call is in its presentation context's."""
+
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            raw = await Raw.connect(port, MGMT)
+            wide = (PresentationContextElement(1, MGMT.syntax, (NDR64,)),)
+            raw.send(AlterContext(call_id=2, contexts=wide).pack())
+            assert isinstance(await raw.receive(), AlterContextResp)
+            for context, reads in ((0, NdrReader), (1, Ndr64Reader), (0, NdrReader)):
+                raw.send(Request(call_id=3, context_id=context, opnum=1, stub=b"\4\0\0\0").pack())
+                answer = await raw.receive()
+                assert isinstance(answer, Response)
+                assert len(InqStatsResponse.unpack(answer.stub, reads).statistics) == 4
             raw.writer.close()
 
     run(main)
