@@ -84,6 +84,8 @@ from openchange_py.wire.rop.oxcstor import (
 )
 from openchange_py.wire.rpcheaderext import RpcHeaderExt, RpcHeaderFlags, pack_payload, unpack_payloads
 from tests.auth.ntlm_parties import Accounts
+from tests.proxy.emsmdb_calls import rops
+from tests.proxy.parties import ALICE_DN
 
 NETBIOS, FQDN, ADDRESS = "MBX07", "mbx07.corp.test", "127.0.0.1"
 GROUP: Final = "/o=Example/ou=First/cn=Configuration/cn=Servers/cn="
@@ -97,9 +99,23 @@ HOME_MTA: Final = PropertyTag(0x8007001F)
 BODY: Final = f"Received: by {FQDN}".encode()
 
 
-def authenticator() -> LocalAuthenticator:
+#: What EcDoConnect and EcDoConnectEx ask with.
+CONNECT = (ALICE_DN.encode(), 0, 0, 0, 1252, 1033, 1033, 0xFFFFFFFF, 1, (12, 0x8000, 1000), 0)
+
+
+def authenticator(netbios: str = NETBIOS, fqdn: str = FQDN) -> LocalAuthenticator:
     """It says its names while a client authenticates."""
-    return LocalAuthenticator(Accounts(), NtlmNames(NETBIOS, FQDN, "EXAMPLE"))
+    return LocalAuthenticator(Accounts(), NtlmNames(netbios, fqdn, "EXAMPLE"))
+
+
+def naming_rops() -> bytes:
+    """Everything that is answered with names of servers."""
+    return rops(
+        RopGetOwningServersRequest(0, 0, 1),  # type: ignore[arg-type]
+        RopPublicFolderIsGhostedRequest(0, 0, 1),  # type: ignore[arg-type]
+        RopOpenFolderRequest(0, 0, 0, 1, 0),  # type: ignore[arg-type]
+        RopCreateFolderRequest(0, 0, 0, 1, 1, 1, 0, "name", ""),
+    )
 
 
 def _entry_id(dn: str) -> bytes:
@@ -150,10 +166,14 @@ def rows() -> list[PropertyRow_r]:
 
 
 class NamedExchange:
-    """The call handler. `received` are the decoded requests, as they arrived."""
+    """The call handler. `received` are the decoded requests, as they arrived.
 
-    def __init__(self) -> None:
+    `redirects_to`: another name as long as `OTHER`, for clients that neither obfuscate nor compress.
+    """
+
+    def __init__(self, redirects_to: str = OTHER) -> None:
         self.received: list[RpcMessage] = []
+        self._redirects_to = redirects_to
 
     def interfaces(self) -> list[RpcInterface]:
         return [EMSMDB, NSPI, RFR]
@@ -161,13 +181,18 @@ class NamedExchange:
     async def handle(self, call: Call) -> bytes:
         request = call.request
         self.received.append(request)
-        answer = _ANSWERS.get(type(request))
-        if answer is None:
-            raise RpcFault(0x000006E4, call.name)
-        return answer(request).pack()
+        return answer_to(request).pack().replace(OTHER.encode(), self._redirects_to.encode())
 
     async def unbind(self, session: Session) -> None:
         return
+
+
+def answer_to(request: RpcMessage) -> RpcMessage:
+    """What it answers; `RpcFault` for a call that holds no names."""
+    answer = _ANSWERS.get(type(request))
+    if answer is None:
+        raise RpcFault(0x000006E4, type(request).__name__)
+    return answer(request)
 
 
 def _get_fqdn(request: RfrGetFQDNFromServerDNRequest) -> RpcMessage:

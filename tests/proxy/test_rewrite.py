@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self, cast
 
 import pytest
 
+from openchange_py.auth.accounts import LocalAuthenticator
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.config.routes import Credentials
 from openchange_py.proxy.authorize import Authorizer
 from openchange_py.proxy.credentials import SpecifiedAccount
 from openchange_py.proxy.dispatcher import Dispatcher
 from openchange_py.proxy.names import NameBook, OwnNames
+from openchange_py.proxy.pool import UpstreamPool
 from openchange_py.proxy.relay import Relay
 from openchange_py.proxy.rewrite import Renamer
 from openchange_py.proxy.upstream import TcpConnector
 from openchange_py.rpc.binding import Binding
-from openchange_py.rpc.call import Call, RpcFault, Session
+from openchange_py.rpc.call import Call, CallHandler, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp import TcpServer
 from openchange_py.transports.tcp_client import RpcClient
@@ -63,23 +66,21 @@ from openchange_py.wire.oxnspi import (
 from openchange_py.wire.oxnspi_restrictions import AndRestriction_r, ContentRestriction_r, NotRestriction_r
 from openchange_py.wire.oxnspi_types import STAT, PropertyValue_r
 from openchange_py.wire.rop.buffer import RopBuffer
-from openchange_py.wire.rop.oxcfold import RopCreateFolderRequest, RopOpenFolderRequest, RopOpenFolderResponse
+from openchange_py.wire.rop.oxcfold import RopOpenFolderRequest, RopOpenFolderResponse
 from openchange_py.wire.rop.oxcprpt_streams import RopReadStreamRequest
-from openchange_py.wire.rop.oxcstor import RopGetOwningServersRequest, RopPublicFolderIsGhostedRequest
+from openchange_py.wire.rop.oxcstor import RopGetOwningServersRequest
 from openchange_py.wire.rpcheaderext import obfuscate, pack_payload, unpack_payloads
 from tests.auth import ntlm_parties
 from tests.auth.ntlm_parties import PASSWORD
 from tests.proxy import named_exchange as ex
 from tests.proxy.emsmdb_calls import logon, rops
-from tests.proxy.named_exchange import NamedExchange
+from tests.proxy.named_exchange import CONNECT, NamedExchange, naming_rops
 from tests.proxy.parties import ALICE, ALICE_DN, Upstream, people
 
 OWN = OwnNames("PROXY", "proxy.example.test", ("netbios:PROXY", "ncacn_ip_tcp:proxy.example.test"))
 PROXY_DN = ex.GROUP + "PROXY"
 HIDDEN = (ex.NETBIOS, ex.FQDN, ex.ADDRESS, ex.OTHER, "alias.corp.test")
 STAT_0 = STAT(code_page=1252)
-
-CONNECT = (ALICE_DN.encode(), 0, 0, 0, 1252, 1033, 1033, 0xFFFFFFFF, 1, (12, 0x8000, 1000), 0)
 
 
 @dataclasses.dataclass
@@ -107,36 +108,53 @@ class Client:
         assert method.response is not None
         return method.response.unpack(reply)
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
         for channel in self.channels.values():
             await channel.close()
+
+
+@asynccontextmanager
+async def serving(handler: CallHandler, authenticator: LocalAuthenticator) -> AsyncIterator[int]:
+    """A server on a free port, which it gives."""
+    server = TcpServer(handler, authenticator)
+    _, port = await server.start("127.0.0.1")
+    try:
+        yield port
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def proxy_for(*ports: int) -> AsyncIterator[tuple[int, Renamer]]:
+    """The proxy in front of servers at these ports: its own port, and what it knows of their names."""
+    renamer = Renamer(NameBook(OWN))
+    account = SpecifiedAccount(Credentials("alice", "EXAMPLE", PASSWORD))
+    bindings = [Binding.parse(f"ncacn_ip_tcp:127.0.0.1[{port}]") for port in ports]
+    connectors = [TcpConnector(binding, account, _no_mapper) for binding in bindings]
+    relay = Relay(UpstreamPool(connectors, preferred=renamer.preferred), Authorizer(people()), renamer=renamer)
+    dispatcher = Dispatcher({}, relayed={i.name: i for i in (EMSMDB, NSPI, RFR)}, relay=relay)
+    try:
+        async with serving(dispatcher, ntlm_parties.authenticator()) as port:
+            yield port, renamer
+    finally:
+        dispatcher.close()
 
 
 def through_the_proxy(work: Callable[[Client, NamedExchange, Renamer], Awaitable[None]]) -> None:
     """Run `work` with a client of a proxy in front of the exchange, all over real connections."""
 
     async def run() -> None:
-        exchange, renamer = NamedExchange(), Renamer(NameBook(OWN))
-        upstream = TcpServer(exchange, ex.authenticator())
-        _, port = await upstream.start("127.0.0.1")
-        connector = TcpConnector(
-            Binding.parse(f"ncacn_ip_tcp:127.0.0.1[{port}]"),
-            SpecifiedAccount(Credentials("alice", "EXAMPLE", PASSWORD)),
-            _no_mapper,
-        )
-        relay = Relay(connector, Authorizer(people()), renamer=renamer)
-        dispatcher = Dispatcher({}, relayed={i.name: i for i in (EMSMDB, NSPI, RFR)}, relay=relay)
-        proxy = TcpServer(dispatcher, ntlm_parties.authenticator())
-        _, proxy_port = await proxy.start("127.0.0.1")
-        client = Client(proxy_port)
-        try:
-            async with asyncio.timeout(30):
-                await work(client, exchange, renamer)
-        finally:
-            await client.close()
-            await proxy.stop()
-            await upstream.stop()
-            dispatcher.close()
+        exchange = NamedExchange()
+        async with (
+            asyncio.timeout(30),
+            serving(exchange, ex.authenticator()) as port,
+            proxy_for(port) as (proxy_port, renamer),
+            Client(proxy_port) as client,
+        ):
+            await work(client, exchange, renamer)
 
     asyncio.run(run())
 
@@ -182,16 +200,6 @@ async def ask_for_referrals(client: Client) -> None:
     dn = PROXY_DN.encode()
     found = await client.call(RFR, RfrGetFQDNFromServerDNRequest(0, len(dn) + 1, dn))
     assert found == RfrGetFQDNFromServerDNResponse(OWN.fqdn.encode(), 0)
-
-
-def naming_rops() -> bytes:
-    """Everything that is answered with names of servers."""
-    return rops(
-        RopGetOwningServersRequest(0, 0, 1),  # type: ignore[arg-type]
-        RopPublicFolderIsGhostedRequest(0, 0, 1),  # type: ignore[arg-type]
-        RopOpenFolderRequest(0, 0, 0, 1, 0),  # type: ignore[arg-type]
-        RopCreateFolderRequest(0, 0, 0, 1, 1, 1, 0, "name", ""),
-    )
 
 
 async def ask_for_mail(client: Client) -> None:
@@ -267,17 +275,41 @@ def test_mail_is_not_touched() -> None:
     through_the_proxy(work)
 
 
-def test_a_redirect_leads_to_this_server_and_is_remembered() -> None:
-    async def work(client: Client, exchange: NamedExchange, renamer: Renamer) -> None:
+async def log_on(port: int) -> bytes:
+    """A client's whole session: the answer to its RopLogon."""
+    async with Client(port) as client:
         await client.call(EMSMDB, EcDoConnectExRequest(*CONNECT))
-        renamer.book.learn("ncacn_ip_tcp:other", f"{ex.OTHER}.corp.test")
-        rgb_in = pack_payload(rops(logon(ALICE_DN)))
-        answer = await client.call(EMSMDB, EcDoRpcExt2Request(ex.HANDLE, 0, rgb_in, 0x8000))
+        answer = await client.call(
+            EMSMDB, EcDoRpcExt2Request(ex.HANDLE, 0, pack_payload(rops(logon(ALICE_DN))), 0x8000)
+        )
         [payload] = unpack_payloads(answer.rgb_out)
-        assert PROXY_DN.encode() + b"\0" in payload
-        assert renamer.preferred(ALICE) == "ncacn_ip_tcp:other"
+        return payload
 
-    through_the_proxy(work)
+
+def test_a_redirect_leads_to_this_server_and_from_there_to_the_one_that_was_meant() -> None:
+    """Whichever of two servers a client comes to first, it is sent to the other, which has its mailbox next time."""
+
+    async def run() -> None:
+        one, other = NamedExchange(), NamedExchange(redirects_to=ex.NETBIOS)
+        async with (
+            asyncio.timeout(30),
+            serving(one, ex.authenticator()) as port,
+            serving(other, ex.authenticator(ex.OTHER, "mbx08.corp.test")) as other_port,
+            proxy_for(port, other_port) as (proxy_port, renamer),
+        ):
+            # Until it was connected to, nobody knows what the server is called.
+            for number, name in ((port, ex.NETBIOS), (other_port, ex.OTHER)):
+                renamer.book.learn(f"ncacn_ip_tcp:127.0.0.1[{number}]", name)
+            asked: list[NamedExchange] = []
+            for _ in range(4):
+                before = len(one.received), len(other.received)
+                assert PROXY_DN.encode() + b"\0" in await log_on(proxy_port)
+                after = len(one.received), len(other.received)
+                assert (before[0] < after[0]) is not (before[1] < after[1])
+                asked.append(one if before[0] < after[0] else other)
+            assert asked[0] is asked[2] is not asked[1] is asked[3]
+
+    asyncio.run(run())
 
 
 # Without sockets: what passes unchanged, and what can't be made anew.
@@ -334,7 +366,7 @@ def test_a_response_that_grows_beyond_what_the_client_takes_is_a_fault() -> None
     renamer = Renamer(NameBook(own))
     renamer.book.learn("ncacn_ip_tcp:upstream", ex.NETBIOS)
     request = rops(RopGetOwningServersRequest(0, 0, 1))  # type: ignore[arg-type]
-    answer = ex._rpc_ext2(EcDoRpcExt2Request(ex.HANDLE, 0, pack_payload(request), 0x8000))
+    answer = ex.answer_to(EcDoRpcExt2Request(ex.HANDLE, 0, pack_payload(request), 0x8000))
     stub = EcDoRpcExt2Request(ex.HANDLE, 0, pack_payload(request), len(answer.rgb_out)).pack()
     session = Session("test", "client")
     call = Call(EMSMDB, 11, stub, session, ALICE, reply=answer.pack())
