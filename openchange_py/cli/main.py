@@ -24,6 +24,7 @@ COMMANDS: Final = {
         "Log on to a server as a user: look up people, list folders and messages, read mail, save attachments.",
     ),
     "completion": ("completion", "Print the completion script for SHELL."),
+    "hopkey": ("hopkey", "Make and change the key file that two hops share for module encrypt."),
     "import": ("import_", "Import mail into USER's mailbox."),
     "modules": ("modules", "List the modules that calls can pass through, loaded or not, with their options."),
     "newuser": ("newuser", "Make, change and remove the account USER and its mailbox."),

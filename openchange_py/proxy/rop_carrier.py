@@ -17,6 +17,7 @@ from openchange_py.wire.ndr import ContextHandle, RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
+    MAXIMUM_BUFFER,
     EcDoRpcExt2Request,
     EcDoRpcExt2Response,
     RpcFlags,
@@ -42,6 +43,8 @@ _EC_DO_RPC_EXT2: Final = 11
 _QUICKLY_READ: Final = 4096
 #: What an answer may hold, handle table included.
 MAXIMUM_RESPONSE: Final = 0x8000
+#: More buffers than a chained response has: they fill the client's 256 KiB with a few KiB each at least.
+_CHAINED: Final = 40
 #: ROP sessions of one client session that are remembered; servers allow far fewer.
 _MAXIMUM_SESSIONS: Final = 64
 
@@ -68,6 +71,9 @@ class RopCarrier(Protocol):
 
     def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
         """Other ROP input buffers, and another `room`."""
+
+    def add_room(self, count: int) -> None:
+        """Let the response have so many bytes more for each of its buffers, or less."""
 
     def responses(self) -> list[bytes]:
         """The ROP output buffers; none where the call failed as a whole, or was not answered."""
@@ -119,6 +125,12 @@ class _Ext2:
         request.rgb_in = pack_payloads(payloads, xor=_is_obfuscated(request.rgb_in))
         if room is not None:
             request.out_size = room + HEADER_SIZE
+        self._call.edited_request()
+
+    def add_room(self, count: int) -> None:
+        request = self._request
+        buffers = _CHAINED if request.flags & RpcFlags.Chain else 1
+        request.out_size = min(max(request.out_size + count * buffers, 0), MAXIMUM_BUFFER)
         self._call.edited_request()
 
     def responses(self) -> list[bytes]:
@@ -182,6 +194,12 @@ class _Old:
         request.maximum = request.room if room is None else room
         # The array may be larger than the answer's may: libmapi's are.
         request.size = len(payload) if len(payload) > request.maximum else None
+        self._call.edited_request()
+
+    def add_room(self, count: int) -> None:
+        request = self._request
+        room = min(max(request.room + count, 0), 0xFFFF)
+        request.maximum, request.size = room, max(room, len(request.rgb))
         self._call.edited_request()
 
     def responses(self) -> list[bytes]:
