@@ -11,9 +11,12 @@ import dataclasses
 import difflib
 import re
 import uuid
+from typing import TYPE_CHECKING
 
-from openchange_py.rpc.representation import PLAIN, StubFormat
 from openchange_py.rpc.security import AuthLevel, AuthType
+
+if TYPE_CHECKING:
+    from openchange_py.rpc.representation import StubFormat
 
 _LEVELS = {
     "connect": AuthLevel.CONNECT,
@@ -71,7 +74,8 @@ class Binding:
     level: AuthLevel | None = None
     mechanism: AuthType | None = None
     spnego: bool = False
-    stubs: StubFormat = PLAIN
+    #: Flags of the requests' representation: ndr64, bigendian, padcheck, validate.
+    stub_flags: frozenset[str] = frozenset()
     print: bool = False
     object_uuid: uuid.UUID | None = None
     target_hostname: str | None = None
@@ -83,6 +87,15 @@ class Binding:
     def protection(self) -> AuthLevel:
         """The level to authenticate with: seal where the binding says nothing, as Exchange demands it."""
         return AuthLevel.PRIVACY if self.level is None else self.level
+
+    @property
+    def stubs(self) -> StubFormat:
+        """How the stubs of calls are represented."""
+        # Imported here: codecs are nothing that a configuration is read with.
+        from openchange_py.rpc.representation import StubFormat
+
+        flags = self.stub_flags
+        return StubFormat("ndr64" in flags, "bigendian" in flags, "padcheck" in flags, "validate" in flags)
 
     @classmethod
     def parse(cls, text: str) -> Binding:
@@ -103,7 +116,7 @@ class Binding:
             level=parts.level,
             mechanism=_mechanism(parts.flags),
             spnego="spnego" in parts.flags,
-            stubs=_stub_format(parts.flags),
+            stub_flags=_stub_flags(parts.flags),
             print="print" in parts.flags,
             object_uuid=_parse_object(match["object"]),
             target_hostname=parts.options.get("target_hostname"),
@@ -209,10 +222,10 @@ def _mechanism(flags: set[str]) -> AuthType | None:
     return AuthType.KERBEROS if "krb5" in flags else AuthType.NTLMSSP if "ntlm" in flags else None
 
 
-def _stub_format(flags: set[str]) -> StubFormat:
+def _stub_flags(flags: set[str]) -> frozenset[str]:
     if {"bigendian", "ndr64"} <= flags:
         raise BindingError("flags bigendian and ndr64: NDR64 is little-endian")
-    return StubFormat("ndr64" in flags, "bigendian" in flags, "padcheck" in flags, "validate" in flags)
+    return frozenset(flags & {"ndr64", "bigendian", "padcheck", "validate"})
 
 
 def _parse_port(text: str) -> int:

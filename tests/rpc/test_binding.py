@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openchange_py.rpc.binding import Binding, BindingError, parse_bindings
-from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel, AuthType
 
 
@@ -29,10 +28,10 @@ from openchange_py.rpc.security import AuthLevel, AuthType
         ("ncacn_ip_tcp:host[packet,spnego]", Binding("host", level=AuthLevel.PACKET, spnego=True)),
         (
             "ncacn_ip_tcp:host[135,NDR64,seal]",
-            Binding("host", 135, level=AuthLevel.PRIVACY, stubs=StubFormat(ndr64=True)),
+            Binding("host", 135, level=AuthLevel.PRIVACY, stub_flags=frozenset({"ndr64"})),
         ),
-        ("ncacn_ip_tcp:host[bigendian,padcheck]", Binding("host", stubs=StubFormat(big_endian=True, padcheck=True))),
-        ("ncacn_ip_tcp:host[validate]", Binding("host", stubs=StubFormat(validate=True))),
+        ("ncacn_ip_tcp:host[bigendian,padcheck]", Binding("host", stub_flags=frozenset({"bigendian", "padcheck"}))),
+        ("ncacn_ip_tcp:host[validate]", Binding("host", stub_flags=frozenset({"validate"}))),
         ("ncacn_ip_tcp:host[sign,packet]", Binding("host", level=AuthLevel.INTEGRITY)),
         ("ncacn_ip_tcp:host[localaddress=192.0.2.7]", Binding("host", local_address="192.0.2.7")),
         (
