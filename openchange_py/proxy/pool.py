@@ -160,12 +160,13 @@ class UpstreamPool:
         await asyncio.sleep(max(0.0, pause))
 
     async def _attempt(self, member: _Member, call: Call, assoc_group: int) -> UpstreamClient:
+        before = member.failures
         try:
             client = await member.connect(call, assoc_group)
         except BindError:
             raise
         except ConnectionLost as error:
-            self._failed(member, error)
+            self._failed(member, error, before)
             raise
         self._answered(member)
         return client
@@ -176,16 +177,20 @@ class UpstreamPool:
             spawn(self._probe(member, interface), f"probe of {member.connect.upstream}")
 
     async def _probe(self, member: _Member, interface: RpcInterface) -> None:
+        before = member.failures
         try:
             await member.connect.probe(interface)
         except ConnectionLost as error:
-            self._failed(member, error)
+            self._failed(member, error, before)
         else:
             self._answered(member)
         finally:
             member.probing = False
 
-    def _failed(self, member: _Member, error: ConnectionLost) -> None:
+    def _failed(self, member: _Member, error: ConnectionLost, before: int) -> None:
+        """A try failed that began after so many failures: of several at the same time one counts."""
+        if member.failures != before:
+            return
         member.failures += 1
         pause = self._pauses.after(member.failures, self._random_part())
         member.retry_at = asyncio.get_running_loop().time() + pause

@@ -188,6 +188,23 @@ def test_calls_wait_for_the_only_server_and_one_of_them_tries_it() -> None:
     run(work)
 
 
+def test_of_calls_that_fail_at_the_same_moment_one_counts(pair: tuple[Server, Server]) -> None:
+    home, _ = pair
+
+    async def work() -> None:
+        pool = UpstreamPool([home], Pauses(100.0, 10_000.0, 0.0), random_part=lambda: 0.0)
+        home.error, home.gate = ConnectionLost("down"), asyncio.Event()
+        calls = [asyncio.ensure_future(pool(needed(f"user{i}"), 0)) for i in range(5)]
+        while home.tries < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        home.gate.set()
+        await asyncio.gather(*calls, return_exceptions=True)
+        with pytest.raises(ConnectionLost, match="tried again in 100 s"):
+            await pool(needed(), 0)
+
+    run(work)
+
+
 def test_an_association_stays_at_its_server_and_so_does_its_session(pair: tuple[Server, Server]) -> None:
     home, other = pair
 

@@ -90,7 +90,7 @@ def pdus(data: bytes) -> list[Pdu]:
     """The PDUs in a stretch of bytes."""
     found = []
     while data:
-        length = int.from_bytes(data[8:10], "little")
+        length = int.from_bytes(data[8:10], "little" if data[4] & 0xF0 else "big")
         found.append(decode_pdu(data[:length]))
         data = data[length:]
     return found

@@ -32,14 +32,17 @@ from tests.rpc.parties import LEVELS, Pair
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("size", [0, 1, 100, 4096, 5816, 5817, 64 * 1024])
-def test_stubs_travel_both_ways(level: AuthLevel, size: int) -> None:
+@pytest.mark.parametrize("big_endian", [False, True], ids=["little", "big"])
+def test_stubs_travel_both_ways(level: AuthLevel, size: int, big_endian: bool) -> None:
     pair, stub = Pair(level), bytes(i * 7 % 251 for i in range(size))
+    pair.client.big_endian = big_endian
     pair.bind()
     for _ in range(2):
         request = pair.request(stub)
-        assert request.stub == stub
+        assert (request.stub, request.big_endian) == (stub, big_endian)
         pair.to_client(pair.server.send_response(request, stub[::-1]))
         assert pair.client_events[-1] == ResponseReceived(request.call_id, stub[::-1])
+    assert {pdu.big_endian for pdu in pair.trace if isinstance(pdu, Bind | Auth3 | Request)} == {big_endian}
     calls = [pdu for pdu in pair.trace if isinstance(pdu, Request | Response)]
     assert all(len(pdu.pack()) <= 5840 for pdu in calls)
     assert all((pdu.auth is not None) == (level >= AuthLevel.PACKET) for pdu in calls)

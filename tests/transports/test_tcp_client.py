@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import cast
 
 import pytest
 
+from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.rpc.call import RpcFault
 from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.representation import StubFormat
-from openchange_py.rpc.security import AuthLevel
-from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
+from openchange_py.rpc.security import AuthLevel, SecurityError
+from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost, NoAnswer, RpcClient
 from openchange_py.wire.mgmt import MGMT, InqIfIdsResponse, InqStatsRequest, InqStatsResponse
 from openchange_py.wire.ndr import RpcInterface
+from tests.auth.ntlm_parties import PASSWORD
 from tests.rpc.echo import ECHO, OTHER, REVERSE, WAIT, WHO
 from tests.transports.serving import LOOPS, client, run, serving
 
@@ -47,11 +50,12 @@ def test_an_interface_that_the_server_does_not_offer() -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.PRIVACY])
-def test_a_client_that_asks_for_ndr64_has_stubs_of_ndr_2(loop: str, level: AuthLevel) -> None:
+@pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
+@pytest.mark.parametrize("stubs", [StubFormat(ndr64=True), StubFormat(big_endian=True)], ids=["ndr64", "bigendian"])
+def test_a_client_of_another_representation_has_stubs_of_ours(loop: str, level: AuthLevel, stubs: StubFormat) -> None:
     async def main() -> None:
         async with serving() as (_, _, port):
-            caller = await client(port, level, interface=MGMT, stubs=StubFormat(ndr64=True))
+            caller = await client(port, level, interface=MGMT, stubs=stubs)
             answer = InqStatsResponse.unpack(await caller.call(1, InqStatsRequest(4).pack()))
             assert len(answer.statistics) == 4
             listed = InqIfIdsResponse.unpack(await caller.call(0, b""))
@@ -64,6 +68,37 @@ def test_a_client_that_asks_for_ndr64_has_stubs_of_ndr_2(loop: str, level: AuthL
             await caller.close()
 
     run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_server_whose_machine_is_gone_is_noticed(loop: str) -> None:
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            caller = await client(port)
+            assert caller._transport is not None
+            connection = caller._transport.get_extra_info("socket")
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+            await caller.close()
+
+    run(main, loop)
+
+
+def test_a_server_that_does_not_prove_itself_is_refused_as_such() -> None:
+    class Doubting(NtlmInitiator):
+        def step(self, token: bytes) -> bytes:
+            if token:
+                raise SecurityError("not that server")
+            return super().step(token)
+
+    async def main() -> None:
+        async with serving() as (_, _, port):
+            context = Doubting(NtlmCredential.from_password("alice", "EXAMPLE", PASSWORD))
+            with pytest.raises(AuthenticationFailed, match="not that server"):
+                await RpcClient.connect("127.0.0.1", port, ECHO, context=context, level=AuthLevel.PRIVACY)
+
+    run(main)
 
 
 def test_nobody_listens() -> None:
@@ -114,7 +149,7 @@ def test_a_call_that_takes_too_long_takes_the_connection_with_it() -> None:
     async def main() -> None:
         async with serving() as (_, handler, port):
             caller = await client(port, call_timeout=0.05)
-            with pytest.raises(ConnectionLost, match=r"no answer within 0\.05 s"):
+            with pytest.raises(NoAnswer, match=r"no answer within 0\.05 s"):
                 await caller.call(WAIT, b"")
             with pytest.raises(ConnectionLost):
                 await caller.call(REVERSE, b"")
