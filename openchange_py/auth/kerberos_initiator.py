@@ -28,6 +28,15 @@ _NO_CI_FLAGS: Final = "1.2.752.43.13.29"
 _PRIVATE_CACHE: Final = f"MEMORY:ocpy-{secrets.token_hex(8)}"
 
 
+#: The service class of an interface's principal, as Exchange registers them and Outlook asks for them.
+SERVICES: Final = {
+    "exchange_emsmdb": "exchangeMDB",
+    "exchange_async_emsmdb": "exchangeMDB",
+    "exchange_nsp": "exchangeAB",
+    "exchange_ds_rfr": "exchangeRFR",
+}
+
+
 class Delegate(enum.Enum):
     """Whether an initiator forwards the client's TGT (RFC 4121 4.1.1, GSS_C_DELEG_FLAG)."""
 
@@ -78,6 +87,17 @@ class KerberosCredential:
             cache = f"{_PRIVATE_CACHE}-{self.principal}".encode()
             return {b"client_keytab": b"FILE:" + str(self.keytab).encode(), b"ccache": cache}
         return {b"ccache": self.ccache.encode()} if self.ccache else None
+
+
+def principal_of(credential: InitiatorCredential) -> str:
+    """Whose logon it makes, `alice@EXAMPLE.TEST`. Raises `SecurityError`, `KerberosUnavailable`; may block."""
+    acquired = credential.acquire()
+    try:
+        name = gss.inquire_cred(acquired, lifetime=False, usage=False, mechs=False).name
+        principal: str = gss.display_name(name, name_type=False).name.decode("utf-8", "replace")
+    except gss.GSSError as error:
+        raise SecurityError(f"Kerberos credential: {error}") from error
+    return principal
 
 
 class SharedCredential:

@@ -59,7 +59,8 @@ def command() -> None:
       ocpy client attachment --message 1 --number 2 --save ~/Downloads/
 
     These options may stand in front of the subcommand or behind it. OCPY_SERVER, OCPY_USER and OCPY_PASSWORD_FILE say
-    what is not said there. The password is asked for, or read from --password-file or from standard input.
+    what is not said there. The password is asked for, or read from --password-file or from standard input; with
+    --kerberos the tickets that kinit got take its place.
 
     Exit codes: 0 done, 1 not possible (one line says why), 2 wrong usage.
     """

@@ -19,7 +19,7 @@ from openchange_py.client.endpoints import read_ready_file
 from openchange_py.client.errors import AmbiguousName, ClientError, LogonRefused, NoSuchName, Unreachable
 from openchange_py.client.profile import Profile
 from openchange_py.rpc.call import FaultStatus, RpcFault
-from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire import proptags as p
@@ -64,7 +64,17 @@ _OPTIONS: Final = (
         type=click.Choice(list(_LEVELS)),
         help="How calls are protected: not at all beyond the logon, signed, or encrypted. Default: privacy.",
     ),
-    click.option("--spnego", is_flag=True, default=None, help="Wrap NTLM in SPNEGO, as domain members do."),
+    click.option("--spnego", is_flag=True, default=None, help="Wrap NTLM or Kerberos in SPNEGO, as domain members do."),
+    click.option(
+        "--kerberos",
+        is_flag=True,
+        default=None,
+        help="Log on with the tickets that kinit got (KRB5CCNAME), as --user, where the cache has several, and without "
+        "a password.",
+    ),
+    click.option(
+        "--target", metavar="HOST", help="The server's name in its service principals, where it is not --server's."
+    ),
 )
 
 _KEY: Final = "openchange_py.client"
@@ -81,6 +91,8 @@ class ConnectionOptions:
     password_file: str | None
     level: str | None
     spnego: bool | None
+    kerberos: bool | None
+    target: str | None
 
     def where(self) -> Server:
         """The server. Raises `UsageError`, `ClientError`."""
@@ -96,12 +108,39 @@ class ConnectionOptions:
     def connector(self) -> Connector:
         """What connects to the server as the user. Raises `UsageError`, `ClientError`, `OSError`."""
         server = self.where()
+        if self.kerberos:
+            return self._kerberos_connector(server)
         user = self.user or os.environ.get("OCPY_USER")
         if not user:
             raise click.UsageError("say who logs on: --user NAME, or OCPY_USER")
         password = read_password(self.password_file or os.environ.get("OCPY_PASSWORD_FILE"), user)
         level = _LEVELS[self.level or "privacy"]
-        return Connector(server, Account.parse(user, password), level=level, spnego=bool(self.spnego))
+        return Connector(
+            server, Account.parse(user, password), level=level, spnego=bool(self.spnego), target=self.target or ""
+        )
+
+    def _kerberos_connector(self, server: Server) -> Connector:
+        """With the tickets of the user's credential cache. What the environment says of passwords is not looked at."""
+        if self.password_file is not None:
+            raise click.UsageError("--kerberos logs on with tickets: leave --password-file away")
+        # Imported where it is used: nobody else waits for the library.
+        from openchange_py.auth.kerberos import KerberosUnavailable
+        from openchange_py.auth.kerberos_initiator import KerberosCredential, principal_of
+
+        credential = KerberosCredential(self.user or "")
+        try:
+            return Connector(
+                server,
+                Account(principal_of(credential), "", ""),
+                level=_LEVELS[self.level or "privacy"],
+                spnego=bool(self.spnego),
+                kerberos=credential,
+                target=self.target or "",
+            )
+        except KerberosUnavailable as error:
+            raise ClientError(str(error)) from error
+        except SecurityError as error:
+            raise ClientError(f"{error}; kinit gets tickets, klist shows them") from error
 
 
 _NAMES: Final = tuple(field.name for field in dataclasses.fields(ConnectionOptions))
@@ -173,7 +212,7 @@ def printable_error(error: Exception) -> str:
         return f"the connection was lost: {error}"
     text = printable(str(error))
     if isinstance(error, LogonRefused):
-        return f"{text}; check --user, --password-file and --level"
+        return f"{text}; check --user, --password-file and --level, with --kerberos --target"
     if isinstance(error, Unreachable):
         return f"{text}; check --server and --port, or --endpoints"
     if isinstance(error, NoSuchName):

@@ -5,7 +5,8 @@
     response = await channel.call(NspiUnbindRequest(handle), NspiUnbindResponse)
     await channel.close()
 
-Not done yet: Kerberos, and following a referral to another host (the host that the caller named is always used).
+With `kerberos` its credential logs on instead of a password. Not done yet: following a referral to another host (the
+host that the caller named is always used).
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from __future__ import annotations
 import dataclasses
 import socket
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
-from openchange_py.auth.spnego import SpnegoInitiator
+from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.client.errors import ClientError, LogonRefused, Unreachable
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, NotRegistered, ept_map
-from openchange_py.transports.tcp_client import BindError, ConnectionLost, RpcClient
+from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost, RpcClient
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcInterface, RpcMessage
+
+if TYPE_CHECKING:
+    from openchange_py.auth.kerberos_initiator import InitiatorCredential
 
 R = TypeVar("R", bound=RpcMessage)
 
@@ -101,7 +105,10 @@ class Channel:
 
 
 class Connector:
-    """Opens channels to one server as one account; without an account the connections are anonymous."""
+    """Opens channels to one server as one account; without an account the connections are anonymous.
+
+    `kerberos` logs the account on with tickets for `target`'s services, the server's host where that is empty.
+    """
 
     def __init__(
         self,
@@ -111,6 +118,8 @@ class Connector:
         level: AuthLevel = AuthLevel.PRIVACY,
         spnego: bool = False,
         ndr64: bool = False,
+        kerberos: InitiatorCredential | None = None,
+        target: str = "",
         connect_timeout: float = CONNECT_TIMEOUT,
         call_timeout: float = CALL_TIMEOUT,
     ) -> None:
@@ -121,9 +130,11 @@ class Connector:
         self._ndr64 = ndr64
         self._connect_timeout = connect_timeout
         self._call_timeout = call_timeout
-        self._credential = (
-            None if account is None else NtlmCredential.from_password(account.name, account.domain, account.password)
-        )
+        self._kerberos = kerberos
+        self._target = target or server.host
+        self._credential = None
+        if account is not None and kerberos is None:
+            self._credential = NtlmCredential.from_password(account.name, account.domain, account.password)
 
     async def port(self, interface: RpcInterface) -> int:
         """The interface's port, asked of the endpoint mapper where it is not known. Raises `Unreachable`."""
@@ -146,7 +157,7 @@ class Connector:
                 host,
                 port,
                 interface,
-                context=self._context(),
+                context=self._context(interface),
                 level=self._level,
                 connect_timeout=self._connect_timeout,
                 call_timeout=self._call_timeout,
@@ -156,21 +167,34 @@ class Connector:
             if fault.status in _LOGON_FAULTS and self.account is not None:
                 raise LogonRefused(self._refusal()) from fault
             raise Unreachable(f"{host} port {port}: {fault}") from fault
+        except AuthenticationFailed as error:
+            raise LogonRefused(f"{host}: {error}") from error
         except ConnectionLost as error:
             raise unreachable(host, port, interface.name, error) from error
         return Channel(client, interface, self._refusal())
 
-    def _context(self) -> SecurityContext | None:
-        if self._credential is None:
+    def _context(self, interface: RpcInterface) -> SecurityContext | None:
+        mechanism: Mechanism
+        if self._kerberos is not None:
+            # Imported where it is used: nobody else waits for the library.
+            from openchange_py.auth.kerberos_initiator import SERVICES, KerberosInitiator
+
+            service = f"{SERVICES.get(interface.name, 'host')}/{self._target}"
+            mechanism = KerberosInitiator(self._kerberos, service, level=self._level)
+        elif self._credential is not None:
+            mechanism = NtlmInitiator(self._credential, level=self._level, target_name=f"host/{self._target}")
+        else:
             return None
-        ntlm = NtlmInitiator(self._credential, level=self._level, target_name=f"host/{self.server.host}")
-        return SpnegoInitiator(ntlm) if self._spnego else ntlm
+        return SpnegoInitiator(mechanism) if self._spnego else mechanism
 
     def _refusal(self) -> str:
         if self.account is None:
             return f"{self.server.host} does not serve clients that do not log on"
-        text = f"{self.server.host} refused the logon of {self.account}: wrong name or password, a disabled account, "
-        text += "or too many wrong tries just before"
+        text = f"{self.server.host} refused the logon of {self.account}: "
+        if self._kerberos is not None:
+            text += "an account that it does not have, or a disabled one"
+        else:
+            text += "wrong name or password, a disabled account, or too many wrong tries just before"
         if self._level < AuthLevel.PRIVACY:
             text += f"; or it demands more protection than the level {self._level.name.lower()}"
         return text

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from openchange_py.auth.kerberos_initiator import SERVICES
 from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.proxy.credentials import UpstreamCredentials
 from openchange_py.rpc.binding import Binding
@@ -16,14 +17,6 @@ from openchange_py.transports.tcp_client import AuthenticationFailed, BindError,
 from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
-
-#: The service class of an interface's principal.
-_SERVICES: Final = {
-    "exchange_emsmdb": "exchangeMDB",
-    "exchange_async_emsmdb": "exchangeMDB",
-    "exchange_nsp": "exchangeAB",
-    "exchange_ds_rfr": "exchangeRFR",
-}
 
 #: How a server answers a bind whose credentials it does not take.
 _LOGON_FAULTS: Final = (FaultStatus.ACCESS_DENIED, FaultStatus.SEC_PKG_ERROR)
@@ -121,7 +114,7 @@ class TcpConnector:
         """The upstream's service principal. An Exchange has one per interface."""
         if self._binding.target_principal is not None:
             return self._binding.target_principal
-        service = _SERVICES.get(interface.name, "host")
+        service = SERVICES.get(interface.name, "host")
         return f"{service}/{self._binding.target_hostname or self._binding.host}"
 
     async def _port(self, interface: RpcInterface) -> int:

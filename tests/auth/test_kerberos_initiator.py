@@ -10,7 +10,13 @@ import pytest
 from openchange_py.addressbook.base import Account
 from openchange_py.auth import kerberos
 from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab
-from openchange_py.auth.kerberos_initiator import Delegate, KerberosCredential, KerberosInitiator, SharedCredential
+from openchange_py.auth.kerberos_initiator import (
+    Delegate,
+    KerberosCredential,
+    KerberosInitiator,
+    SharedCredential,
+    principal_of,
+)
 from openchange_py.auth.spnego import SpnegoAcceptor, SpnegoInitiator
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from tests.auth.kerberos_parties import REALM, SERVICE, Realm
@@ -136,3 +142,9 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(kerberos, "gss", None)
     with pytest.raises(KerberosUnavailable, match=r"openchange-py\[kerberos\]"):
         KerberosCredential("alice", "secret").acquire()
+
+
+def test_whose_tickets_these_are(realm: Realm, tmp_path: Path) -> None:
+    assert principal_of(KerberosCredential(ccache=realm.ticket("alice"))) == f"alice@{REALM}"
+    with pytest.raises(SecurityError, match="absent"):
+        principal_of(KerberosCredential(ccache=f"FILE:{tmp_path}/absent"))

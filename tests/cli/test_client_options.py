@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from openchange_py.auth import kerberos
 from openchange_py.cli.client_options import describe, printable_error
 from openchange_py.client.errors import AmbiguousName, ClientError
 from openchange_py.rpc.call import FaultStatus, RpcFault
@@ -70,6 +71,7 @@ def test_the_password_from_standard_input(node: RunningNode, option: list[str]) 
         (["--server", "localhost", "--endpoints", "x", "folders"], "leave --server and --port away"),
         (["--server", "localhost", "--port", "0", "folders"], "--port"),
         (["--level", "none", "folders"], "--level"),
+        (["--server", "localhost", "--kerberos", "--password-file", "x", "folders"], "leave --password-file away"),
         (["--password", "x", "folders"], "--password"),
     ],
 )
@@ -144,3 +146,16 @@ def test_candidates_are_one_a_line() -> None:
         "    ? </o=x>",
     ]
     assert describe({p.PidTagDisplayName: "B", p.PidTagSmtpAddress: "b@x"}) == "B <b@x>"
+
+
+def test_kerberos_without_its_library_or_without_tickets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line each, which says what to do."""
+    arguments = ["--server", "localhost", "--kerberos", "folders"]
+    if kerberos.gss is not None:
+        result = run(*arguments, env={"KRB5CCNAME": f"FILE:{tmp_path}/absent"})
+        assert result.exit_code == 1
+        assert "kinit gets tickets" in result.stderr
+    monkeypatch.setattr(kerberos, "gss", None)
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "pip install 'openchange-py[kerberos]'" in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,42 @@ def test_with_a_ticket(node: Node, samba_dc: SambaDc, tmp_path: Path, mechanism:
         )
     assert "f5cc5a18-4264-101a-8c59-08002b2f8426" in done.stdout, done.stderr  # exchange_nsp
     assert f"exchangeMDB/{SERVER_FQDN}" in done.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--spnego"], ["--level", "connect"], ["--user", f"alice@{REALM}"]], ids=str)
+def test_ocpy_client_with_a_ticket(node: Node, samba_dc: SambaDc, tmp_path: Path, options: list[str]) -> None:
+    done = kerberos_client(node, samba_dc.environment(samba_dc.kinit(tmp_path / "ccache")), *options)
+    if "connect" in options:
+        assert "it demands more protection than the level connect" in done.stderr
+        return
+    folders = json.loads(done.stdout or done.stderr)
+    assert {folder["path"]: folder["count"] for folder in folders}["Inbox"] > 0
+
+
+def kerberos_client(node: Node, environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    where = ["--endpoints", str(node.ready_file), "--kerberos", "--target", SERVER_FQDN]
+    return subprocess.run(
+        [sys.executable, "-m", "openchange_py", "client", *where, *options, "folders", "--json"],
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_ocpy_client_says_what_is_wrong_with_tickets(node: Node, samba_dc: SambaDc, tmp_path: Path) -> None:
+    """None; for a name that the domain does not have; of somebody whom our directory does not have."""
+    nobody = kerberos_client(node, samba_dc.environment())
+    assert nobody.returncode == 1
+    assert "kinit gets tickets" in nobody.stderr
+    alice = samba_dc.environment(samba_dc.kinit(tmp_path / "alice"))
+    unknown = kerberos_client(node, alice, "--target", "no-such-host.example.test")
+    assert "check --user" in unknown.stderr
+    assert "--target" in unknown.stderr
+    bob = kerberos_client(node, samba_dc.environment(samba_dc.kinit(tmp_path / "bob", "bob")))
+    assert "an account that it does not have" in bob.stderr
+    for done in (nobody, unknown, bob):
+        assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_no_secret_is_in_the_log(node: Node) -> None:
