@@ -170,7 +170,8 @@ def own_names(settings: Settings) -> OwnNames:
 
 def _learn_bindings(renamer: Renamer, settings: Settings) -> None:
     for binding in settings[declared.BINDING]:
-        renamer.book.learn(str(binding), *filter(None, (binding.target_hostname, binding.host)))
+        principal = (binding.target_principal or "").partition("/")[2].partition("@")[0]
+        renamer.book.learn(str(binding), *filter(None, (binding.target_hostname, principal, binding.host)))
 
 
 def upstream_credentials(settings: Settings, nt_hash_of: NtHashOf) -> UpstreamCredentials:

@@ -101,9 +101,12 @@ def server_of_dn(dn: str) -> str:
 
 
 def servers_in(text: str) -> Iterator[str]:
-    """The servers whose distinguished names stand in a text, those whose names can be names."""
+    """The servers whose distinguished names stand in a text, those whose names can be names.
+
+    Where Exchange has an array of servers in front of others, that is a qualified name.
+    """
     for found in _SERVER_DN.finditer(text):
-        if _NETBIOS_NAME.fullmatch(found["name"]):
+        if _NETBIOS_NAME.fullmatch(found["name"]) or _FQDN.fullmatch(found["name"]):
             yield found["name"]
 
 

@@ -39,7 +39,8 @@ class RenamedServer:
         self._map = functools.lru_cache(64)(self._make_map)
         #: How distinguished names of servers begin on the wire, and what stands there of this one's.
         self._any_server = [_SERVERS.encode(encoding) for encoding in _ENCODINGS]
-        ends = (f"{_SERVERS}{own.netbios.lower()}{end}" for end in "/\0")
+        self._own_names = [name.lower() for name in (own.netbios, own.fqdn)]
+        ends = (f"{_SERVERS}{name}{end}" for name in self._own_names for end in "/\0")
         self._own_server = [dn.encode(encoding) for dn in ends for encoding in _ENCODINGS]
 
     @property
@@ -72,8 +73,9 @@ class RenamedServer:
 
     def _renamed_request(self, call: Call) -> Call:
         """The call itself where this server is not named in it, or the directory knows it."""
-        lower, own = call.stub.lower(), self._own.netbios.lower()
-        if not any(own.encode(encoding) in lower for encoding in _ENCODINGS) or not call.has_request_codec:
+        lower = call.stub.lower()
+        named = (name.encode(encoding) in lower for name in self._own_names for encoding in _ENCODINGS)
+        if not any(named) or not call.has_request_codec:
             return call
         home = self._home_of(call.caller)
         if home is None:
@@ -105,7 +107,9 @@ class RenamedServer:
             call.answer(message.pack())
 
     def _make_map(self, servers: tuple[str, ...]) -> NameMap:
-        names = UpstreamNames(servers)
+        names = UpstreamNames()
+        for server in servers:
+            names = names.with_name(server)
         return NameMap(self._own, names, names)
 
 

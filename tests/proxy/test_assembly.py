@@ -162,11 +162,12 @@ def test_minimum_levels(tmp_path: Path) -> None:
 NAMES = {"emsmdb": "exchange_emsmdb", "nspi": "exchange_nsp", "rfr": "exchange_ds_rfr"}
 
 
-NAMED_SERVERS = """
+BY_ADDRESS = "ncacn_ip_tcp:192.0.2.1[target_hostname=ex2.corp.test,target_principal=exchangeMDB/ex3.corp.test@TEST]"
+NAMED_SERVERS = f"""
 netbios name = PROXY
 workgroup = EXAMPLE
 ocpy:fqdn = proxy.example.test
-dcerpc_mapiproxy:binding = ncacn_ip_tcp:ex1.corp.test, ncacn_ip_tcp:192.0.2.1[seal,target_hostname=ex2.corp.test]
+dcerpc_mapiproxy:binding = ncacn_ip_tcp:ex1.corp.test, {BY_ADDRESS}
 dcerpc_mapiproxy:username = relay
 dcerpc_mapiproxy:password = secret
 """
@@ -180,11 +181,14 @@ def test_the_names_of_a_configuration(tmp_path: Path) -> None:
     assert renamer.book.own.bindings == ("netbios:PROXY", "ncacn_ip_tcp:proxy.example.test")
     for upstream, server in (
         ("ncacn_ip_tcp:ex1.corp.test", "ex1.corp.test"),
-        ("ncacn_ip_tcp:192.0.2.1[seal,target_hostname=ex2.corp.test]", "ex2.corp.test"),
+        (
+            BY_ADDRESS,
+            "ex2.corp.test",
+        ),
     ):
         names = renamer.book.names(upstream)
         assert names.to_upstream("proxy.example.test") == server
-        for hidden in ("ex1.corp.test", "ex2.corp.test", "192.0.2.1", "old.corp"):
+        for hidden in ("ex1.corp.test", "ex2.corp.test", "ex3.corp.test", "192.0.2.1", "old.corp"):
             assert names.to_client(hidden) == "proxy.example.test"
     assert names.name_to_client("OLD") == "PROXY"
 

@@ -38,6 +38,7 @@ from openchange_py.wire.oxnspi_types import STAT
 ORGANIZATION = Organization("Example", "First")
 OWN = OwnNames("HYBRID", "hybrid.example.test", ("netbios:HYBRID", "ncacn_ip_tcp:hybrid.example.test"))
 ALICE = Identity("alice", "EXAMPLE", AuthLevel.PRIVACY)
+CAROL = Identity("carol", "EXAMPLE", AuthLevel.PRIVACY)
 BOB = Identity("bob", "EXAMPLE", AuthLevel.PRIVACY)
 
 
@@ -116,6 +117,22 @@ def test_this_servers_name_is_the_callers_own_server(directory: EmbeddedDirector
     dn = own.encode()
     found = book.ask(RFR, 1, RfrGetFQDNFromServerDNRequest(0, len(dn) + 1, dn))
     assert found == RfrGetFQDNFromServerDNResponse(OWN.fqdn.encode(), 0)
+
+
+def test_a_mailbox_behind_an_array_of_servers(directory: EmbeddedDirectory) -> None:
+    """Whose name in the directory is a qualified one."""
+    array = ORGANIZATION.server_dn("outlook.corp.test")
+    carol = directory.create_entry(
+        "carol", exchange_attributes(ORGANIZATION, "outlook.corp.test", "carol", "carol@example.test", "Carol")
+    )
+    book = Book(directory)
+    properties = book.properties(book.mid(carol.legacy_exchange_dn))
+    home = properties[p.PidTagAddressBookHomeMessageDatabase.with_type(PropertyType.String8)]
+    assert home == f"{ORGANIZATION.server_dn(OWN.fqdn)}/cn=Microsoft Private MDB".encode()
+    directory.provision(ORGANIZATION, "outlook.corp.test")
+    entry = directory.by_legacy_dn(array)
+    assert entry is not None
+    assert Book(directory, CAROL).mid(ORGANIZATION.server_dn(OWN.fqdn)) == entry.mid
 
 
 def test_a_directory_that_knows_this_server_is_asked_as_it_is(directory: EmbeddedDirectory) -> None:
