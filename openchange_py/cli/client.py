@@ -1,4 +1,4 @@
-"""`ocpy client`: look around as a user, in the address book and in mailboxes."""
+"""`ocpy client`: what a user does, in the address book and in mailboxes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from openchange_py.cli.client_output import (
     time_text,
 )
 from openchange_py.cli.client_reading import attachment, folder_option, json_option, mailbox_option, read
+from openchange_py.cli.client_writing import delete, put
 from openchange_py.client.endpoints import list_endpoints
 from openchange_py.client.mailbox import FolderInfo, MessageSummary, format_id
 from openchange_py.client.profile import Profile
@@ -49,7 +50,7 @@ _ENTRY_KEYS: Final = {
 @click.group("client", context_settings={"help_option_names": ["-h", "--help"]})
 @group_options
 def command() -> None:
-    """Log on to a server as a user: look up people, list folders and messages, read mail, save attachments.
+    """Log on to a server as a user: look up people, list folders and messages, read, save and delete mail.
 
     \b
     The server is a host with an endpoint mapper, or a ready file:
@@ -234,3 +235,5 @@ def _summary_json(message: MessageSummary) -> dict[str, Any]:
 
 command.add_command(read)
 command.add_command(attachment)
+command.add_command(put)
+command.add_command(delete)

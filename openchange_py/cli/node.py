@@ -208,6 +208,7 @@ class Node:
                 store,
                 compress=settings[declared.COMPRESS],
                 session_limit=settings[declared.MAX_SESSIONS],
+                largest_message=settings[declared.MAX_MESSAGE_SIZE],
             )
         for word in {route.server for route in routes(settings) if route.server} - servers.keys():
             if is_path(word) or word in installed_servers():

@@ -240,6 +240,9 @@ LOG_LINES = Option(
     "lines of the log about one address and account in a minute, further ones are only counted; 0: all of them",
 )
 MAX_CALL_SIZE = Option("ocpy:max call size", size, 4 << 20, "bytes of one reassembled request")
+MAX_MESSAGE_SIZE = Option(
+    "ocpy:max message size", size, 256 << 20, "bytes that a message may have which a client saves in a mailbox here"
+)
 MAX_PENDING_SIZE = Option(
     "ocpy:max pending size", size, 256 << 20, "bytes of requests of all clients that are not complete, or not begun"
 )

@@ -20,7 +20,7 @@ from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.servers.emsmdb.codepages import codec_of, narrow
 from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, decode_request, execute
-from openchange_py.servers.emsmdb.session import ClientSettings, EmsmdbSession, SessionCounter
+from openchange_py.servers.emsmdb.session import LARGEST_MESSAGE, ClientSettings, EmsmdbSession, SessionCounter
 from openchange_py.servers.emsmdb.values import terminated
 from openchange_py.store.base import Store
 from openchange_py.wire.buffer import DecodeError
@@ -68,9 +68,16 @@ class EmsmdbServer:
     interface = EMSMDB
 
     def __init__(
-        self, directory: Directory, store: Store, *, compress: bool = False, session_limit: int = DEFAULT_SESSIONS
+        self,
+        directory: Directory,
+        store: Store,
+        *,
+        compress: bool = False,
+        session_limit: int = DEFAULT_SESSIONS,
+        largest_message: int = LARGEST_MESSAGE,
     ) -> None:
         self._session_limit = session_limit
+        self._largest_message = largest_message
         self._open = SessionCounter()
         self._directory = directory
         self._store = store
@@ -113,6 +120,7 @@ class EmsmdbServer:
         caller, user = self._authorize(call, request.user_dn)
         settings = ClientSettings(request.cpid, request.lcid_string, request.lcid_sort)
         session = EmsmdbSession(self._directory, self._store, caller, user, settings)
+        session.largest_message = self._largest_message
         if not self._open.add(session, self._session_limit):
             raise MapiError(ErrorCode.TooManySessions, f"{self._session_limit} sessions are open")
         try:

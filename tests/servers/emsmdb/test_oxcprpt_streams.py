@@ -259,6 +259,27 @@ def test_an_8_bit_stream_writes_a_text(own_world: World) -> None:
     assert everything(client, client.message(own_world.rich), p.PidTagBody) == ("東京 " * 9000).encode("utf-16-le")
 
 
+def test_a_text_is_written_in_turn_as_8_bit_and_as_unicode(own_world: World) -> None:
+    client = Client(own_world)
+    message = client.message(own_world.rich, mode=1)
+    write(client, create_stream(client, message, BODY8), "Grüße".encode("cp1252"))
+    stream = create_stream(client, message, p.PidTagBody, OpenModeFlags.ReadWrite)
+    client.ask(RopSeekStreamRequest(0, 0, Origin.End, 0), stream)
+    write(client, stream, " 東京".encode("utf-16-le"))
+    assert client.get(message, p.PidTagBody) == ["Grüße 東京"]
+    client.save(message)
+    assert client.get(client.message(own_world.rich), p.PidTagBody) == ["Grüße 東京"]
+
+
+def test_nothing_is_written_of_a_message_that_was_released(own_world: World) -> None:
+    client = Client(own_world)
+    message = client.new_message()
+    attachment = client.open(RopCreateAttachmentRequest(0, 0, 1), message)
+    client.release(message)
+    response, _ = open_stream(client, attachment, p.PidTagAttachDataBinary, OpenModeFlags.Create)
+    assert response == RopFailure(1, ErrorCode.InvalidObject, RopId.OpenStream)
+
+
 def test_half_a_character_is_left_out_and_a_text_of_a_column_is_short(own_world: World) -> None:
     client = Client(own_world)
     message = client.message(own_world.rich, mode=1)

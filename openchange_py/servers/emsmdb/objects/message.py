@@ -27,7 +27,6 @@ from openchange_py.store.base import (
     Recipient,
     WritableContent,
 )
-from openchange_py.store.columns import MF_READ, MF_UNSENT
 from openchange_py.store.subjects import split_subject
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
@@ -41,6 +40,10 @@ _ATTACHMENT_TYPE = 7
 _FULL_MESSAGE_ACCESS = 0x00000003
 #: PidTagAccessLevel: [MS-OXCPRPT] 2.2.1.2.
 _READ_ONLY, _MODIFY = 0, 1
+
+#: mfRead and mfUnsent of PidTagMessageFlags: [MS-OXCMSG] 2.2.1.6.
+MF_READ: Final = 0x00000001
+MF_UNSENT: Final = 0x00000008
 
 #: Bytes of memory that a recipient's properties take, about.
 _RECIPIENT_WEIGHT = 1024
@@ -126,6 +129,7 @@ class MessageObject(WorkingObject):
 
     __slots__ = (
         "_attachments",
+        "_closed",
         "_code_page",
         "_deleted",
         "_numbers",
@@ -163,6 +167,7 @@ class MessageObject(WorkingObject):
         self._deleted: set[int] = set()
         self._numbers = 0
         self._pending: list[WritableContent] = []
+        self._closed = False
         if message is not None:
             self.load_message(message)
 
@@ -216,12 +221,16 @@ class MessageObject(WorkingObject):
         return self._code_page
 
     def new_content(self, base: Content | None) -> WritableContent:
+        root = self.root
+        if root._closed:
+            raise MapiError(ErrorCode.InvalidObject, "the message was released, nothing of it can be saved any more")
         content = self.mailbox_logon.mailbox.new_content(base)
-        self.root._pending.append(content)
+        root._pending.append(content)
         return content
 
     def close(self) -> None:
         """What was written and not saved goes away."""
+        self._closed = True
         pending, self._pending = self._pending, []
         for content in pending:
             content.discard()
@@ -251,19 +260,19 @@ class MessageObject(WorkingObject):
         """[MS-OXCMSG] 2.2.1.9, 2.2.1.10 and 2.2.1.46: subject, prefix and normalized subject say the same."""
         values = self.values
         if tag.id == p.PidTagSubject.id:
-            prefix, subject = values.pop(p.PidTagSubjectPrefix, None), values.get(p.PidTagSubject)
-            values.pop(p.PidTagNormalizedSubject, None)
+            prefix, subject = values.get(p.PidTagSubjectPrefix), values.get(p.PidTagSubject)
+            self.drop(p.PidTagSubjectPrefix.id)
+            self.drop(p.PidTagNormalizedSubject.id)
             if isinstance(subject, str):
-                kept = isinstance(prefix, str) and subject.startswith(prefix)
-                parts = (prefix, subject[len(prefix) :]) if kept else split_subject(subject)
-                values[p.PidTagSubjectPrefix], values[p.PidTagNormalizedSubject] = parts
-            self._by_id = None
+                if not isinstance(prefix, str) or not subject.startswith(prefix):
+                    prefix, _ = split_subject(subject)
+                self.put(p.PidTagSubjectPrefix, prefix)
+                self.put(p.PidTagNormalizedSubject, subject[len(prefix) :])
         elif tag.id in (p.PidTagSubjectPrefix.id, p.PidTagNormalizedSubject.id):
             prefix, normalized = values.get(p.PidTagSubjectPrefix, ""), values.get(p.PidTagNormalizedSubject)
-            values.pop(p.PidTagSubject, None)
+            self.drop(p.PidTagSubject.id)
             if isinstance(prefix, str) and isinstance(normalized, str):
-                values[p.PidTagSubject] = prefix + normalized
-            self._by_id = None
+                self.put(p.PidTagSubject, prefix + normalized)
 
     def attachments(self) -> dict[int, WorkingAttachment]:
         """By number, in order, with what was saved into this message object."""

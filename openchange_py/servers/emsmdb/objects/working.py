@@ -91,7 +91,7 @@ class WorkingObject(PropertyObject):
 
     def delete_properties(self, tags: Sequence[PropertyTag]) -> list[PropertyProblem]:
         """Delete all that can be deleted; what is not there is no problem."""
-        return self._each(tags, lambda index: self._delete(tags[index]))
+        return self._each(tags, lambda index: self.drop(tags[index].id))
 
     def _each(self, tags: Sequence[PropertyTag], action: Callable[[int], None]) -> list[PropertyProblem]:
         self.check_writable()
@@ -112,32 +112,35 @@ class WorkingObject(PropertyObject):
         size = value_size(kept)
         if self._held + size > MOST_IN_MEMORY:
             raise MapiError(ErrorCode.OutOfMemory, f"{self._held} bytes of properties are set")
-        self._put(stored, kept)
+        self.put(stored, kept)
         self._held += size
         self.property_was_set(stored)
 
     def property_was_set(self, tag: PropertyTag) -> None:
         """Keep other properties true that say the same."""
 
-    def _put(self, tag: PropertyTag, value: PropertyValue) -> None:
-        """In the place of the property's value of whatever type."""
-        if self._by_id is None:
-            self._by_id = {known.id: known for known in self.values}
-        other = self._by_id.get(tag.id)
-        if other is not None and other != tag:
-            self.values.pop(other, None)
-            self._narrow.discard(other)
-        self._by_id[tag.id] = tag
+    def put(self, tag: PropertyTag, value: PropertyValue) -> None:
+        """Have a value in the place of the property's value of whatever type."""
+        if self._tags.get(tag.id) != tag:
+            self.drop(tag.id)
+        self._tags[tag.id] = tag
         self.values[tag] = value
         self.touched = True
 
-    def _delete(self, tag: PropertyTag) -> None:
-        known = [one for one in self.values if one.id == tag.id]
-        for one in known:
-            del self.values[one]
-            self._narrow.discard(one)
+    def drop(self, property_id: int) -> None:
+        """Have no value of that property."""
+        known = self._tags.pop(property_id, None)
+        if known is not None:
+            del self.values[known]
+            self._narrow.discard(known)
             self.touched = True
-        self._by_id = None
+
+    @property
+    def _tags(self) -> dict[int, PropertyTag]:
+        """The tags of the values by property id; an object that is only read needs them not."""
+        if self._by_id is None:
+            self._by_id = {known.id: known for known in self.values}
+        return self._by_id
 
     def content_to_write(self, tag: PropertyTag, *, empty: bool = False) -> WritableContent:
         """The property's value as bytes that can be written; `empty`: as a new value.
@@ -149,9 +152,9 @@ class WorkingObject(PropertyObject):
             raise MapiError(ErrorCode.AccessDenied, f"{tag!r} is computed")
         if not empty and (value := self.being_written(tag)) is not None:
             return value
-        known = tag in self.values or as_stored(tag) in self.values
-        content = self.new_content(self.content(tag) if known and not empty else None)
-        self._put(tag, content)
+        known = tag.id in self._tags and not empty
+        content = self.new_content(self.content(tag) if known else None)
+        self.put(tag, content)
         if tag.type == PropertyType.String8:
             self._narrow.add(tag)
         self.property_was_set(tag)
