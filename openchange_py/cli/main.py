@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "access": ("access", "Show or change who, besides USER, has full access to USER's mailbox."),
     "client": (
         "client",
-        "Log on to a server as a user: look up people, list folders and messages, read mail, save attachments.",
+        "Log on to a server as a user: look up people, list folders and messages, read, save and delete mail.",
     ),
     "completion": ("completion", "Print the completion script for SHELL."),
     "hopkey": ("hopkey", "Make and change the key file that two hops share for module encrypt."),
