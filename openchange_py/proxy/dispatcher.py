@@ -178,7 +178,7 @@ class Dispatcher:
         if self._printer is None:
             await self._answer_unseen(call)
             return
-        self._printer.print_request(call)
+        await self._printer.print_request(call)
         try:
             await self._answer_unseen(call)
         except RpcFault as fault:

@@ -245,6 +245,11 @@ def rop_states(call: Call, cxh: ContextHandle, owner: object) -> HandleStates:
     return kept.setdefault(cxh, HandleStates())
 
 
+def forget_rop_states(call: Call, cxh: ContextHandle, owner: object) -> None:
+    """The session context ended."""
+    call.session.state.get((owner, HandleStates), {}).pop(cxh, None)
+
+
 def _like(call: Call, request: RpcMessage) -> Call:
     return Call(call.interface, call.opnum, request.pack(), call.session, call.caller, call.call_id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -13,7 +15,7 @@ from openchange_py.wire.proptags import PidTagContentCount, PidTagDisplayName, P
 from openchange_py.wire.rop.base import Rop, RopFailure, RopReleaseRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE
-from openchange_py.wire.rop.dissect import describe, describe_buffer
+from openchange_py.wire.rop.dissect import Lengths, describe, describe_buffer, dissect, dissect_buffer, dissect_field
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcfold import RopDeleteMessagesRequest, RopOpenFolderRequest, RopOpenFolderResponse
 from openchange_py.wire.rop.oxcmsg import ModifyRecipientRow, RopModifyRecipientsRequest
@@ -89,3 +91,27 @@ def test_a_buffer_line_by_line() -> None:
         "handles [0x5, -]",
     ]
     assert "from Rop0xF0 on" in describe_buffer(RopBuffer([], [], b"\xf0"))[0]
+
+
+def test_the_same_as_plain_values() -> None:
+    rows = dissect(RopQueryRowsResponse(1, 0, 2, ROWS, (PidTagDisplayName, PidTagContentCount)))
+    assert json.loads(json.dumps(rows)) == {
+        "rop": "RopQueryRowsResponse",
+        "handle_index": 1,
+        "return_value": "Success",
+        "origin": 2,
+        "rows": [
+            {"PidTagDisplayName": "Inbox", "PidTagContentCount": 3},
+            {"PidTagDisplayName": {"error": "NotFound"}, "PidTagContentCount": None},
+        ],
+    }
+    buffer = dissect_buffer(RopBuffer([], [5, NO_HANDLE], b"\x86" + bytes(50)), Lengths(bytes=2))
+    assert buffer == {
+        "rops": [],
+        "not_decoded": {"from": "RopTellVersion", "hex": "8600", "size": 51},
+        "handles": [5, None],
+    }
+
+
+def test_numbers_that_json_does_not_know() -> None:
+    assert dissect_field("value", [1.5, float("nan"), float("-inf")]) == [1.5, "nan", "-inf"]
