@@ -16,7 +16,8 @@ from openchange_py.config import ConfigError, Option, Settings, declared
 
 logger = logging.getLogger(__name__)
 
-#: What is in force after SIGHUP. New connections get the limits of one connection, the next one upstream the account.
+#: What is in force after SIGHUP. New connections get the limits of one connection, the next one upstream the
+#: account and the server.
 RELOADED: Final[tuple[Option[Any], ...]] = (
     declared.LOG_LEVEL,
     declared.LOG_FILE,
@@ -36,6 +37,7 @@ RELOADED: Final[tuple[Option[Any], ...]] = (
     declared.MAX_PRESENTATION_CONTEXTS,
     declared.MAX_SECURITY_CONTEXTS,
     declared.MINIMUM_AUTH_LEVEL,
+    declared.BINDING,
     declared.USERNAME,
     declared.PASSWORD,
     declared.PASSWORD_FILE,

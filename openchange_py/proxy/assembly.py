@@ -90,7 +90,7 @@ async def assemble(
         relayed=relayed,
         relay=_relay(settings, directory, connect, metrics or Metrics(), nt_hash_of) if relayed else None,
         minimum_levels=minimum_levels(settings),
-        printer=Printer() if any(binding.print for binding in settings[declared.BINDING]) else None,
+        printer=_printer(settings),
         worker_threads=settings[declared.WORKER_THREADS],
     )
 
@@ -108,7 +108,12 @@ def reconfigure(dispatcher: Dispatcher, settings: Settings, nt_hash_of: NtHashOf
         dispatcher.relay.connect = upstream_connector(settings, renamer, nt_hash_of)
         if renamer is not None:
             _learn_bindings(renamer, settings)
+    dispatcher.set_printer(_printer(settings))
     dispatcher.set_minimum_levels(minimum_levels(settings))
+
+
+def _printer(settings: Settings) -> Printer | None:
+    return Printer() if any(binding.print for binding in settings[declared.BINDING]) else None
 
 
 def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalServer]) -> LocalServer | None:

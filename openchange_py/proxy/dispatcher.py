@@ -119,6 +119,10 @@ class Dispatcher:
             for server in dict.fromkeys(self._servers.values()):
                 await self._guarded(server.name, self._in_worker(server.end_session, session))
 
+    def set_printer(self, printer: Printer | None) -> None:
+        """Log calls, ROP by ROP, from now on, or no more."""
+        self._printer = printer
+
     def set_minimum_levels(self, levels: Mapping[str, AuthLevel]) -> None:
         """Demand other levels from now on."""
         self._minimum_levels = dict(levels)
@@ -175,16 +179,17 @@ class Dispatcher:
     async def _answer(self, call: Call) -> None:
         """By the local server or the relay, with the `print` flag to the log as well."""
         call.forget_answer()
-        if self._printer is None:
+        printer = self._printer
+        if printer is None:
             await self._answer_unseen(call)
             return
-        await self._printer.print_request(call)
+        await printer.print_request(call)
         try:
             await self._answer_unseen(call)
         except RpcFault as fault:
-            self._printer.print_fault(call, fault)
+            printer.print_fault(call, fault)
             raise
-        self._printer.print_response(call)
+        printer.print_response(call)
 
     async def _answer_unseen(self, call: Call) -> None:
         server = self._servers.get(call.interface.name)

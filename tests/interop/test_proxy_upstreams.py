@@ -377,6 +377,30 @@ def test_where_every_server_is_down_clients_wait_connected_until_one_is_back(far
     asyncio.run(main())
 
 
+def test_a_server_is_taken_out_of_service_without_a_restart(farm: Farm) -> None:
+    user = farm.homes[0][0]
+    config = farm.proxy.config.read_text("utf-8")
+
+    async def main() -> None:
+        async with connected(farm, user) as client:
+            await client.folders()
+            farm.proxy.config.write_text(config.replace(farm.bindings[0], ""), "utf-8")
+            start = farm.proxy.log.position
+            farm.proxy.signal(signal.SIGHUP)
+            await asyncio.to_thread(farm.proxy.log.wait_for, "binding: the new value is in force", start)
+            assert await referred(farm, user) == "exch1.example.test"
+            async with connected(farm, user) as new:
+                await new.folders()
+            assert connected_to(farm, user, start) == {farm.bindings[1]}
+            # What was begun there goes on.
+            assert await client.folders() > 5
+
+    try:
+        asyncio.run(main())
+    finally:
+        farm.proxy.config.write_text(config, "utf-8")
+
+
 def private_address() -> str:
     """A loopback address of this process alone, so that its endpoint mapper can have its well-known port."""
     if os.geteuid() != 0:
