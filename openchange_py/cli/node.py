@@ -276,7 +276,12 @@ def _cannot_listen(settings: Settings, option: Option[Any], address: str, port: 
     if error.errno == errno.EACCES:
         hint = "a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE"
     elif error.errno == errno.EADDRINUSE:
-        hint = "another program (Samba's endpoint mapper, perhaps) has it"
+        hint = (
+            "another program (Samba's endpoint mapper, perhaps) has it: give one of both another address "
+            f"(`{declared.INTERFACES.name}`, `{declared.BIND_INTERFACES_ONLY.name}`)"
+        )
     else:
         hint = error.strerror or str(error)
-    return settings.error(option, f"can't listen on {address} port {port}: {hint}; choose another port, or 0 for any")
+    return settings.error(
+        option, f"can't listen on {address} port {port}: {hint}; or choose another port, or 0 for any"
+    )

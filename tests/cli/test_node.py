@@ -170,7 +170,8 @@ def test_a_port_in_use_names_the_option_and_says_what_to_do(tmp_path: Path, opti
     line = len(installation.conf.read_text("utf-8").splitlines())
     assert said == (
         f"{installation.conf}:{line}: {option}: can't listen on 127.0.0.1 port {port}: another program (Samba's "
-        "endpoint mapper, perhaps) has it; choose another port, or 0 for any"
+        "endpoint mapper, perhaps) has it: give one of both another address (`interfaces`, `bind interfaces only`); "
+        "or choose another port, or 0 for any"
     )
 
 

@@ -110,7 +110,7 @@ def test_a_port_in_use_is_told_as_by_the_event_loop_of_production(installation: 
         with installation.conf.open("a") as conf:
             conf.write(f"    ocpy:rpc port = {other.getsockname()[1]}\n")
         said = refused(installation, "--ready-file", tmp_path / "ready")
-    assert "another program (Samba's endpoint mapper, perhaps) has it; choose another port" in said
+    assert "another program (Samba's endpoint mapper, perhaps) has it: give one of both another address" in said
     assert not (tmp_path / "ready").exists()
 
 

@@ -279,6 +279,14 @@ def test_smbtorture_mgmt(lab: Lab, options: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("level", ["connect", "sign", "seal"])
 @EVERY_MECHANISM
+def test_smbtorture_mgmt_of_who_logged_on(lab: Lab, mechanism: Mechanism, level: str) -> None:
+    output = lab.smbtorture("rpc.mgmt", mechanism, mechanism.option, level)
+    assert "success: mgmt" in output
+    assert set(lab.server.authenticator.mechanisms) == {mechanism.auth_type}
+
+
+@pytest.mark.parametrize("level", ["connect", "sign", "seal"])
+@EVERY_MECHANISM
 def test_smbtorture_asyncbind(lab: Lab, mechanism: Mechanism, level: str) -> None:
     assert "success: asyncbind" in lab.smbtorture("rpc.asyncbind", mechanism, mechanism.option, level)
 

@@ -43,6 +43,18 @@ def test_fields_of_a_recorded_verification_trailer() -> None:
     assert trailer.pack() == RECORDED
 
 
+def test_every_truncation_is_no_trailer_or_one_that_packs_to_what_is_there() -> None:
+    for end in range(len(RECORDED)):
+        data = b"stub" + RECORDED[:end]
+        stub, trailer = split_verification_trailer(data)
+        assert stub + (trailer.pack() if trailer is not None else b"") == data
+        assert trailer is None
+    whole = SecTrailer(10, 6, 1, bytes(16)).pack()
+    for end in range(len(whole)):
+        with pytest.raises(DecodeError):
+            SecTrailer.at_end(whole[:end], 16)
+
+
 def test_every_recorded_verification_trailer_is_found() -> None:
     paths = sorted(WIRE.glob("calls-*"))
     if not paths:

@@ -89,6 +89,14 @@ def test_round_trip(message: RpcMessage) -> None:
     assert again.pack() == packed
 
 
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_every_truncation_is_an_error(message: RpcMessage) -> None:
+    packed = message.pack()
+    for end in range(len(packed)):
+        with pytest.raises(DecodeError):
+            type(message).unpack(packed[:end])
+
+
 @pytest.mark.parametrize("kind", sorted({type(m) for m in MESSAGES}, key=lambda k: k.__name__))
 def test_garbage_is_a_value_or_an_error(kind: type[RpcMessage]) -> None:
     @settings(max_examples=200, deadline=None)

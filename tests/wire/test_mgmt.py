@@ -42,6 +42,14 @@ def test_golden_bytes(message: RpcMessage, golden: str) -> None:
     assert type(message).unpack(bytes.fromhex(golden)) == message
 
 
+@pytest.mark.parametrize(("message", "golden"), GOLDEN, ids=lambda v: type(v).__name__)
+def test_every_truncation_is_an_error(message: RpcMessage, golden: str) -> None:
+    raw = bytes.fromhex(golden)
+    for end in range(len(raw)):
+        with pytest.raises(DecodeError):
+            type(message).unpack(raw[:end])
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([type(m) for m, _ in GOLDEN]), st.binary(max_size=80))
 def test_garbage_is_a_value_or_an_error(kind: type[RpcMessage], stub: bytes) -> None:

@@ -103,6 +103,20 @@ def test_impacket_reads_a_logon_and_its_answer() -> None:
     assert answer["ErrorCode"] == 0
 
 
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_every_truncation_is_an_error(message: RpcMessage) -> None:
+    """Of a logon's answer what stands behind the names is of no interest, only that there is a status at the end."""
+    packed = message.pack()
+    ends = range(len(packed))
+    if isinstance(message, NetrLogonSamLogonExResponse) and message.effective_name:
+        ends = range(packed.index("EXAMPLE".encode("utf-16-le")) + len("EXAMPLE") * 2 + 4)
+    elif isinstance(message, NetrLogonSamLogonExResponse):
+        ends = range(12)
+    for end in ends:
+        with pytest.raises(DecodeError):
+            type(message).unpack(packed[:end])
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(MESSAGES), st.data())
 def test_garbage_and_truncation_give_a_value_or_an_error(message: RpcMessage, data: st.DataObject) -> None:
