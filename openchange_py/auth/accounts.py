@@ -18,7 +18,7 @@ from openchange_py.auth.failures import FailureTracker
 from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, NtlmVerifier, ServerNames
 from openchange_py.auth.spnego import Mechanism, SpnegoAcceptor
 from openchange_py.rpc.peers import address_of
-from openchange_py.rpc.security import AuthType, Identity, SecurityContext, SecurityError
+from openchange_py.rpc.security import AuthType, Identity, Logon, SecurityContext, SecurityError
 
 logger = logging.getLogger(__name__)
 
@@ -165,9 +165,17 @@ class LocalAuthenticator:
         self._names = names
         self._allow_anonymous = allow_anonymous
         self._kerberos = kerberos
+        #: Puts another context in the place of one that is made here, for logons that somebody else decides.
+        self.passing: Callable[[SecurityContext, str, Logon], SecurityContext] | None = None
 
-    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+    def acceptor(self, auth_type: AuthType, peer: str, logon: Logon | None = None) -> SecurityContext | None:
         """A fresh context for a mechanism, or for SPNEGO with all of them; None for what is not offered."""
+        context = self._local(auth_type, peer)
+        if context is None or logon is None or self.passing is None:
+            return context
+        return self.passing(context, peer, logon)
+
+    def _local(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
         if auth_type == AuthType.KERBEROS:
             return self._kerberos(peer) if self._kerberos is not None else None
         if auth_type not in (AuthType.NTLMSSP, AuthType.SPNEGO):

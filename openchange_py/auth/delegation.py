@@ -39,12 +39,13 @@ def user_principal(account: str, realm: str) -> str:
     return _SEPARATORS.sub(r"\\\1", account) + "@" + realm
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False)
 class DelegatedTickets:
     """What a client's Kerberos logon brought: his ticket for this server, and the TGT that he forwarded."""
 
     ticket: ServiceTicket
     forwarded: CredentialCache | None
+    claimed: bool = False
 
     @classmethod
     def read(cls, keytab: Path, ap_req: bytes) -> DelegatedTickets:

@@ -16,7 +16,7 @@ from typing import Final
 from openchange_py.addressbook.base import DirectoryError
 from openchange_py.auth.accounts import AccountSource, PasswordSource
 from openchange_py.rpc.call import FaultStatus, RpcFault
-from openchange_py.rpc.security import Identity
+from openchange_py.rpc.security import Authority, Identity
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Standing:
 
     def is_known(self, caller: Identity) -> bool:
         """Whether the caller may go on, and `check` needs not be asked; called for every call, never blocks."""
-        if caller.is_anonymous:
+        if caller.is_anonymous or caller.authority is Authority.UPSTREAM:
             return True
         asked = self._asked.get(caller.account)
         return asked is not None and asked.good and self._clock() < asked.when + self._interval

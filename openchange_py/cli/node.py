@@ -18,7 +18,7 @@ from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.declared import NamedPipes
 from openchange_py.config.interfaces import listen_addresses
 from openchange_py.config.routes import routes
-from openchange_py.proxy.assembly import assemble, reconfigure
+from openchange_py.proxy.assembly import assemble, make_passages, reconfigure
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.loading import find_server, installed_servers, is_path
 from openchange_py.rpc.association import AssociationGroups
@@ -111,6 +111,9 @@ class Node:
         self._dispatcher = await assemble(
             settings, self._servers(directory), directory, metrics=self._metrics, nt_hash_of=domain.nt_hash_of
         )
+        passages = make_passages(settings, self._dispatcher, domain.failures)
+        if passages is not None:
+            domain.authenticator.passing = passages.acceptor
         interval = settings[declared.ACCOUNT_CHECK_INTERVAL]
         self._dispatcher.standing = Standing(directory, domain.passwords, interval=interval)
         addresses = listen_addresses(settings)

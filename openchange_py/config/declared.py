@@ -116,6 +116,12 @@ UPSTREAM_NAMES = Option(
 DELEGATED_AUTH = Option(
     "dcerpc_mapiproxy:delegated_auth", boolean, False, "relay as the caller himself: his tickets, or his NT hash"
 )
+PASS_NTLM_THROUGH = Option(
+    "dcerpc_mapiproxy:pass ntlm through",
+    boolean,
+    False,
+    "with `delegated_auth`: the server relayed to checks NTLM logons at level connect, whose tokens it gets unchanged",
+)
 USE_MACHINE_ACCOUNT = Option(
     "dcerpc_mapiproxy:use_machine_account", boolean, False, "relay with `ocpy:machine account`, by keytab or password"
 )

@@ -13,7 +13,7 @@ from openchange_py.config.options import Option
 from openchange_py.config.parser import ConfigError, problem
 from openchange_py.config.settings import Settings, world_readable
 from openchange_py.rpc.binding import Binding
-from openchange_py.rpc.security import AuthType
+from openchange_py.rpc.security import AuthLevel, AuthType
 
 #: The local server that `server = true` gives an interface, and the option that names another.
 DEFAULT_SERVERS = {NSPI: "nspi", EMSMDB: "emsmdb", RFR: "rfr"}
@@ -206,9 +206,26 @@ def check_routes(settings: Settings) -> None:
 
 def _check_credentials(settings: Settings) -> None:
     kind = relay_as(settings)
+    if settings[declared.PASS_NTLM_THROUGH]:
+        _check_passing(settings, kind)
     if kind is RelayAs.SPECIFIED:
         credentials = relay_credentials(settings)
         if not credentials.principal and any(b.mechanism == AuthType.KERBEROS for b in settings[declared.BINDING]):
             raise settings.error(declared.BINDING, f"flag krb5: Kerberos needs `{declared.REALM.name}`")
     elif kind is RelayAs.MACHINE:
         machine_logon(settings)
+
+
+def _check_passing(settings: Settings, kind: RelayAs) -> None:
+    """A logon that passes protects nothing: nobody may have asked for more."""
+    option, bindings = declared.PASS_NTLM_THROUGH, settings[declared.BINDING]
+    if kind is not RelayAs.CALLER:
+        raise settings.error(option, f"needs {declared.DELEGATED_AUTH.name}")
+    if settings[declared.MINIMUM_AUTH_LEVEL] > AuthLevel.CONNECT:
+        raise settings.error(option, f"needs {declared.MINIMUM_AUTH_LEVEL.name} = connect")
+    if len(bindings) > 1:
+        raise settings.error(option, "works with one server to relay to only")
+    if any(binding.level not in (None, AuthLevel.CONNECT) for binding in bindings):
+        raise settings.error(option, "the binding demands more protection than level connect")
+    if any(binding.mechanism is AuthType.KERBEROS for binding in bindings):
+        raise settings.error(option, "the binding demands Kerberos")

@@ -12,6 +12,7 @@ from typing import Final
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.auth.delegation import ServiceLogon, user_principal
+from openchange_py.auth.failures import FailureTracker
 from openchange_py.config import declared
 from openchange_py.config.declared import NamedPipes
 from openchange_py.config.routes import (
@@ -31,6 +32,7 @@ from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
 from openchange_py.proxy.names import NameBook, OwnNames, UpstreamNames
+from openchange_py.proxy.passage import Passages
 from openchange_py.proxy.pool import UpstreamPool
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
@@ -205,6 +207,17 @@ def upstream_connector(
         [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]],
         preferred=renamer.preferred if renamer is not None else None,
     )
+
+
+def make_passages(settings: Settings, dispatcher: Dispatcher, failures: FailureTracker) -> Passages | None:
+    """What passes NTLM logons to the server relayed to; None where that is not configured, or nothing is relayed."""
+    if not settings[declared.PASS_NTLM_THROUGH] or not dispatcher.relayed:
+        return None
+    (binding,), timeout = settings[declared.BINDING], settings[declared.CONNECT_TIMEOUT]
+    connector = TcpConnector(binding, upstream_credentials(settings, lambda _: None), find_port, timeout)
+    logger.warning("NTLM logons at level connect are passed to %s, which alone checks them", binding)
+    interfaces = {interface.syntax: interface for interface in dispatcher.relayed.values()}
+    return Passages(connector.open, interfaces, failures)
 
 
 def minimum_levels(settings: Settings) -> dict[str, AuthLevel]:

@@ -58,7 +58,7 @@ class DelegatedCredentials:
             raise SecurityError("an anonymous caller has no identity to relay with")
         state = _state_of(call.session)
         if caller.delegated is not None:
-            state.received.add(caller.delegated)
+            claim(call.session, caller.delegated)
         reasons: list[str] = []
         for way, attempt in self._ways(mechanism):
             try:
@@ -131,6 +131,12 @@ def _state_of(session: Session) -> _SessionState:
     if not isinstance(state, _SessionState):
         state = session.state[_STATE] = _SessionState()
     return state
+
+
+def claim(session: Session, delegated: Delegated) -> None:
+    """The session uses it from now on, until its own end."""
+    delegated.claimed = True
+    _state_of(session).received.add(delegated)
 
 
 def end_delegation(session: Session) -> None:

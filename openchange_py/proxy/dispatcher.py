@@ -18,7 +18,7 @@ from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.stack import Answer, ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.log_context import in_this_context
-from openchange_py.rpc.security import AuthLevel, Identity
+from openchange_py.rpc.security import AuthLevel, Authority, Identity
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcInterface, RpcMessage
 
@@ -194,6 +194,9 @@ class Dispatcher:
     async def _answer_unseen(self, call: Call) -> None:
         server = self._servers.get(call.interface.name)
         if server is not None:
+            if call.caller.authority is Authority.UPSTREAM:
+                logger.warning("%s: %s refused: only the upstream knows %s", call.session, call.name, call.caller)
+                raise RpcFault(FaultStatus.ACCESS_DENIED, "not authenticated by this server")
             async with self._share_of(call.caller):
                 await self._in_worker(_answer_locally, server, call)
         elif call.interface.name in self.relayed and self.relay is not None:

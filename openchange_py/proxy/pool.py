@@ -24,8 +24,9 @@ from typing import Final, Protocol
 
 from openchange_py.proxy.association import UpstreamClient
 from openchange_py.proxy.handles import handle_space
+from openchange_py.proxy.passage import passed_connection
 from openchange_py.rpc.call import Call, Session
-from openchange_py.rpc.security import Identity
+from openchange_py.rpc.security import Authority, Identity
 from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost
 from openchange_py.wire.ndr import RpcInterface
@@ -106,6 +107,10 @@ class UpstreamPool:
         """A connection for the call. Raises `ConnectionLost` where no server can be reached, or one refuses."""
         places: dict[str, str] = call.session.state.setdefault(_PLACES, {})
         space = handle_space(call.interface.name)
+        if call.caller.authority is Authority.UPSTREAM:
+            passed = await passed_connection(call)
+            places[space] = passed.upstream
+            return passed
         if assoc_group:
             return await self._reach(self._member(call.session, places[space]), call, assoc_group)
         failure = ConnectionLost("there is no server to relay to")

@@ -65,6 +65,21 @@ class TcpConnector:
         client.upstream = self.upstream
         return client
 
+    async def open(self, interface: RpcInterface, context: SecurityContext, assoc_group: int) -> RpcClient:
+        """A connection at level connect with somebody else's security context. `ConnectionLost`, `RpcFault`."""
+        try:
+            client = await self._connect_with(
+                await self._port(interface), interface, context, AuthLevel.CONNECT, assoc_group
+            )
+        except AuthenticationFailed:
+            raise
+        except ConnectionLost:
+            # Its tokens are used up: the next logon asks where the server is now.
+            self._ports.pop(interface.name, None)
+            raise
+        client.upstream = self.upstream
+        return client
+
     async def probe(self, interface: RpcInterface) -> None:
         """Raises `ConnectionLost` where the server does not answer a bind, or does not have the interface."""
         try:
@@ -89,12 +104,19 @@ class TcpConnector:
         return await self._connect_at(port, interface, call, assoc_group)
 
     async def _connect_at(self, port: int, interface: RpcInterface, call: Call | None, assoc_group: int) -> RpcClient:
+        context = None if call is None else await self._context(call)
+        level = AuthLevel.NONE if call is None else self._binding.protection
+        return await self._connect_with(port, interface, context, level, assoc_group)
+
+    async def _connect_with(
+        self, port: int, interface: RpcInterface, context: SecurityContext | None, level: AuthLevel, assoc_group: int
+    ) -> RpcClient:
         return await RpcClient.connect(
             self._binding.host,
             port,
             interface,
-            context=None if call is None else await self._context(call),
-            level=AuthLevel.NONE if call is None else self._binding.protection,
+            context=context,
+            level=level,
             assoc_group=assoc_group,
             connect_timeout=self._timeout,
             local_address=self._binding.local_address,

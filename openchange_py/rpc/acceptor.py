@@ -31,6 +31,7 @@ from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS, NotAccept
 from openchange_py.rpc.verification import contradiction
 from openchange_py.wire.auth_trailer import BadSecTrailer, SecTrailer, split_verification_trailer
 from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.ndr import SyntaxId
 from openchange_py.wire.pdu import (
     AlterContext,
     AlterContextResp,
@@ -99,6 +100,7 @@ class Acceptor(Connection):
         self.contexts = PresentationContexts(interfaces, context_limit)
         over_pipe = groups.transport == "ncacn_np"
         self.security = SecurityContexts(authenticator, peer, security_limit, transport_default=over_pipe)
+        self.security.group = self._group_id
         self.calls = IncomingCalls(self.contexts, self.security, call_limit, anonymous_call_limit)
         self._groups = groups
         self._peer = peer
@@ -154,7 +156,7 @@ class Acceptor(Connection):
             if pdu.flags & Pfc.SUPPORT_HEADER_SIGN:
                 self.security.sign_headers()
             if pdu.auth is not None:
-                self.security.default = self.security.begin(pdu.auth)
+                self.security.default = self.security.begin(pdu.auth, _first_interface(pdu))
         except (Refusal, NotAcceptable) as error:
             if isinstance(error, NotAcceptable):
                 reason = error.reason
@@ -177,7 +179,7 @@ class Acceptor(Connection):
             results = self.contexts.alter(pdu.contexts)
             if pdu.flags & Pfc.SUPPORT_HEADER_SIGN:
                 self.security.sign_headers()
-            protection = self.security.altered(pdu.auth) if pdu.auth is not None else None
+            protection = self.security.altered(pdu.auth, _first_interface(pdu)) if pdu.auth is not None else None
         except Refusal as refusal:
             self._refuse(pdu.call_id, refusal, events)
             return
@@ -191,6 +193,9 @@ class Acceptor(Connection):
             return
         assert pdu.auth is not None
         self._step(_Leg(pdu, protection), pdu.auth.auth_value, events)
+
+    def _group_id(self) -> int:
+        return self.group.group_id if self.group is not None else 0
 
     def _authenticate_or_answer(
         self, pdu: Bind, results: tuple[PresentationResult, ...], protection: Protection | None, events: list[Event]
@@ -349,6 +354,10 @@ class Acceptor(Connection):
     def _end(self, events: list[Event], reason: str) -> None:
         self.calls.clear()
         super()._end(events, reason)
+
+
+def _first_interface(pdu: Bind) -> SyntaxId | None:
+    return pdu.contexts[0].abstract_syntax if pdu.contexts else None
 
 
 def _fault(call_id: int, context_id: int, status: int, *, did_not_execute: bool) -> bytes:

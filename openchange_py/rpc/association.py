@@ -11,7 +11,7 @@ import secrets
 from typing import Final
 
 from openchange_py.rpc.call import DEFAULT_HANDLE_LIMIT, Session
-from openchange_py.rpc.security import Identity
+from openchange_py.rpc.security import Authority, Identity
 
 #: Key in `Session.state`: the address of ours that the client reached (without port).
 LOCAL_ADDRESS: Final = "local_address"
@@ -26,11 +26,13 @@ class AssociationGroup:
     peer: str
     connections: int = 0
     handle_limit: int = DEFAULT_HANDLE_LIMIT
-    sessions: dict[tuple[str, str], Session] = dataclasses.field(default_factory=dict)
+    sessions: dict[tuple[str, str, bool], Session] = dataclasses.field(default_factory=dict)
 
     def session(self, caller: Identity) -> Session:
         """The session of an account in this group, made where there is none yet."""
-        key = (caller.domain.casefold(), caller.account.casefold())
+        # What only the upstream says of a client is not what we know of the account of the same name.
+        foreign = caller.authority is Authority.UPSTREAM
+        key = (caller.domain.casefold(), caller.account.casefold(), foreign)
         session = self.sessions.get(key)
         if session is None:
             session = self.sessions[key] = Session(self.transport, self.peer, handle_limit=self.handle_limit)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from openchange_py.rpc.log_context import LogFields
+from openchange_py.wire.ndr import SyntaxId
 
 
 class AuthLevel(enum.IntEnum):
@@ -40,10 +42,15 @@ class Authority(enum.Enum):
     DIRECTORY = "directory"
     #: A domain controller: its KDC's ticket, or its Netlogon service's word.
     DOMAIN = "domain"
+    #: The server relayed to, toward which alone it is worth anything. Never above level connect.
+    UPSTREAM = "upstream"
 
 
 class Delegated(Protocol):
     """What a client gave with its logon to act for it elsewhere; `auth` knows what it is. Good until closed."""
+
+    #: A session uses it and will close it; else it is closed with the client's connection.
+    claimed: bool
 
     def close(self) -> None:
         """Wipe it."""
@@ -134,9 +141,29 @@ class SecurityContext(Protocol):
         ...
 
 
+@runtime_checkable
+class StepsItself(Protocol):
+    """A security context whose steps wait for somebody else than a computation, on the event loop."""
+
+    async def exchange(self, token: bytes) -> bytes:
+        """In place of `SecurityContext.step`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Logon:
+    """What a client's first token comes with."""
+
+    level: AuthLevel
+    #: The first interface that its PDU proposes.
+    interface: SyntaxId | None
+    #: The client's association group, which it joins after its bind's first token was read.
+    group: Callable[[], int]
+
+
 class Authenticator(Protocol):
     """Where an acceptor gets its security contexts from."""
 
-    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+    def acceptor(self, auth_type: AuthType, peer: str, logon: Logon | None = None) -> SecurityContext | None:
         """A fresh context for a client at `peer` (address and port, for the log); None: not supported."""
         ...

@@ -7,13 +7,15 @@ those protect, it is refused on TCP, and on a named pipe the transport's, which 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from openchange_py.rpc.call import FaultStatus
 from openchange_py.rpc.protection import LEVELS, Protection
 from openchange_py.rpc.refusal import Refusal, unbound
-from openchange_py.rpc.security import Authenticator, AuthLevel, AuthType, SecurityError
+from openchange_py.rpc.security import Authenticator, AuthLevel, AuthType, Logon, SecurityError
 from openchange_py.wire.auth_trailer import SecTrailer
+from openchange_py.wire.ndr import SyntaxId
 from openchange_py.wire.pdu import BindNakReason
 
 #: Security contexts on one connection.
@@ -51,6 +53,8 @@ class SecurityContexts:
         self._connect: Protection | None = None
         self._named_connect = False
         self.header_signing = False
+        #: The association group of the connection; 0 before it has one.
+        self.group: Callable[[], int] = lambda: 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -66,12 +70,16 @@ class SecurityContexts:
         for protection in self._by_id.values():
             protection.header_signing = True
 
-    def begin(self, trailer: SecTrailer) -> Protection:
-        """A new security context for a client's first token; `NotAcceptable` where there can be none."""
+    def begin(self, trailer: SecTrailer, interface: SyntaxId | None = None) -> Protection:
+        """A new security context for a client's first token; `NotAcceptable` where there can be none.
+
+        `interface` is the first that the PDU proposes.
+        """
         context = None
         auth_type = _auth_type(trailer)
         if self._authenticator is not None:
-            context = self._authenticator.acceptor(auth_type, self._peer)
+            logon = Logon(LEVELS[trailer.auth_level], interface, self.group)
+            context = self._authenticator.acceptor(auth_type, self._peer, logon)
         if context is None:
             raise NotAcceptable(
                 f"authentication type {auth_type.name} is not offered",
@@ -87,14 +95,14 @@ class SecurityContexts:
         self._by_id[trailer.auth_context_id] = protection
         return protection
 
-    def altered(self, trailer: SecTrailer) -> Protection:
+    def altered(self, trailer: SecTrailer, interface: SyntaxId | None = None) -> Protection:
         """The security context that an alter_context begins or continues."""
         protection = self._by_id.get(trailer.auth_context_id)
         if protection is None:
             if len(self._by_id) >= self._limit:
                 raise unbound(f"more than {self._limit} security contexts")
             try:
-                return self.begin(trailer)
+                return self.begin(trailer, interface)
             except NotAcceptable as error:
                 raise unbound(str(error), FaultStatus.ACCESS_DENIED) from error
         if trailer.auth_type != protection.auth_type:
@@ -102,6 +110,13 @@ class SecurityContexts:
         if trailer.auth_level != protection.auth_level or protection.settled:
             raise unbound("another level, or authentication again", FaultStatus.ACCESS_DENIED)
         return protection
+
+    def close(self) -> None:
+        """The connection is gone, and with it what was delegated and no session uses."""
+        for protection in self._by_id.values():
+            identity = protection.context.identity
+            if identity is not None and identity.delegated is not None and not identity.delegated.claimed:
+                identity.delegated.close()
 
     def third_leg(self, trailer: SecTrailer | None) -> Protection:
         """The security context that an auth3 completes."""

@@ -25,6 +25,7 @@ from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.peers import peer_name
 from openchange_py.rpc.representation import PLAIN, StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
+from openchange_py.transports.steps import stepped
 from openchange_py.transports.tasks import in_thread_if_long, spawn
 from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
 from openchange_py.wire.pdu import BindNakReason, ContextResult, PresentationResult, ProviderReason
@@ -204,7 +205,7 @@ class RpcClient(asyncio.Protocol):
         syntax, token = _syntax(interface), b""
         if context is not None:
             try:
-                token = await asyncio.get_running_loop().run_in_executor(None, context.step, b"")
+                token = await stepped(context, b"")
             except SecurityError as error:
                 raise AuthenticationFailed(f"{self.peer}: authentication failed: {error}") from error
         self._accept(syntax, 0, await self._answered(self._initiator.send_bind([syntax], token)))
@@ -339,7 +340,7 @@ class RpcClient(asyncio.Protocol):
     async def _step(self, event: AuthTokenReceived) -> None:
         outcome: bytes | SecurityError
         try:
-            outcome = await asyncio.get_running_loop().run_in_executor(None, event.context.step, event.token)
+            outcome = await stepped(event.context, event.token)
         except SecurityError as error:
             outcome = error
         except Exception as error:

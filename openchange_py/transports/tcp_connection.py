@@ -21,10 +21,11 @@ from openchange_py.rpc.events import (
     Opened,
     RequestReceived,
 )
-from openchange_py.rpc.log_context import LogFields, in_this_context, set_log_context
+from openchange_py.rpc.log_context import LogFields, set_log_context
 from openchange_py.rpc.peers import network_of, peer_name
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
 from openchange_py.transports.call_queue import CallQueue
+from openchange_py.transports.steps import stepped
 from openchange_py.transports.tasks import spawn
 
 if TYPE_CHECKING:
@@ -195,9 +196,7 @@ class ServerConnection(asyncio.Protocol):
         outcome: bytes | SecurityError
         set_log_context(self)
         try:
-            outcome = await asyncio.get_running_loop().run_in_executor(
-                None, in_this_context(event.context.step), event.token
-            )
+            outcome = await stepped(event.context, event.token)
         except SecurityError as error:
             _log.warning("%s authentication failed: %s", self, error)
             outcome = error
@@ -329,6 +328,7 @@ class ServerConnection(asyncio.Protocol):
         if self._released or self._calls.working or self._stepping or not self._lost:
             return
         self._released = True
+        self._acceptor.security.close()
         group, self._acceptor.group = self._acceptor.group, None
         ended = self._server.groups.leave(group) if group is not None else []
         if ended:

@@ -9,7 +9,7 @@ import pytest
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth.standing import Standing
 from openchange_py.rpc.call import FaultStatus, RpcFault
-from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Authority, Identity
 from tests.auth.clock import Clock
 
 ALICE = Identity("alice", "EXAMPLE", AuthLevel.PRIVACY)
@@ -99,3 +99,9 @@ def test_a_directory_that_is_away_changes_nothing(site: Site, caplog: pytest.Log
     site.directories.broken = True
     site.clock.now += 61
     assert not site.call(), "nor for who was refused before"
+
+
+def test_who_only_the_upstream_knows_is_its_affair(site: Site) -> None:
+    assert site.standing.is_known(Identity("nobody", authority=Authority.UPSTREAM))
+    assert not site.standing.is_known(Identity("nobody", authority=Authority.DOMAIN))
+    assert site.directories.asked == 0

@@ -121,3 +121,33 @@ def test_who_relayed_calls_come_from(tmp_path: Path) -> None:
     assert (logon.account, logon.domain, logon.principal) == ("EXCH1$", "EXAMPLE", "EXCH1$@EXAMPLE.TEST")
     assert logon.password == "machine secret"
     assert "machine secret" not in repr(logon)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (RELAY + PASSWORD, "needs dcerpc_mapiproxy:delegated_auth"),
+        (BINDING + DELEGATED, "needs ocpy:minimum auth level = connect"),
+        (
+            "dcerpc_mapiproxy:binding = ncacn_ip_tcp:a, ncacn_ip_tcp:b\nocpy:minimum auth level = connect\n"
+            + DELEGATED,
+            "one server to relay to only",
+        ),
+        (
+            "dcerpc_mapiproxy:binding = ncacn_ip_tcp:a[seal]\nocpy:minimum auth level = connect\n" + DELEGATED,
+            "the binding demands more protection than level connect",
+        ),
+    ],
+)
+def test_logons_that_pass_protect_nothing_and_nobody_may_have_asked_for_more(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of(tmp_path, text + "dcerpc_mapiproxy:pass ntlm through = yes")
+    assert f"dcerpc_mapiproxy:pass ntlm through: {reason}" in str(caught.value).replace(" works with", "")
+
+
+def test_logons_may_pass(tmp_path: Path) -> None:
+    for flags in ("", "[connect,ntlm]"):
+        binding = f"dcerpc_mapiproxy:binding = ncacn_ip_tcp:a{flags}\nocpy:minimum auth level = connect\n"
+        settings_of(tmp_path, binding + DELEGATED + "dcerpc_mapiproxy:pass ntlm through = yes")

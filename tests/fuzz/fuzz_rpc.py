@@ -72,7 +72,7 @@ class Lenient:
 class LenientAuthenticator:
     """Has a context for every mechanism but Netlogon's."""
 
-    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+    def acceptor(self, auth_type: AuthType, peer: str, logon: object = None) -> SecurityContext | None:
         return None if auth_type == AuthType.NETLOGON else Lenient(auth_type)
 
 

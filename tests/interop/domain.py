@@ -71,7 +71,7 @@ class RecordingAuthenticator:
         self.mechanisms: list[AuthType] = []
         self._inner = inner
 
-    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+    def acceptor(self, auth_type: AuthType, peer: str, logon: object = None) -> SecurityContext | None:
         self.mechanisms.append(auth_type)
         return self._inner.acceptor(auth_type, peer)
 

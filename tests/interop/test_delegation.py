@@ -17,10 +17,11 @@ from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.client.connection import Channel
 from openchange_py.client.emsmdb import EmsmdbClient
-from openchange_py.client.errors import MapiError
+from openchange_py.client.errors import LogonRefused, MapiError
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcrpc import EMSMDB
 from tests.interop.nodes import Node, ocpy
@@ -294,3 +295,69 @@ def test_no_secret_and_no_ticket_is_on_disk_or_in_the_log(hops: Hops, proxy: Nod
         text = "\n".join(node.log.lines)
         assert not [secret for secret in (MACHINE_PASSWORD, PASSWORD, LOCAL_PASSWORD) if secret in text]
     assert not list(hops.place.rglob("*ccache*"))
+
+
+@pytest.fixture(scope="module")
+def passing(hops: Hops) -> Iterator[Node]:
+    """Relays as its callers, of whom it knows no password; the referral service is its own."""
+    options = "delegated_auth = yes\n    dcerpc_mapiproxy:rfr_server = rfr\n    dcerpc_mapiproxy:pass ntlm through"
+    node = hops.proxy("passing", options, "connect")
+    node.config.write_text(
+        "\n".join(line for line in node.config.read_text().splitlines() if "domain controller" not in line)
+    )
+    with running(node):
+        yield node
+
+
+def local_logon(secret: str = LOCAL_PASSWORD, level: AuthLevel = AuthLevel.CONNECT) -> Mechanism:
+    return password(LOCAL_USER, secret, level)
+
+
+@pytest.mark.parametrize("spnego", [False, True], ids=["raw", "spnego"])
+def test_tokens_that_pass_unchanged(hops: Hops, passing: Node, spnego: bool) -> None:
+    context = SpnegoInitiator(local_logon()) if spnego else local_logon()
+    took = rf"logon of {WORKGROUP}\\{LOCAL_USER} passed, .* took it"
+    with hops.upstream.log.expect(f"logon of {LOCAL_USER} from workstation"), passing.log.expect(took):
+        assert asyncio.run(names_of(passing, context, LOCAL_USER, AuthLevel.CONNECT)) == LOCAL_USER
+
+
+@pytest.mark.parametrize("spnego", [False, True], ids=["raw", "spnego"])
+def test_the_upstream_s_no_is_the_answer(hops: Hops, passing: Node, spnego: bool) -> None:
+    context = SpnegoInitiator(local_logon("wrong")) if spnego else local_logon("wrong")
+    refused = f"logon of '{LOCAL_USER}' refused: wrong password"
+    with hops.upstream.log.expect(refused), pytest.raises((LogonRefused, RpcFault)):
+        asyncio.run(names_of(passing, context, LOCAL_USER, AuthLevel.CONNECT))
+
+
+def test_what_passed_is_worth_nothing_here(passing: Node) -> None:
+    """The referral service, which this node answers itself."""
+
+    async def refer() -> None:
+        async with channel(passing, local_logon(), AuthLevel.CONNECT) as (client, _):
+            await client.call(0, bytes(16), interface=RFR)
+
+    with passing.log.expect("refused: only the upstream knows"), pytest.raises(RpcFault) as caught:
+        asyncio.run(refer())
+    assert caught.value.status == FaultStatus.ACCESS_DENIED
+
+
+def test_nothing_passes_above_level_connect(hops: Hops, passing: Node) -> None:
+    """There it is this server that authenticates: here by the directory's hash."""
+    with passing.log.expect(f"logon of {LOCAL_USER} from workstation", as_caller(LOCAL_USER, "NT hash")):
+        sealed = local_logon(level=AuthLevel.PRIVACY)
+        assert asyncio.run(names_of(passing, sealed, LOCAL_USER)) == LOCAL_USER
+
+
+def test_connections_of_one_client_are_in_one_group_upstream(passing: Node) -> None:
+    """The handle that one brought is good on the other; the upstream connections end with the client's."""
+
+    async def check() -> None:
+        async with channel(passing, local_logon(), AuthLevel.CONNECT) as (first, one):
+            await one.connect(DN + LOCAL_USER)
+            async with channel(passing, local_logon(), AuthLevel.CONNECT, first.assoc_group) as (_, other):
+                other._cxh = one._cxh
+                await first.close()
+                await other.disconnect()
+
+    with passing.log.expect("passed", "passed"):
+        asyncio.run(check())

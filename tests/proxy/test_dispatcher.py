@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -16,7 +17,7 @@ from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
-from openchange_py.rpc.security import ANONYMOUS, AuthLevel
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Authority
 from openchange_py.wire.oxcrpc import ASYNCEMSMDB
 from tests.proxy.parties import ALICE, BOB, NUMBERS, Doubler, Number, number_call, status_of
 
@@ -311,4 +312,11 @@ def test_whoever_may_not_log_on_any_more_is_refused() -> None:
     dispatcher.standing = Standing(accounts, interval=0)
     with pytest.raises(RpcFault) as caught:
         handled(dispatcher, number_call(21))
+    assert status_of(caught) == FaultStatus.ACCESS_DENIED
+
+
+def test_a_local_server_takes_nobody_on_the_upstream_s_word() -> None:
+    server = Doubler(lambda call: pytest.fail("it was called"))
+    with pytest.raises(RpcFault) as caught:
+        handled(serving(server), number_call(caller=dataclasses.replace(ALICE, authority=Authority.UPSTREAM)))
     assert status_of(caught) == FaultStatus.ACCESS_DENIED

@@ -613,7 +613,7 @@ def test_an_identity_that_cannot_be_taken_upstream(authorizer: CallAuthorizer, s
 
 def test_what_was_delegated_is_wiped_with_the_session_and_not_with_its_connection() -> None:
     class Tickets:
-        closed = False
+        closed = claimed = False
 
         def close(self) -> None:
             self.closed = True

@@ -40,7 +40,7 @@ class Exchange:
         #: What the connections authenticated with.
         self.mechanisms: list[AuthType] = []
 
-    def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+    def acceptor(self, auth_type: AuthType, peer: str, logon: object = None) -> SecurityContext | None:
         self.mechanisms.append(auth_type)
         return ACCOUNTS.acceptor(auth_type, peer)
 

@@ -8,7 +8,7 @@ import pytest
 
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus, RpcFault
-from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Authority, Identity
 
 
 def test_a_session_lives_as_long_as_its_last_connection() -> None:
@@ -50,3 +50,12 @@ def test_a_session_has_a_limited_number_of_context_handles() -> None:
     assert caught.value.status == FaultStatus.OUT_OF_RESOURCES
     session.drop_handle(first)
     assert session.find_handle(session.add_handle("three"), str) == "three"
+
+
+def test_the_upstream_s_word_makes_another_session() -> None:
+    """Of the same name, and perhaps not the same account."""
+    group = AssociationGroups().join(0, "peer")
+    assert group is not None
+    known = group.session(Identity("alice", "EXAMPLE", authority=Authority.DOMAIN))
+    assert group.session(Identity("alice", "EXAMPLE")) is known
+    assert group.session(Identity("alice", "EXAMPLE", authority=Authority.UPSTREAM)) is not known

@@ -170,7 +170,7 @@ def test_a_client_that_floods_while_its_token_is_checked_fills_no_memory() -> No
         loop = asyncio.get_running_loop()
 
         class SlowAuthenticator:
-            def acceptor(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+            def acceptor(self, auth_type: AuthType, peer: str, logon: object = None) -> SecurityContext | None:
                 context = authenticator().acceptor(auth_type, peer)
                 assert context is not None
                 step = context.step
