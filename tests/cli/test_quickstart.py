@@ -104,7 +104,8 @@ def test_it_serves_and_tells_programs_where(quickstarted: Quickstarted) -> None:
     assert listens(quickstarted.description, "hybrid")
     assert nodes["exchange"]["interfaces"]["exchange_emsmdb"] == {"server": "emsmdb"}
     assert nodes["hybrid"]["interfaces"]["exchange_nsp"] == {"server": "nspi"}
-    assert nodes["hybrid"]["interfaces"]["exchange_emsmdb"]["relay"].startswith("ncacn_ip_tcp:127.0.0.1[")
+    [upstream] = nodes["hybrid"]["interfaces"]["exchange_emsmdb"]["relay"]
+    assert upstream.startswith("ncacn_ip_tcp:127.0.0.1[")
     assert [account["name"] for account in quickstarted.description["accounts"]] == ["alice", "bob", "relay"]
 
 
