@@ -15,10 +15,13 @@ from openchange_py.addressbook.base import Entry
 from openchange_py.auth.failures import FailureTracker
 from openchange_py.auth.kerberos import KerberosAcceptor, Keytab
 from openchange_py.auth.kerberos_initiator import KerberosCredential, KerberosInitiator
+from openchange_py.auth.krb5 import read_ap_req
 from openchange_py.auth.netlogon import ChannelFailed, MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.schannel import SchannelInitiator, netlogon_credential, session_key
 from openchange_py.auth.spnego import SpnegoAcceptor, SpnegoInitiator
 from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.kerberos import delegated_credential, ticket_of
 from openchange_py.wire.netlogon import (
     CLIENT_FLAGS,
     NETLOGON,
@@ -101,7 +104,9 @@ def _kerberos_tokens() -> list[bytes]:
         wrapped = SpnegoInitiator(_kerberos_client()).step(b"")
         sender, _ = _established()
         sealed, signature = sender.seal(b"before", b"secret", b"after")
-        return [first, second, client.step(second), framed, wrapped, sender.sign(b"text"), signature + sealed]
+        checksum = bytes.fromhex("10000000") + bytes(16) + bytes.fromhex("0100000001000400") + b"CRED"
+        messages = [sender.sign(b"text"), signature + sealed, checksum]
+        return [first, second, client.step(second), framed, wrapped, *messages]
 
 
 def _offered(context: SecurityContext, data: bytes) -> None:
@@ -111,10 +116,16 @@ def _offered(context: SecurityContext, data: bytes) -> None:
 
 @target("kerberos", _kerberos_tokens, longest=4096)
 def fuzz_kerberos(data: bytes) -> None:
-    """Kerberos tokens to both sides at each step, bare and in SPNEGO; signatures and sealed messages; principals."""
+    """Kerberos tokens to both sides at each step, bare and in SPNEGO; sealed messages; what delegation reads."""
     framed = unframed_ap_req(data)
     assert framed is None or data.endswith(framed)
+    for read in (ticket_of, delegated_credential):
+        with contextlib.suppress(DecodeError):
+            found = read(data)
+            assert found is None or len(found) <= len(data) + 8
     with _in_realm():
+        with contextlib.suppress(SecurityError):
+            read_ap_req(_realm()[0].keytab, data)
         _offered(_kerberos_server(), data)
         _offered(SpnegoAcceptor([_kerberos_server()]), data)
         server, client = _kerberos_server(), _kerberos_client()
