@@ -33,7 +33,7 @@ from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
 from openchange_py.proxy.names import NameBook, OwnNames, UpstreamNames
 from openchange_py.proxy.passage import Passages
-from openchange_py.proxy.pool import UpstreamPool
+from openchange_py.proxy.pool import Pauses, UpstreamPool
 from openchange_py.proxy.printing import Printer
 from openchange_py.proxy.relay import Connector, Relay
 from openchange_py.proxy.rewrite import Renamer
@@ -205,6 +205,7 @@ def upstream_connector(
     credentials, timeout = upstream_credentials(settings, nt_hash_of), settings[declared.CONNECT_TIMEOUT]
     return UpstreamPool(
         [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]],
+        Pauses(silence=timeout),
         preferred=renamer.preferred if renamer is not None else None,
     )
 

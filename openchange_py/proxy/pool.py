@@ -9,7 +9,9 @@ A server that can't be connected to is down: nobody is sent there until a pause 
 failure, up to a bound, less a random part, so that several proxies don't come at the same moment. Then it is tried
 again: beside the calls where another server is up, and with the next call where none is.
 
-What a server that answers says of credentials or interfaces is no reason to call it down.
+What a server that answers says of credentials or interfaces is no reason to call it down. One that accepts
+connections and answers nothing is: where a call waits long, the server is asked for a sign of life beside it, and where
+there is none its waiting calls are given up, long before their own limit.
 """
 
 from __future__ import annotations
@@ -37,6 +39,17 @@ logger = logging.getLogger(__name__)
 _PLACES: Final = "upstreams"
 
 
+class WatchedClient(UpstreamClient, Protocol):
+    """A connection that can be given up; `RpcClient` is one."""
+
+    @property
+    def waiting(self) -> float:
+        """Seconds that the call in flight has waited; 0 without one."""
+
+    def abort(self, reason: str) -> None:
+        """Give it up at once; a call in flight raises `ConnectionLost`."""
+
+
 class UpstreamConnector(Protocol):
     """Opens connections to one server; `TcpConnector` is one."""
 
@@ -44,7 +57,7 @@ class UpstreamConnector(Protocol):
     def upstream(self) -> str:
         """The text of its binding."""
 
-    async def __call__(self, call: Call, assoc_group: int) -> UpstreamClient:
+    async def __call__(self, call: Call, assoc_group: int) -> WatchedClient:
         """See `Connector`. Raises `ConnectionLost`; `BindError` where the server answered, and refused."""
 
     async def probe(self, interface: RpcInterface) -> None:
@@ -55,12 +68,14 @@ class UpstreamConnector(Protocol):
 class Pauses:
     """Seconds before a server that is down is tried again: `first`, twice that, ... `longest`.
 
-    `patience` is how long a call waits for that try, where there is no other server; else it fails at once.
+    `patience` is how long a call waits for that try, where there is no other server; else it fails at once. A server
+    that lets a call wait for longer than `silence` is asked whether it lives.
     """
 
     first: float = 0.5
     longest: float = 60.0
     patience: float = 2.0
+    silence: float = 30.0
 
     def after(self, failures: int, random_part: float) -> float:
         """The pause after so many failures; `random_part` (0 to 1) takes up to half of it away."""
@@ -79,6 +94,9 @@ class _Member:
     probing: bool = False
     #: Only one call at a time tries a server that is down.
     turn: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    #: Connections that were opened, with their interfaces; those that ended are forgotten when it is looked at.
+    clients: dict[WatchedClient, RpcInterface] = dataclasses.field(default_factory=dict)
+    watched: bool = False
 
 
 class UpstreamPool:
@@ -174,7 +192,24 @@ class UpstreamPool:
             self._failed(member, error, before)
             raise
         self._answered(member)
+        member.clients[client] = call.interface
+        if not member.watched:
+            member.watched = True
+            spawn(self._watch(member), f"watch of {member.connect.upstream}")
         return client
+
+    async def _watch(self, member: _Member) -> None:
+        """As long as there are connections: give up those whose calls wait at a server that shows no life."""
+        try:
+            while member.clients:
+                await asyncio.sleep(self._pauses.silence)
+                member.clients = {client: what for client, what in member.clients.items() if client.connected}
+                silent = [client for client in member.clients if client.waiting > self._pauses.silence]
+                if silent and await self._is_dead(member, member.clients[silent[0]]):
+                    for client in silent:
+                        client.abort(f"{member.connect.upstream} shows no life")
+        finally:
+            member.watched = False
 
     def _probe_if_due(self, member: _Member, interface: RpcInterface) -> None:
         if not member.probing and member.retry_at <= asyncio.get_running_loop().time():
@@ -191,6 +226,17 @@ class UpstreamPool:
             self._answered(member)
         finally:
             member.probing = False
+
+    async def _is_dead(self, member: _Member, interface: RpcInterface) -> bool:
+        before = member.failures
+        try:
+            await member.connect.probe(interface)
+        except BindError:
+            return False
+        except ConnectionLost as error:
+            self._failed(member, error, before)
+            return True
+        return False
 
     def _failed(self, member: _Member, error: ConnectionLost, before: int) -> None:
         """A try failed that began after so many failures: of several at the same time one counts."""

@@ -182,6 +182,17 @@ class RpcClient(asyncio.Protocol):
             finally:
                 self._deadline = None
 
+    @property
+    def waiting(self) -> float:
+        """Seconds that the call in flight has waited for its answer; 0 without one, or where it has no limit."""
+        if self._deadline is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - (self._deadline - self._seconds)
+
+    def abort(self, reason: str) -> None:
+        """Give the connection up at once; a call in flight raises `ConnectionLost`."""
+        self._abort(reason)
+
     async def alter_context(self, interface: RpcInterface | SyntaxId) -> None:
         """Negotiate one more interface; `BindError` where the server does not offer it."""
         async with self._turn:

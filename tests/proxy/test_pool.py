@@ -26,6 +26,16 @@ AT_ONCE = Pauses(0.0, 0.0, 0.0)
 FOR_LONG = Pauses(3600.0, 3600.0, 0.0)
 
 
+class Connection(UpstreamConnection):
+    """One that can be watched: `waiting` is what a test says."""
+
+    waiting = 0.0
+    given_up = ""
+
+    def abort(self, reason: str) -> None:
+        self.connected, self.given_up = False, reason
+
+
 class Server:
     """A connector to one server double, which can be down, or refuse."""
 
@@ -35,17 +45,19 @@ class Server:
         self.tries = self.probes = 0
         self.gate: asyncio.Event | None = None
         self.groups: list[int] = []
+        self.opened: list[Connection] = []
         self._double = Upstream(lambda interface, opnum, stub: b"")
 
-    async def __call__(self, call: Call, assoc_group: int) -> UpstreamConnection:
+    async def __call__(self, call: Call, assoc_group: int) -> Connection:
         self.tries += 1
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
         self.groups.append(assoc_group)
-        connection = await self._double(call, assoc_group)
+        connection = Connection(self._double, call.interface, assoc_group or 0x1000 + len(self.opened))
         connection.upstream = self.upstream
+        self.opened.append(connection)
         return connection
 
     async def probe(self, interface: RpcInterface) -> None:
@@ -201,6 +213,37 @@ def test_of_calls_that_fail_at_the_same_moment_one_counts(pair: tuple[Server, Se
         await asyncio.gather(*calls, return_exceptions=True)
         with pytest.raises(ConnectionLost, match="tried again in 100 s"):
             await pool(needed(), 0)
+
+    run(work)
+
+
+def test_calls_that_wait_at_a_server_without_life_are_given_up() -> None:
+    async def work() -> None:
+        [server] = servers(1)
+        pool = UpstreamPool([server], Pauses(100.0, 100.0, 0.0, silence=0.01))
+        waiting, quick = [(await pool(needed(name), 0), server.opened[-1])[1] for name in ("alice", "bob")]
+        quick.waiting = 0.005
+        waiting.waiting = 1.0
+        # The server lives: what takes long takes long.
+        while server.probes < 2:  # noqa: ASYNC110  the watch tells nobody
+            await asyncio.sleep(0)
+        assert waiting.connected
+        assert pool.down() == 0
+        # It refuses: it lives, too.
+        server.error = BindError("no such interface")
+        probes = server.probes
+        while server.probes < probes + 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert waiting.connected
+        server.error = ConnectionLost("no answer")
+        while waiting.connected:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert waiting.given_up == "ncacn_ip_tcp:exch0 shows no life"
+        assert quick.connected
+        assert pool.down() == 1
+        await quick.close()
+        while pool._members[0].watched:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
     run(work)
 
