@@ -103,7 +103,8 @@ class Dispatcher:
         """The response stub; raises `RpcFault`."""
         self._check_level(call)
         if self.standing is not None and not self.standing.is_known(call.caller):
-            await self._in_worker(self.standing.check, call.caller)
+            # Not in a worker: a directory that does not answer must not hold up the calls of others.
+            await asyncio.to_thread(self.standing.check, call.caller)
         if self.waits(call):
             return await self._handle(call)
         async with self._turn(call.session):

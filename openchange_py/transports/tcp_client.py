@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import socket
 import uuid
 from collections.abc import Callable
 from typing import Final, Self, cast
@@ -25,6 +24,7 @@ from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.peers import peer_name
 from openchange_py.rpc.representation import PLAIN, StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
+from openchange_py.transports.keepalive import keep_alive
 from openchange_py.transports.steps import stepped
 from openchange_py.transports.tasks import in_thread_if_long, spawn
 from openchange_py.wire.ndr import NDR20, RpcInterface, SyntaxId
@@ -32,8 +32,6 @@ from openchange_py.wire.pdu import BindNakReason, ContextResult, PresentationRes
 from openchange_py.wire.syntax import NDR64
 
 _log: Final = logging.getLogger(__name__)
-#: Seconds of silence before the first probe, between probes, how many of them; milliseconds for sent bytes.
-_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
 
 
 class ConnectionLost(ConnectionError):
@@ -308,8 +306,7 @@ class RpcClient(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.peer = peer_name(str(peer[0]), peer[1]) if peer else "?"
-        if (connection := transport.get_extra_info("socket")) is not None:
-            _keep_alive(connection)
+        keep_alive(transport)
 
     def data_received(self, data: bytes) -> None:
         self._take(self._initiator.receive_data(data))
@@ -379,16 +376,6 @@ class RpcClient(asyncio.Protocol):
         self._fail(ConnectionLost(f"{self.peer}: {reason}"))
         if self._transport is not None:
             self._transport.abort()
-
-
-def _keep_alive(connection: socket.socket) -> None:
-    """Notice within minutes that the server's machine is gone, however long a call may take there."""
-    if connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEP_ALIVE.items():
-        if (number := getattr(socket, option, None)) is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
 def _syntax(interface: RpcInterface | SyntaxId) -> SyntaxId:

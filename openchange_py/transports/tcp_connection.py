@@ -25,6 +25,7 @@ from openchange_py.rpc.log_context import LogFields, set_log_context
 from openchange_py.rpc.peers import network_of, peer_name
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
 from openchange_py.transports.call_queue import CallQueue
+from openchange_py.transports.keepalive import keep_alive
 from openchange_py.transports.steps import stepped
 from openchange_py.transports.tasks import spawn
 
@@ -105,6 +106,7 @@ class ServerConnection(asyncio.Protocol):
             self._released = True  # it never was counted
             transport.abort()
             return
+        keep_alive(transport)
         self._last = self._loop.time()
         self._set_timer(server.limits.handshake_seconds)
         _log.debug("%s connected", self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from typing import cast
 
 import pytest
@@ -65,21 +64,6 @@ def test_a_client_of_another_representation_has_stubs_of_ours(loop: str, level: 
             with pytest.raises(RpcFault, match="not supported"):
                 await caller.call(REVERSE, b"ab", interface=OTHER)
             assert caller.connected
-            await caller.close()
-
-    run(main, loop)
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_server_whose_machine_is_gone_is_noticed(loop: str) -> None:
-    async def main() -> None:
-        async with serving() as (_, _, port):
-            caller = await client(port)
-            assert caller._transport is not None
-            connection = caller._transport.get_extra_info("socket")
-            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
             await caller.close()
 
     run(main, loop)
