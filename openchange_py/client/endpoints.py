@@ -124,6 +124,16 @@ def read_ready_file(path: Path) -> Server:
     return Server(host, port, ports)
 
 
+def read_metrics_url(path: Path) -> str:
+    """Where the server that a ready file describes shows its metrics. Raises `ClientError`, `OSError`."""
+    try:
+        metrics = json.loads(path.read_text("utf-8"))["metrics"]
+        host, port = _reachable(str(metrics["host"])), int(metrics["port"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClientError(f"{path}: names no metrics; is `ocpy:metrics port` set?") from error
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+
+
 def _port(place: Any, rpc: dict[str, Any]) -> int:
     """An interface's own port, otherwise the one of all RPC interfaces."""
     own = place.get("port") if isinstance(place, dict) else place if isinstance(place, int) else None

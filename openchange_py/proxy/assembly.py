@@ -70,7 +70,10 @@ async def assemble(
     several, for several interfaces: `{"emsmdb": ..., "emsmdb/exchange_async_emsmdb": ...}`. `nt_hash_of` is for
     relaying as the caller. `modules` and `connect` are for tests. Raises `ConfigError`, `ModuleError`.
     """
+    metrics = metrics or Metrics()
     stack = ModuleStack(load_modules(settings) if modules is None else modules)
+    for module in stack.modules:
+        module.metrics = metrics
     await stack.init(settings)
     local: dict[str, LocalServer] = {}
     relayed: dict[str, RpcInterface] = {}
@@ -90,7 +93,7 @@ async def assemble(
         local,
         stack,
         relayed=relayed,
-        relay=_relay(settings, directory, connect, metrics or Metrics(), nt_hash_of) if relayed else None,
+        relay=_relay(settings, directory, connect, metrics, nt_hash_of) if relayed else None,
         minimum_levels=minimum_levels(settings),
         printer=_printer(settings),
         worker_threads=settings[declared.WORKER_THREADS],

@@ -14,6 +14,7 @@ from openchange_py.config.options import Option
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.session import ModuleSession
 from openchange_py.rpc.call import Call, RpcFault, Session
+from openchange_py.rpc.metrics import Metrics
 from openchange_py.wire.ndr import RpcMessage
 
 #: `Module.endpoint` of a module that wants the calls of every interface.
@@ -45,6 +46,8 @@ class Module:
     tracks_objects: ClassVar[bool] = False
     #: What has calls answered inside of this module, by interface; the stack sets it.
     inner: dict[str, Callable[[Call], Awaitable[None]]]
+    #: The server's counters, to which a module may add its own; they are there when `init` is called.
+    metrics: Metrics
 
     #: What refuses calls that a relay may not make for their caller, by interface; the stack sets it.
     checks: dict[str, Callable[[Call], Awaitable[RpcMessage | None]]]
@@ -53,6 +56,7 @@ class Module:
         module = super().__new__(cls)
         module.inner = {}
         module.checks = {}
+        module.metrics = Metrics()
         return module
 
     async def forward(self, call: Call) -> None:

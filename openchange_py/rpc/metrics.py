@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import bisect
 import collections
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from openchange_py.wire.ndr import RpcInterface
@@ -41,6 +42,16 @@ class CallStatistics:
         return sum(self.buckets)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Family:
+    """Numbers of one kind by their labels' values: counts, which only grow, or `CallStatistics` of seconds."""
+
+    name: str
+    about: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float | CallStatistics]
+
+
 class Metrics:
     """The counters of one process."""
 
@@ -62,6 +73,8 @@ class Metrics:
         self.upstream: collections.Counter[str] = collections.Counter()
         #: Further numbers that are asked for when they are shown: name, help, and where from.
         self.gauges: list[tuple[str, str, Callable[[], float]]] = []
+        #: What modules count, asked for likewise, in another thread than theirs.
+        self.families: list[Callable[[], Iterable[Family]]] = []
         self._by_opnum: dict[tuple[str, int], CallStatistics] = {}
 
     def call(self, interface: RpcInterface, opnum: int, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """Prometheus metrics over HTTP: `GET /metrics`, in a thread of its own, so that nobody's call waits for it.
 
 There is no authentication: who reaches the port reads how busy the server is, which is why it listens on loopback
-unless told otherwise. No account, mailbox or address is in what it shows.
+unless told otherwise. No account, mailbox or address is in what it shows, unless a module (`stats`) shows accounts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from openchange_py.rpc.metrics import BOUNDS, OTHER_STATUS, CallStatistics, Metrics
+from openchange_py.rpc.metrics import BOUNDS, OTHER_STATUS, CallStatistics, Family, Metrics
 
 _log: Final = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ class MetricsCollector(Collector):
         yield _counter("upstream_connections", "Connections to the server relayed to.", ["outcome"], metrics.upstream)
         for name, about, value in metrics.gauges:
             yield GaugeMetricFamily(f"ocpy_{name}", about, value())
+        for families in list(metrics.families):
+            yield from map(_family, families())
 
 
 class MetricsServer:
@@ -93,6 +95,17 @@ def _durations(metrics: Metrics) -> Metric:
     for (interface, method), statistics in list(metrics.calls.items()):
         family.add_metric([interface, method], _buckets(statistics), statistics.seconds)
     return family
+
+
+def _family(family: Family) -> Metric:
+    counter = CounterMetricFamily(f"ocpy_{family.name}", family.about, labels=family.labels)
+    histogram = HistogramMetricFamily(f"ocpy_{family.name}", family.about, labels=family.labels)
+    for labels, value in list(family.values.items()):
+        if isinstance(value, CallStatistics):
+            histogram.add_metric(labels, _buckets(value), value.seconds)
+        else:
+            counter.add_metric(labels, value)
+    return histogram if histogram.samples else counter
 
 
 def _buckets(statistics: CallStatistics) -> list[tuple[str, float]]:

@@ -46,7 +46,12 @@ def test_help_lists_every_command_and_nothing_that_is_not_there() -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("ocpy s", {"serve"}), ("ocpy ", set(COMMANDS)), ("ocpy --ver", {"--verbose", "--version"}), ("ocpy xyz", set())],
+    [
+        ("ocpy s", {"serve", "stats"}),
+        ("ocpy ", set(COMMANDS)),
+        ("ocpy --ver", {"--verbose", "--version"}),
+        ("ocpy xyz", set()),
+    ],
 )
 def test_completion(words: str, expected: set[str]) -> None:
     assert completed(words)[0] == expected

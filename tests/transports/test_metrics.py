@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from openchange_py.rpc.call import RpcFault
-from openchange_py.rpc.metrics import Metrics
+from openchange_py.rpc.metrics import CallStatistics, Family, Metrics
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.metrics import MetricsServer
 from openchange_py.transports.tcp_client import ConnectionLost
@@ -91,3 +91,19 @@ def test_nothing_listens_after_the_end(metrics: Metrics) -> None:
     again = MetricsServer(metrics)
     assert again.start("127.0.0.1", port)[1] == port
     again.stop()
+
+
+def test_what_modules_count(metrics: Metrics, url: str) -> None:
+    took = CallStatistics()
+    took.add(0.002)
+    metrics.families.append(
+        lambda: [
+            Family("mine", "Mine.", ("kind",), {("a",): 3, ("b",): 4}),
+            Family("mine_seconds", "Mine.", ("kind",), {("a",): took}),
+            Family("none", "None yet.", ("kind",), {}),
+        ]
+    )
+    found = scrape(url)
+    assert found["ocpy_mine_total", (("kind", "b"),)] == 4
+    assert found["ocpy_mine_seconds_bucket", (("kind", "a"), ("le", "0.0025"))] == 1
+    assert found["ocpy_mine_seconds_sum", (("kind", "a"),)] == 0.002

@@ -99,15 +99,22 @@ class PrintModule(Module):
 
     async def ndr_pull(self, call: Call) -> None:
         """The request as it came."""
-        if self._wants(call):
-            record = await self._dissector.request(call)
-            call.notes[self] = time.monotonic()
-            self._show(record)
+        if not self._wants(call):
+            return
+        call.notes[self] = time.monotonic()
+        try:
+            self._show(await self._dissector.request(call))
+        except Exception:
+            logger.exception("%s: a request of %s is not shown", call.session, call.name)
 
     def ndr_push(self, call: Call) -> None:
         """The response as it goes."""
-        if self._wants(call):
+        if not self._wants(call):
+            return
+        try:
             self._show(self._dissector.response(call, self._seconds(call)))
+        except Exception:
+            logger.exception("%s: a response to %s is not shown", call.session, call.name)
 
     def fault(self, call: Call, fault: RpcFault) -> None:
         """The fault in its place. A call's faults are shown whatever ROPs are asked for."""

@@ -40,6 +40,8 @@ class RopBuffer:
     tail: bytes = b""
     #: Of a response that was decoded: the request that each of `rops` answers, where it answers one.
     answers: list[RopRequest | None] = dataclasses.field(default_factory=list, compare=False, repr=False)
+    #: Of what was decoded: how many bytes each of `rops` takes.
+    sizes: list[int] = dataclasses.field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def unpack_request(cls, data: bytes, states: HandleStates | None = None) -> RopBuffer:
@@ -50,16 +52,19 @@ class RopBuffer:
         reader, handles = _frame(data)
         context = RopContext(states or HandleStates(), handles)
         rops: list[Rop] = []
+        sizes: list[int] = []
         while reader.pos < reader.end:
-            kind = REQUESTS.get(data[reader.pos])
+            start = reader.pos
+            kind = REQUESTS.get(data[start])
             if kind is None:
-                return cls(rops, handles, reader.rest())
+                return cls(rops, handles, reader.rest(), sizes=sizes)
             reader.pos += 1
             try:
                 rops.append(kind.read_in(reader, context))
             except DecodeError as error:
                 raise error.within(kind.__name__) from None
-        return cls(rops, handles)
+            sizes.append(reader.pos - start)
+        return cls(rops, handles, sizes=sizes)
 
     @classmethod
     def unpack_response(
@@ -131,6 +136,7 @@ class _ResponseWalk:
                 return buffer
             complete = complete and rop.rop_id != RopId.BufferTooSmall
             buffer.rops.append(rop)
+            buffer.sizes.append(reader.pos - start)
             buffer.answers.append(None if isinstance(rop, RopUnsolicited) else self._context.request)
         if complete:
             self._pass_releases()

@@ -288,3 +288,12 @@ def test_anything_at_all(data: bytes) -> None:
             assert decode(data).pack() == data
         except DecodeError:
             continue
+
+
+def test_sizes_of_what_was_decoded() -> None:
+    rops = [RopReleaseRequest(0, 1), RopReleaseRequest(0, 2)]
+    buffer = RopBuffer.unpack_request(RopBuffer(list(rops), [5], b"\xf0\x01").pack())
+    assert buffer.sizes == [3, 3]
+    failures = [RopFailure(1, ErrorCode.NotFound, RopId.OpenFolder)]
+    answer = RopBuffer.unpack_response(RopBuffer(list(failures), [5]).pack(), buffer, HandleStates())
+    assert answer.sizes == [6]
