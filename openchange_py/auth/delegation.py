@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from openchange_py.auth.kerberos import mechanism
 from openchange_py.auth.kerberos_initiator import InitiatorCredential, KerberosCredential
-from openchange_py.auth.krb5 import CredentialCache, ServiceTicket, evidence_cache, initial_ticket, read_ap_req
+from openchange_py.auth.krb5 import CredentialCache, Received, ServiceTicket, evidence_cache, initial_ticket
 from openchange_py.rpc.security import SecurityError
 
 try:
@@ -48,9 +48,8 @@ class DelegatedTickets:
     claimed: bool = False
 
     @classmethod
-    def read(cls, keytab: Path, ap_req: bytes) -> DelegatedTickets:
-        """Of an AP-REQ that GSSAPI accepted; raises `SecurityError`."""
-        received = read_ap_req(keytab, ap_req)
+    def of(cls, received: Received) -> DelegatedTickets:
+        """Of an AP-REQ."""
         return cls(received.ticket, received.forwarded)
 
     @property

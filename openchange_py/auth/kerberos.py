@@ -7,6 +7,7 @@ Not done: channel bindings, principals of other realms (trusts), the groups of t
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError, Entry
+from openchange_py.auth.gss_acceptor import AcceptorKeys, DceAcceptor
+from openchange_py.auth.krb5 import Received, read_ap_req
 from openchange_py.rpc.security import AuthLevel, Authority, AuthType, Delegated, Identity, SecurityError
+from openchange_py.wire.kerberos import GssFlags
 from openchange_py.wire.spnego import KERBEROS_OID, MS_KERBEROS_OID, unframed_ap_req
 
 try:
@@ -60,6 +64,11 @@ class Keytab:
             self.dce_style_credential = self._acquire({b"rcache": b"none:"})
         except (OSError, gss.GSSError) as error:
             raise KerberosUnavailable(f"{path}: {error}") from error
+
+    @functools.cached_property
+    def keys(self) -> AcceptorKeys:
+        """For clients that forward tickets in DCE style. Raises `SecurityError`."""
+        return AcceptorKeys(self.path)
 
     def _acquire(self, store: dict[bytes, bytes]) -> Any:
         store = {b"keytab": b"FILE:" + str(self.path).encode(), **store}
@@ -209,7 +218,8 @@ class KerberosAcceptor(KerberosContext):
 
     Only users of `realm` who have an account are let in, by sAMAccountName or else by userPrincipalName: the same order
     as the KDC's ([MS-KILE] 3.3.5.6.1). `workgroup` is the domain of accounts whose directory names none.
-    `delegated` makes of an AP-REQ what the identity carries, to act for the client elsewhere; raises `SecurityError`.
+    `delegated` makes of a client's AP-REQ what the identity carries to act for him elsewhere; without it what he
+    forwards is wiped.
     """
 
     def __init__(
@@ -220,7 +230,7 @@ class KerberosAcceptor(KerberosContext):
         workgroup: str,
         peer: str,
         *,
-        delegated: Callable[[bytes], Delegated] | None = None,
+        delegated: Callable[[Received], Delegated] | None = None,
     ) -> None:
         super().__init__()
         self._keytab = keytab
@@ -228,28 +238,44 @@ class KerberosAcceptor(KerberosContext):
         self._realm = realm
         self._workgroup = workgroup
         self._peer = peer
-        #: Reads what an AP-REQ delegates; kept from the first leg to the last.
-        self._read_delegated = delegated
+        self._make_delegated = delegated
+        #: What the first leg brought; nobody's before the last.
         self._delegated: Delegated | None = None
+        self._dce: DceAcceptor | None = None
 
     def step(self, token: bytes) -> bytes:
         """See `SecurityContext.step`. After an error the context is of no more use."""
         self._begin()
         self._over = True
+        if self._context is None and self._dce is None:
+            self._read(unframed_ap_req(token) or token)
         try:
-            result = self._accept(token)
+            return self._step_forwarding(self._dce, token) if self._dce is not None else self._step(token)
         except gss.GSSError as error:
             raise SecurityError(f"Kerberos: {error}") from error
-        if self._context is None:
-            self._receive_delegated(token)
+
+    def _step(self, token: bytes) -> bytes:
+        result = self._accept(token)
         self._context = result.context
         self._over = False
         if not result.more_steps:
-            # Nobody is let in half: the account is known before the context can be used.
-            self._over = True
-            self.identity = self._identify(result.initiator_name)
-            self._established(result.flags)
+            self._finish(gss.display_name(result.initiator_name, name_type=False).name, result.flags)
         return result.token or b""
+
+    def _step_forwarding(self, acceptor: DceAcceptor, token: bytes) -> bytes:
+        answer = acceptor.step(unframed_ap_req(token) or token)
+        self._over = False
+        if acceptor.accepted is not None:
+            principal, flags, exported = acceptor.accepted
+            self._context = gss.import_sec_context(exported)
+            self._finish(principal, gssapi.IntEnumFlagSet(gssapi.RequirementFlag, flags))
+        return answer
+
+    def _finish(self, principal: bytes, flags: Any) -> None:
+        # Nobody is let in half: the account is known before the context can be used.
+        self._over = True
+        self.identity = self._identify(principal.decode("utf-8", "replace"))
+        self._established(flags)
 
     def _accept(self, token: bytes) -> Any:
         """One step of GSSAPI. In DCE style the first token is a bare AP-REQ, which impacket frames nevertheless."""
@@ -262,17 +288,23 @@ class KerberosAcceptor(KerberosContext):
         # Not in DCE style, then.
         return gss.accept_sec_context(token, self._keytab.credential)
 
-    def _receive_delegated(self, token: bytes) -> None:
-        """What can't be read is not needed to log on."""
-        if self._read_delegated is None:
-            return
+    def _read(self, ap_req: bytes) -> None:
+        """Look what the client delegates; what can't be read is for GSSAPI to refuse."""
         try:
-            self._delegated = self._read_delegated(unframed_ap_req(token) or token)
+            received = read_ap_req(self._keytab.path, ap_req)
         except SecurityError as error:
-            logger.warning("%s: what the client delegates can't be used: %s", self._peer, error)
+            logger.debug("%s: AP-REQ not read: %s", self._peer, error)
+            return
+        if received.problem:
+            logger.warning("%s: what the client forwards can't be used: %s", self._peer, received.problem)
+        if GssFlags.DELEGATE in received.flags and GssFlags.DCE_STYLE in received.flags:
+            self._dce = DceAcceptor(self._keytab.keys)
+        if self._make_delegated is not None:
+            self._delegated = self._make_delegated(received)
+        elif received.forwarded is not None:
+            received.forwarded.close()
 
-    def _identify(self, name: Any) -> Identity:
-        principal = gss.display_name(name, name_type=False).name.decode("utf-8", "replace")
+    def _identify(self, principal: str) -> Identity:
         refusal, account = self._look_up(principal)
         if account is None:
             logger.warning("%s: Kerberos logon of %.200r refused: %s", self._peer, principal, refusal)

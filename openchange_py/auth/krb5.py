@@ -1,8 +1,8 @@
 """Credential caches in memory, and what GSSAPI keeps back of a client's AP-REQ. By MIT's libkrb5, through ctypes.
 
-In DCE style MIT's `gss_accept_sec_context` returns from the first leg without the delegated credential, and leaves its
-cache behind in memory; the second has nothing to return. So the AP-REQ is read once more here, with public functions of
-the same library. Nothing is written to disk. Not done: Heimdal's library, whose structures are others.
+In DCE style MIT's `gss_accept_sec_context` returns from the first leg without the delegated credential, and from the
+second there is nothing to return. So the AP-REQ is read once more here, with public functions of the same library.
+Nothing is written to disk. Not done: Heimdal's library, whose structures are others.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, Final, NamedTuple, Self
 from openchange_py.auth.krb5_structures import Authenticator, Creds, Data, Keyblock, Ticket, Times
 from openchange_py.rpc.security import SecurityError
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.kerberos import GSS_CHECKSUM_TYPE, delegated_credential, ticket_of
+from openchange_py.wire.kerberos import GSS_CHECKSUM_TYPE, GssFlags, delegated_credential, gss_flags, ticket_of
 
 #: Where MIT's GSSAPI looks for the service that may use a cache's ticket for constrained delegation.
 _IMPERSONATOR: Final = b"proxy_impersonator"
-#: No replay cache, no clock: GSSAPI has looked at both.
+#: No replay cache, no clock: GSSAPI looks at both.
 _NO_FLAGS: Final = c_int32(0)
 _FORWARDABLE: Final = 0x40000000
 
@@ -167,11 +167,17 @@ class Received:
     """What a client's AP-REQ brought: his ticket, and the TGT that he forwarded."""
 
     ticket: ServiceTicket
+    flags: GssFlags
     forwarded: CredentialCache | None
+    #: Why there is none, though the client forwards.
+    problem: str = ""
 
 
 def read_ap_req(keytab: Path, ap_req: bytes) -> Received:
-    """Read an AP-REQ that GSSAPI has accepted. Raises `SecurityError`, for a TGT of another than the client too."""
+    """Read an AP-REQ. Whether it is a new one is not asked. Raises `SecurityError`.
+
+    A TGT of somebody else than the client is not taken.
+    """
     with _Krb5() as krb5:
         auth, table, ticket = c_void_p(), c_void_p(), POINTER(Ticket)()
         krb5.call("krb5_auth_con_init", byref(auth))
@@ -184,10 +190,16 @@ def read_ap_req(keytab: Path, ap_req: bytes) -> Received:
         krb5.free("krb5_free_ticket", ticket)
         try:
             received = _service_ticket(krb5, ticket.contents, ticket_of(ap_req))
-            message = delegated_credential(_checksum(krb5, auth))
+            checksum = _checksum(krb5, auth)
+            flags = gss_flags(checksum)
         except DecodeError as error:
             raise SecurityError(f"malformed AP-REQ: {error}") from error
-        return Received(received, None if message is None else _forwarded(krb5, auth, received.client, message))
+        try:
+            message = delegated_credential(checksum)
+            forwarded = None if message is None else _forwarded(krb5, auth, received.client, message)
+        except (DecodeError, SecurityError) as error:
+            return Received(received, flags, None, str(error))
+        return Received(received, flags, forwarded)
 
 
 def _service_ticket(krb5: _Krb5, ticket: Ticket, der: bytes) -> ServiceTicket:

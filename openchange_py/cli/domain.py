@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -179,7 +178,5 @@ def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str
         keytab = Keytab(path)
     except KerberosUnavailable as error:
         raise settings.error(declared.KEYTAB, f"no usable keytab: {error}") from error
-    delegated = None
-    if relay_as(settings) is RelayAs.CALLER:
-        delegated = functools.partial(DelegatedTickets.read, path)
+    delegated = DelegatedTickets.of if relay_as(settings) is RelayAs.CALLER else None
     return lambda peer: KerberosAcceptor(keytab, directory, realm, workgroup, peer, delegated=delegated)

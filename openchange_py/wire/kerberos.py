@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 
 from openchange_py.wire.buffer import DecodeError, Reader
@@ -16,7 +17,6 @@ _TICKET_FIELD: Final = 0xA3
 
 #: RFC 4121 4.1.1: the authenticator's checksum that carries GSSAPI's flags.
 GSS_CHECKSUM_TYPE: Final = 0x8003
-_DELEGATES: Final = 1
 _BINDINGS_SIZE: Final = 16
 
 
@@ -29,14 +29,30 @@ def ticket_of(ap_req: bytes) -> bytes:
     return der_element(_TICKET, ticket.rest())
 
 
-def delegated_credential(checksum: bytes) -> bytes | None:
-    """The KRB-CRED in the checksum of a client that delegates, None of one that does not. Raises `DecodeError`."""
-    reader = Reader(checksum)
+class GssFlags(enum.IntFlag):
+    """The flags in that checksum, as far as they are looked at."""
+
+    DELEGATE = 1
+    DCE_STYLE = 0x1000
+
+
+def gss_flags(checksum: bytes) -> GssFlags:
+    """What the client asks of the context. Raises `DecodeError`."""
+    return _read_flags(Reader(checksum))
+
+
+def _read_flags(reader: Reader) -> GssFlags:
     size = reader.u32()
     if size != _BINDINGS_SIZE:
         raise DecodeError(f"channel bindings of {size} bytes", 0)
     reader.take(size)
-    if not reader.u32() & _DELEGATES:
+    return GssFlags(reader.u32())
+
+
+def delegated_credential(checksum: bytes) -> bytes | None:
+    """The KRB-CRED in the checksum of a client that delegates, None of one that does not. Raises `DecodeError`."""
+    reader = Reader(checksum)
+    if not _read_flags(reader) & GssFlags.DELEGATE:
         return None
     if (option := reader.u16()) != 1:
         raise DecodeError(f"DlgOpt {option}", reader.pos - 2)

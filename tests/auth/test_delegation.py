@@ -10,6 +10,7 @@ from openchange_py.addressbook.base import Account
 from openchange_py.auth.delegation import CachedTickets, DelegatedTickets, ServiceLogon, user_principal
 from openchange_py.auth.kerberos import KerberosAcceptor, Keytab
 from openchange_py.auth.kerberos_initiator import KerberosCredential, KerberosInitiator
+from openchange_py.auth.krb5 import read_ap_req
 from openchange_py.rpc.security import Authority, SecurityError
 from tests.auth.kerberos_parties import REALM, SERVICE, Realm, forwarding_ap_req
 from tests.auth.ntlm_parties import PEER
@@ -32,10 +33,11 @@ def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Realm:
 
 
 def acceptor(realm: Realm) -> KerberosAcceptor:
-    def read(ap_req: bytes) -> DelegatedTickets:
-        return DelegatedTickets.read(realm.keytab, ap_req)
+    return KerberosAcceptor(Keytab(realm.keytab), Everybody(), REALM, "EXAMPLE", PEER, delegated=DelegatedTickets.of)
 
-    return KerberosAcceptor(Keytab(realm.keytab), Everybody(), REALM, "EXAMPLE", PEER, delegated=read)
+
+def tickets_in(realm: Realm, ap_req: bytes) -> DelegatedTickets:
+    return DelegatedTickets.of(read_ap_req(realm.keytab, ap_req))
 
 
 @pytest.mark.parametrize(
@@ -67,11 +69,12 @@ def test_what_cannot_be_read_does_not_prevent_the_logon(realm: Realm, caplog: py
     server = acceptor(realm)
     server.step(forwarding_ap_req(realm.ticket("alice"), realm.ticket("bob")))
     assert "forwarded a ticket of bob" in caplog.text
-    assert server._delegated is None
+    assert isinstance(server._delegated, DelegatedTickets)
+    assert server._delegated.forwarded is None
 
 
 def test_tickets_of_a_session_that_is_over(realm: Realm) -> None:
-    received = DelegatedTickets.read(realm.keytab, forwarding_ap_req(realm.ticket("alice"), realm.ticket("alice")))
+    received = tickets_in(realm, forwarding_ap_req(realm.ticket("alice"), realm.ticket("alice")))
     assert received.forwarded is not None
     credential = CachedTickets(received.forwarded)
     KerberosInitiator(credential, SERVICE).prepare()
@@ -89,7 +92,7 @@ def test_a_service_without_kdc(realm: Realm) -> None:
 
 def test_a_ticket_that_is_not_forwardable_is_no_evidence(realm: Realm) -> None:
     ap_req = KerberosInitiator(KerberosCredential(ccache=realm.ticket("alice")), SERVICE).step(b"")
-    tickets = DelegatedTickets.read(realm.keytab, ap_req)
+    tickets = tickets_in(realm, ap_req)
     service = ServiceLogon(realm.keytab, SERVICE)
     with pytest.raises(SecurityError, match="not forwardable"):
         KerberosInitiator(service.constrained(tickets.ticket), SERVICE).prepare()

@@ -11,6 +11,7 @@ import pytest
 from openchange_py.auth import ntlm_crypto
 from openchange_py.auth.delegation import DelegatedTickets, ServiceLogon
 from openchange_py.auth.kerberos_initiator import KerberosInitiator
+from openchange_py.auth.krb5 import read_ap_req
 from openchange_py.auth.ntlm import NtlmInitiator
 from openchange_py.auth.spnego import Mechanism
 from openchange_py.proxy.credentials import KerberosLogons
@@ -50,7 +51,9 @@ def context(
 def with_ticket(realm: Realm, forwarded: str = "alice") -> Identity:
     """Alice, who forwarded the ticket of the cache."""
     ap_req = forwarding_ap_req(realm.ticket("alice"), realm.ticket(forwarded))
-    return dataclasses.replace(ALICE, authority=Authority.DOMAIN, delegated=DelegatedTickets.read(realm.keytab, ap_req))
+    return dataclasses.replace(
+        ALICE, authority=Authority.DOMAIN, delegated=DelegatedTickets.of(read_ap_req(realm.keytab, ap_req))
+    )
 
 
 def test_the_hash_that_the_directory_holds(caplog: pytest.LogCaptureFixture) -> None:
