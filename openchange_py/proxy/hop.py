@@ -75,6 +75,13 @@ class HopModule(Module):
         if not self.lasthop:
             call.vouch()
 
+    def close(self) -> None:
+        """Say what it was good for."""
+        ratio = self.wrapped_bytes / self.plain_bytes if self.plain_bytes else 1.0
+        logger.info(
+            "module %s: %d bytes travelled as %d (%.2f)", self.name, self.plain_bytes, self.wrapped_bytes, ratio
+        )
+
     def push(self, call: Call) -> None:
         """Responses to what was wrapped: wrapped at the last hop, else opened."""
         exchange, carrier = call.notes.get(self), carrier_of(call)
