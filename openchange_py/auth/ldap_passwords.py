@@ -23,6 +23,7 @@ from ldap3.core.results import RESULT_SIZE_LIMIT_EXCEEDED, RESULT_SUCCESS
 from ldap3.utils.conv import escape_filter_chars
 
 from openchange_py.addressbook.base import Account, DirectoryError
+from openchange_py.auth import ntlm_crypto
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ _PATIENCE: Final = 10.0
 _RETRY_AFTER: Final = 5.0
 
 _ATTRIBUTES: Final = ("uid", "sambaNTPassword", "sambaAcctFlags", "sambaKickoffTime")
+#: The hash of the empty password.
+_OF_NO_PASSWORD: Final = ntlm_crypto.nt_hash("")
 #: sambaAcctFlags, `[UD         ]`: disabled, or locked out by Samba.
 _MAY_NOT_LOG_ON: Final = frozenset("DL")
 
@@ -73,6 +76,7 @@ class LdapPasswords:
         self._monotonic = monotonic
         self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, "ldap")
         self._own = threading.local()
+        self._open: set[Any] = set()
         self._failed_at: float | None = None
         self._failure = ""
 
@@ -94,8 +98,10 @@ class LdapPasswords:
         )
 
     def close(self) -> None:
-        """Take no more look-ups."""
+        """Take no more look-ups, and let go of the connections; one that is in use fails."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for connection in list(self._open):
+            _close(connection)
 
     def _failed(self, reason: str) -> DirectoryError:
         self._failure = f"password directory: {reason}"
@@ -143,11 +149,13 @@ class LdapPasswords:
         """The thread's own, made where there is none."""
         if getattr(self._own, "connection", None) is None:
             self._own.connection = self._first_that_answers()
+            self._open.add(self._own.connection)
         return self._own.connection
 
     def _drop(self) -> None:
         connection, self._own.connection = getattr(self._own, "connection", None), None
         if connection is not None:
+            self._open.discard(connection)
             _close(connection)
 
     def _first_that_answers(self) -> Any:
@@ -211,6 +219,9 @@ def _nt_hash(name: str, found: Mapping[str, Sequence[bytes]]) -> bytes | None:
     try:
         nt_hash = bytes.fromhex(values[0])
     except ValueError:
+        return None
+    if nt_hash == _OF_NO_PASSWORD:
+        logger.warning("the password of %.80r in the password directory is empty: nobody logs on with it", name)
         return None
     return nt_hash if len(nt_hash) == 16 else None
 

@@ -46,6 +46,7 @@ ENTRIES = (
     + entry("twin1", "twin")
     + entry("twin2", "twin")
     + entry("spaces", "two  words")
+    + entry("empty", "empty", nt_hash=ntlm_crypto.nt_hash(""))
     + entry("unset", "unset", "sambaNTPassword: NO PASSWORDXXXXXXXXXXXXXXXXXXXXX", nt_hash=None)
 )
 
@@ -113,6 +114,7 @@ def test_a_hash_of_the_directory_lets_in_and_a_wrong_password_does_not(site: Sit
         ("stranger", (None, True)),
         ("nohash", (None, True)),
         ("unset", (None, True)),
+        ("empty", (None, True)),
         ("twin", (None, True)),
         ("nobody", (None, True)),  # a cn, no uid
         ("two  words", (HASH, True)),
@@ -123,6 +125,10 @@ def test_what_is_told(site: Site, name: str, told: tuple[bytes | None, bool]) ->
     assert site.tells(name) == told
     if told != (HASH, True):
         assert not site.log_on(name)
+
+
+def test_an_empty_password_lets_nobody_in(site: Site) -> None:
+    assert not site.log_on("empty", "")
 
 
 @pytest.mark.parametrize("name", STRANGE_NAMES)

@@ -248,3 +248,22 @@ def test_systemd_is_told(served: Served, tmp_path: Path) -> None:
         assert systemd.recv(200) == b"READY=1"
         assert node.stop() == 0
         assert systemd.recv(200) == b"STOPPING=1"
+
+
+def test_a_client_that_floods_the_log_is_cut_short_and_others_are_not(served: Served) -> None:
+    path = served.place / "ocpy.log"
+    node = served.start(f"log file = {path}", "ocpy:log lines per client = 20")
+    before = len(path.read_text("utf-8").splitlines())
+    for _ in range(100):
+        with socket.create_connection((node.host, node.rpc_port), PATIENCE) as flood:
+            flood.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while flood.recv(4096):
+                pass
+    assert asyncio.run(served.bind()) == 0
+    assert node.stop() == 0
+    lines = path.read_text("utf-8").splitlines()[before:]
+    assert sum("no PDU" in line or "ended:" in line for line in lines) <= 20
+    assert sum("are left out" in line for line in lines) == 1
+    (told,) = [line for line in lines if "were left out" in line]
+    assert "lines about 127.0.0.1 (anonymous) were left out" in told
+    assert any("slow" in line and "held up" in line for line in lines), "alice's call is there"
