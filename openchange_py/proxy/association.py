@@ -160,7 +160,10 @@ class Associations:
 
     def of(self, space: str) -> Association:
         """The association of a handle space, empty where there is none yet."""
-        return self.by_space.setdefault(space, Association())
+        found = self.by_space.get(space)
+        if found is None:
+            found = self.by_space[space] = Association()
+        return found
 
     def end(self) -> None:
         """Nothing is opened any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from openchange_py.proxy.assembly import INTERFACES, assemble, make_renamer, own
 from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
 from openchange_py.proxy.loading import plugin_options
 from openchange_py.proxy.relay import Relay
-from openchange_py.rpc.call import Call, RpcFault, Session
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel
 from openchange_py.transports.tcp import RpcClient, TcpServer
 from openchange_py.wire.ndr import RpcInterface
@@ -157,6 +159,29 @@ def test_minimum_levels(tmp_path: Path) -> None:
         "exchange_ds_rfr": AuthLevel.CONNECT,
     }
     dispatcher.close()
+
+
+def test_servers_that_are_down_are_shown_and_a_reload_begins_anew(tmp_path: Path) -> None:
+    metrics = Metrics()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        text = HYBRID.format(port=nobody.getsockname()[1], password=PASSWORD)
+        settings = settings_of(tmp_path / "hybrid.conf", text)
+
+        async def work() -> None:
+            local = servers(Canned(NSPI, "nspi", b"?"), Canned(RFR, "rfr", b"?"))
+            dispatcher = await assemble(settings, local, people(), metrics=metrics)
+            down = next(value for name, _, value in metrics.gauges if name == "upstreams_down")
+            assert down() == 0
+            with pytest.raises(RpcFault) as caught:
+                await dispatcher.handle(connect(Session("test", "client"), ALICE, ALICE_DN))
+            assert status_of(caught) == FaultStatus.SERVER_UNAVAILABLE
+            assert down() == 1
+            reconfigure(dispatcher, settings)
+            assert down() == 0
+            dispatcher.close()
+
+        asyncio.run(work())
 
 
 NAMES = {"emsmdb": "exchange_emsmdb", "nspi": "exchange_nsp", "rfr": "exchange_ds_rfr"}
