@@ -1,19 +1,30 @@
 """SPNEGO around NTLM or Kerberos, both sides: RFC 4178, [MS-SPNG].
 
-A token that is bare NTLM, where a client left the wrapping away, is answered bare, as Windows does it.
-Not done: bare Kerberos in place of SPNEGO; a `reject` token to the client; an initiator with more than one mechanism.
+A token that is bare NTLM or Kerberos, where a client left the wrapping away, is answered bare, as Windows does it.
+Not done: a `reject` token to the client; an initiator with more than one mechanism.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityContext, SecurityError
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ntlm import SIGNATURE
-from openchange_py.wire.spnego import NTLMSSP_OID, NegState, NegTokenInit, NegTokenResp, pack_mech_types
+from openchange_py.wire.spnego import (
+    KERBEROS_OID,
+    NTLMSSP_OID,
+    NegState,
+    NegTokenInit,
+    NegTokenResp,
+    pack_mech_types,
+    unframed_ap_req,
+)
+
+#: How a Kerberos AP-REQ begins in DCE style (RFC 4120 5.5.1: application tag 14).
+_AP_REQ: Final = b"\x6e"
 
 
 class Mechanism(SecurityContext, Protocol):
@@ -119,7 +130,9 @@ class SpnegoAcceptor(SpnegoContext):
 
     def _start(self, token: bytes) -> bytes:
         if token.startswith(SIGNATURE):
-            return self._start_bare(token)
+            return self._start_bare(token, NTLMSSP_OID)
+        if token.startswith(_AP_REQ) or unframed_ap_req(token) is not None:
+            return self._start_bare(token, KERBEROS_OID)
         offer = NegTokenInit.unpack(token)
         self._mech_types = offer.mech_type_list
         chosen = next((mech_type for mech_type in offer.mech_types if mech_type in self._offered), None)
@@ -139,19 +152,23 @@ class SpnegoAcceptor(SpnegoContext):
         self._finish()
         return NegTokenResp(NegState.ACCEPT_COMPLETED, chosen, answer or None).pack()
 
-    def _start_bare(self, token: bytes) -> bytes:
-        if NTLMSSP_OID not in self._offered:
-            raise SecurityError("NTLM is not offered")
+    def _start_bare(self, token: bytes, mech_type: str) -> bytes:
+        if mech_type not in self._offered:
+            raise SecurityError(f"the client uses {mech_type} without asking, which is not offered")
         self._bare = True
-        self._inner = self._offered[NTLMSSP_OID]
-        return self._inner.step(token)
+        self._inner = self._offered[mech_type]
+        return self._bare_step(token)
+
+    def _bare_step(self, token: bytes) -> bytes:
+        answer = self._chosen.step(token)
+        if self._chosen.complete:
+            self._finish()
+        return answer
 
     def _continue(self, token: bytes) -> bytes:
         inner = self._chosen
         if self._bare:
-            answer = inner.step(token)
-            self._finish()
-            return answer
+            return self._bare_step(token)
         response = NegTokenResp.unpack(token)
         answer = inner.step(response.response_token or b"")
         if not inner.complete:

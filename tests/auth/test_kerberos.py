@@ -268,6 +268,28 @@ def test_inside_spnego(realm: Realm) -> None:
     assert server.unseal(b"", sealed, b"", signature) == b"body"
 
 
+@pytest.mark.parametrize("dce_style", [True, False])
+def test_bare_in_place_of_spnego(realm: Realm, dce_style: bool) -> None:
+    client, server = initiator(realm), spnego(realm)
+    if not dce_style:
+        client._flags &= ~gssapi_flag("dce_style")
+    token = client.step(server.step(client.step(b"")))
+    assert server.complete is not dce_style
+    if dce_style:
+        assert server.step(token) == b""
+    assert server.identity == ALICE
+    server.verify(b"text", client.sign(b"text"))
+    with pytest.raises(SecurityError, match="over"):
+        server.step(token)
+
+
+def test_bare_kerberos_that_is_not_offered(realm: Realm) -> None:
+    server = LocalAuthenticator(People(), NAMES).acceptor(AuthType.SPNEGO, PEER)
+    assert server is not None
+    with pytest.raises(SecurityError, match="not offered"):
+        server.step(initiator(realm).step(b""))
+
+
 @pytest.mark.parametrize("mic", ["right", "wrong", "none"])
 def test_kerberos_that_the_client_likes_less_than_what_we_do_not_have(realm: Realm, mic: str) -> None:
     """RFC 4178 5: the token was another mechanism's, and the list of mechanisms must be proven."""

@@ -328,6 +328,7 @@ def impacket_client(lab: Lab, level: str, *, kerberos: bool, password: str = PAS
     return client
 
 
+# impacket has no other combinations than these two.
 @pytest.mark.parametrize("kerberos", [False, True], ids=["ntlm", "kerberos in spnego"])
 @pytest.mark.parametrize("level", ["connect", "sign", "seal"])
 def test_impacket(lab: Lab, kerberos: bool, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
