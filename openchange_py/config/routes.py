@@ -208,12 +208,21 @@ def _check_credentials(settings: Settings) -> None:
     kind = relay_as(settings)
     if settings[declared.PASS_NTLM_THROUGH]:
         _check_passing(settings, kind)
+    mechanisms = {binding.mechanism for binding in settings[declared.BINDING]}
     if kind is RelayAs.SPECIFIED:
-        credentials = relay_credentials(settings)
-        if not credentials.principal and any(b.mechanism == AuthType.KERBEROS for b in settings[declared.BINDING]):
-            raise settings.error(declared.BINDING, f"flag krb5: Kerberos needs `{declared.REALM.name}`")
+        kerberos, ntlm = bool(relay_credentials(settings).principal), True
+        missing = f"Kerberos needs `{declared.REALM.name}`"
     elif kind is RelayAs.MACHINE:
-        machine_logon(settings)
+        machine = machine_logon(settings)
+        kerberos, ntlm = machine.keytab is not None or bool(machine.realm), bool(machine.password)
+        missing = f"Kerberos needs `{declared.REALM.name}` or {declared.KEYTAB.name}"
+    else:
+        kerberos, ntlm = settings[declared.KEYTAB] is not None, True
+        missing = f"the tickets of callers need {declared.KEYTAB.name}"
+    if AuthType.KERBEROS in mechanisms and not kerberos:
+        raise settings.error(declared.BINDING, f"flag krb5: {missing}")
+    if AuthType.NTLMSSP in mechanisms and not ntlm:
+        raise settings.error(declared.BINDING, f"flag ntlm: NTLM needs {declared.MACHINE_PASSWORD_FILE.name}")
 
 
 def _check_passing(settings: Settings, kind: RelayAs) -> None:

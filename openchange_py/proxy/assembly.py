@@ -13,6 +13,7 @@ from typing import Final
 from openchange_py.addressbook.base import Directory
 from openchange_py.auth.delegation import ServiceLogon, user_principal
 from openchange_py.auth.failures import FailureTracker
+from openchange_py.auth.kerberos import KerberosUnavailable, require_library
 from openchange_py.config import declared
 from openchange_py.config.declared import NamedPipes
 from openchange_py.config.routes import (
@@ -41,7 +42,7 @@ from openchange_py.proxy.rewrite_local import RenamedServer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.metrics import Metrics
-from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.security import AuthLevel, AuthType
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EMSMDB
@@ -187,6 +188,11 @@ def _learn_bindings(renamer: Renamer, settings: Settings) -> None:
 def upstream_credentials(settings: Settings, nt_hash_of: NtHashOf) -> UpstreamCredentials:
     """Who relays, as the settings say now."""
     kind, keytab, realm = relay_as(settings), settings[declared.KEYTAB], settings[declared.REALM]
+    if any(binding.mechanism is AuthType.KERBEROS for binding in settings[declared.BINDING]):
+        try:
+            require_library()
+        except KerberosUnavailable as error:
+            raise settings.error(declared.BINDING, f"flag krb5: {error}") from error
     logons = KerberosLogons(settings[declared.CONNECT_TIMEOUT])
     if kind is RelayAs.SPECIFIED:
         return SpecifiedAccount(relay_credentials(settings), logons)

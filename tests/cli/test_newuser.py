@@ -143,3 +143,9 @@ def test_an_account_whose_password_another_checks(tmp_path: Path) -> None:
     assert account.nt_hash is None
     error = installation.fails("newuser", "--create", "--no-password", "--password-file", "/dev/null", "bob")
     assert "contradict" in error
+
+
+def test_a_machine_has_an_account_too(installation: Installation) -> None:
+    """As a relay that logs on with its machine account needs one at the server behind it."""
+    assert "cn=proxy$" in installation.ok("newuser", "--create", "--hidden", "--no-password", "PROXY$").lower()
+    assert "at the end $ of a machine" in installation.fails("newuser", "--create", "--no-password", "PRO$XY")

@@ -14,6 +14,7 @@ PASSWORD = "dcerpc_mapiproxy:password = secret\n"
 BINDING = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange\n"
 DELEGATED = "dcerpc_mapiproxy:delegated_auth = yes\n"
 MACHINE = "dcerpc_mapiproxy:use_machine_account = yes\n"
+KRB5 = "dcerpc_mapiproxy:binding = ncacn_ip_tcp:exchange[krb5]\n"
 
 
 def settings_of(tmp_path: Path, text: str) -> Settings:
@@ -72,6 +73,11 @@ def test_interfaces_chooses(tmp_path: Path) -> None:
         (RELAY + DELEGATED, "dcerpc_mapiproxy:username: dcerpc_mapiproxy:delegated_auth is set as well: choose one"),
         (BINDING + MACHINE + PASSWORD, "dcerpc_mapiproxy:password: dcerpc_mapiproxy:use_machine_account is set"),
         (BINDING + MACHINE, "needs ocpy:keytab or ocpy:machine password file"),
+        (KRB5 + DELEGATED, "dcerpc_mapiproxy:binding: flag krb5: the tickets of callers need ocpy:keytab"),
+        (
+            KRB5.replace("krb5", "ntlm") + MACHINE + "realm = X\nocpy:keytab = /x",
+            "NTLM needs ocpy:machine password file",
+        ),
         (BINDING + MACHINE + "ocpy:keytab = /x", "Kerberos needs `realm`"),
         ((RELAY + PASSWORD).replace("[print]", "[krb5]"), "flag krb5: Kerberos needs `realm`"),
         (BINDING + MACHINE + "ocpy:machine password file = /nowhere/at/all", "can't be read"),

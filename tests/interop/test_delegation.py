@@ -7,24 +7,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from impacket.dcerpc.v5 import nspi
+from impacket.dcerpc.v5.rpcrt import RPC_C_AUTHN_LEVEL_CONNECT, DCERPCException
+from impacket.dcerpc.v5.transport import DCERPCTransportFactory
 
 from openchange_py.auth.kerberos_initiator import Delegate, KerberosCredential, KerberosInitiator
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.client.connection import Channel
-from openchange_py.client.emsmdb import EmsmdbClient
+from openchange_py.client.emsmdb import CLIENT_VERSION, EmsmdbClient
 from openchange_py.client.errors import LogonRefused, MapiError
 from openchange_py.rpc.call import FaultStatus, RpcFault
+from openchange_py.rpc.fragments import fragments_of
+from openchange_py.rpc.protection import Protection
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.wire.ndr import NDR20
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcdata.errors import ErrorCode
-from openchange_py.wire.oxcrpc import EMSMDB
-from tests.interop.nodes import Node, ocpy
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoConnectExRequest, EcDoConnectExResponse
+from openchange_py.wire.pdu import (
+    AlterContext,
+    Auth3,
+    Bind,
+    BindAck,
+    Fault,
+    PresentationContextElement,
+    Request,
+    Response,
+)
+from tests.interop.nodes import PATIENCE, Node, ocpy
 from tests.interop.samba_dc import (
     MACHINE_ACCOUNT,
     MACHINE_PASSWORD,
@@ -38,6 +56,7 @@ from tests.interop.samba_dc import (
     SambaDc,
     own_address,
 )
+from tests.rpc.parties import pdus
 
 pytestmark = [pytest.mark.xdist_group("samba_dc")]
 
@@ -104,8 +123,20 @@ class Hops:
         ocpy("newuser", "-c", config, "--create", "--hidden", "--no-password", MACHINE_ACCOUNT)
         ocpy("access", "-c", config, "bob", "--grant", MACHINE_ACCOUNT)
 
-    def proxy(self, name: str, identity: str, flags: str = "seal") -> Node:
-        where = {"upstream": self.upstream.host, "port": self.upstream.rpc_port, "upstream_fqdn": UPSTREAM_FQDN}
+    def standalone(self, name: str) -> Node:
+        """Another server of the first proxy's name: the end of a way with two hops."""
+        mailboxes = f"    ocpy:database = sqlite:///{self.place}/{UPSTREAM_NAME}/mailboxes.db\n"
+        return self._node(name, _COMMON + _UPSTREAM + mailboxes, self._names)
+
+    def second_proxy(self, upstream: Node) -> Node:
+        """Relays as its callers, with the name of the server behind the first proxy."""
+        where = {"upstream": upstream.host, "port": upstream.rpc_port, "upstream_fqdn": SERVER_FQDN}
+        others = {"controller": self.dc.address, "identity": "dcerpc_mapiproxy:delegated_auth", "flags": "seal"}
+        return self._node("second", _COMMON + _PROXY, self._upstream_names | where | others)
+
+    def proxy(self, name: str, identity: str, flags: str = "seal", upstream: Node | None = None) -> Node:
+        server = upstream or self.upstream
+        where = {"upstream": server.host, "port": server.rpc_port, "upstream_fqdn": UPSTREAM_FQDN}
         others = {"controller": self.dc.address, "identity": f"dcerpc_mapiproxy:{identity}", "flags": flags}
         return self._node(name, _COMMON + _PROXY, self._names | where | others)
 
@@ -361,3 +392,130 @@ def test_connections_of_one_client_are_in_one_group_upstream(passing: Node) -> N
 
     with passing.log.expect("passed", "passed"):
         asyncio.run(check())
+
+
+class Contexts:
+    """A client that speaks raw PDUs, and has several security contexts on one connection."""
+
+    def __init__(self, node: Node) -> None:
+        self._socket = socket.create_connection((node.host, node.rpc_port), PATIENCE)
+        self._calls = itertools.count(1)
+        self.protections: dict[str, Protection] = {}
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def log_on(self, user: str, context: Mechanism) -> None:
+        """One more security context: the first by bind, the others by alter_context."""
+        number = len(self.protections) + 1
+        protection = Protection(context, context.auth_type, AuthLevel.PRIVACY, number, header_signing=False)
+        kind: type[Bind] = AlterContext if self.protections else Bind
+        self.protections[user] = protection
+        token = context.step(b"")
+        while not context.complete:
+            answer = self._exchange(self._alter(kind, protection, token))
+            assert answer.auth is not None, answer
+            token, kind = context.step(answer.auth.auth_value), AlterContext
+        if token:
+            proof = protection.trailer(token)
+            self._socket.sendall(Auth3(call_id=next(self._calls), padding=bytes(4), auth=proof).pack())
+
+    def connect(self, user: str, dn: str) -> EcDoConnectExResponse | int:
+        """EcDoConnectEx in the user's context; or the fault's status."""
+        protection = self.protections[user]
+        stub = EcDoConnectExRequest(
+            user_dn=dn.encode(),
+            flags=0,
+            con_mod=0,
+            limit=0,
+            cpid=1252,
+            lcid_string=0x409,
+            lcid_sort=0x409,
+            icxr_link=0xFFFFFFFF,
+            can_convert_code_pages=1,
+            client_version=CLIENT_VERSION,
+            time_stamp=0,
+        ).pack()
+        request = Request(call_id=next(self._calls), context_id=0, opnum=10, stub=stub, alloc_hint=len(stub))
+        self._socket.sendall(fragments_of(request, 4280, protection))
+        raw = self._read()
+        (answer,) = pdus(raw)
+        if isinstance(answer, Fault):
+            return answer.status
+        assert isinstance(answer, Response)
+        return EcDoConnectExResponse.unpack(protection.unprotect(raw, answer))
+
+    def _alter(self, kind: type[Bind], protection: Protection, token: bytes) -> bytes:
+        contexts = (PresentationContextElement(0, EMSMDB.syntax, (NDR20,)),)
+        return kind(call_id=next(self._calls), contexts=contexts, auth=protection.trailer(token)).pack()
+
+    def _exchange(self, data: bytes) -> BindAck:
+        self._socket.sendall(data)
+        (answer,) = pdus(self._read())
+        assert isinstance(answer, BindAck), answer
+        return answer
+
+    def _read(self) -> bytes:
+        head = self._receive(16)
+        return head + self._receive(int.from_bytes(head[8:10], "little") - 16)
+
+    def _receive(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = self._socket.recv(count - len(data))
+            assert more, "the connection was closed"
+            data += more
+        return data
+
+
+def test_several_accounts_on_one_connection(hops: Hops, proxy: Node) -> None:
+    """Three security contexts, used in turn: each call is upstream its own account's."""
+    client = Contexts(proxy)
+    with hops.upstream.log.expect("logon of alice@", "logon of bob@", f"logon of {LOCAL_USER} from"):
+        client.log_on("alice", ticket("alice", forward=True))
+        client.log_on(LOCAL_USER, password(LOCAL_USER, LOCAL_PASSWORD))
+        client.log_on("bob", ticket("bob", forward=True))
+        for _ in range(2):
+            for user in client.protections:
+                for dn in client.protections:
+                    answer = client.connect(user, DN + dn)
+                    assert isinstance(answer, EcDoConnectExResponse)
+                    expected = ErrorCode.Success if dn == user else ErrorCode.AccessDenied
+                    assert answer.return_value == expected, (user, dn)
+    client.close()
+
+
+def test_two_hops(hops: Hops, samba_dc: SambaDc) -> None:
+    """A forwarded ticket goes further only to a server that the domain trusts with delegation."""
+    last = hops.standalone("last")
+    with running(last):
+        second = hops.second_proxy(last)
+        with running(second), running(hops.proxy("first", "delegated_auth", upstream=second)) as first:
+            refused = "relayed to .* as .*alice by forwarded ticket$", "alice can't be relayed to .*forwarded no ticket"
+            with first.log.expect(refused[0]), second.log.expect(refused[1]), pytest.raises(RpcFault):
+                asyncio.run(names_of(first, ticket("alice", forward=True), "alice"))
+            samba_dc.delegation("for-any-service", f"{UPSTREAM_NAME}$", "on")
+            try:
+                with last.log.expect(f"Kerberos logon of alice@{REALM} as alice"):
+                    name = asyncio.run(names_of(first, ticket("alice", forward=True), "alice"))
+            finally:
+                samba_dc.delegation("for-any-service", f"{UPSTREAM_NAME}$", "off")
+    assert name == "alice"
+
+
+def test_impacket_s_tokens_pass(hops: Hops, passing: Node) -> None:
+    """A client that is not ours: NspiBind at level connect, and what the upstream says of a wrong password."""
+    for secret in (LOCAL_PASSWORD, "wrong"):
+        transport = DCERPCTransportFactory(f"ncacn_ip_tcp:{passing.host}[{passing.rpc_port}]")
+        transport.set_credentials(LOCAL_USER, secret, WORKGROUP)
+        transport.set_connect_timeout(PATIENCE)
+        dce = transport.get_dce_rpc()
+        dce.set_auth_level(RPC_C_AUTHN_LEVEL_CONNECT)
+        dce.connect()
+        dce.bind(nspi.MSRPC_UUID_NSPI)
+        if secret == "wrong":
+            with pytest.raises(DCERPCException, match="access_denied"):
+                nspi.hNspiBind(dce)
+        else:
+            assert nspi.hNspiBind(dce)["contextHandle"] != bytes(20)
+        dce.disconnect()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from openchange_py.auth import kerberos
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.config import ConfigError, Settings, load
 from openchange_py.proxy.assembly import INTERFACES, assemble, make_renamer, own_names, reconfigure
@@ -256,3 +257,10 @@ def test_who_relays_does_not_change_while_calls_are_relayed(tmp_path: Path) -> N
             dispatcher.close()
 
     asyncio.run(check())
+
+
+def test_kerberos_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kerberos, "gss", None)
+    text = "realm = EXAMPLE.TEST\ndcerpc_mapiproxy:binding = ncacn_ip_tcp:192.0.2.1[1,krb5]\n" + SPECIFIED
+    with pytest.raises(ConfigError, match=r"flag krb5: .*pip install 'openchange-py\[kerberos\]'"):
+        asyncio.run(assemble(settings_of(tmp_path / "smb.conf", text), {}, people()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,9 @@ def context(
     return asyncio.run(made.context(call, SERVICE, AuthLevel.PRIVACY, mechanism))
 
 
-def with_ticket(realm: Realm, forwarded: str = "alice") -> Identity:
-    """Alice, who forwarded the ticket of the cache."""
-    ap_req = forwarding_ap_req(realm.ticket("alice"), realm.ticket(forwarded))
+def with_ticket(realm: Realm, hours: float = 1) -> Identity:
+    """Alice, who forwarded a ticket that is good for so long."""
+    ap_req = forwarding_ap_req(realm.ticket("alice"), realm.ticket("alice", hours=hours))
     return dataclasses.replace(
         ALICE, authority=Authority.DOMAIN, delegated=DelegatedTickets.of(read_ap_req(realm.keytab, ap_req))
     )
@@ -98,6 +99,13 @@ def test_a_forwarded_ticket_comes_first_and_ends_with_the_session(realm: Realm) 
     assert caller.delegated.forwarded.closed
     assert isinstance(context(made, caller, Session("test", "client")), NtlmInitiator)
     end_delegation(session)
+
+
+def test_a_ticket_that_expired_is_not_the_end(realm: Realm, caplog: pytest.LogCaptureFixture) -> None:
+    """The client's session may last longer than what he forwarded: the next way is tried."""
+    caplog.set_level("INFO")
+    assert isinstance(context(credentials(), with_ticket(realm, hours=-1)), NtlmInitiator)
+    assert re.search(r"by NT hash \(forwarded ticket: .*(expired|not found)", caplog.text)
 
 
 def test_a_caller_s_tickets_are_not_another_session_s(realm: Realm) -> None:
