@@ -19,6 +19,7 @@ from openchange_py.cli.settings import CONFIGURATION
 #: Subcommands: the module that each lives in, which is imported when the command is run, and its line in `ocpy --help`.
 COMMANDS: Final = {
     "access": ("access", "Show or change who, besides USER, has full access to USER's mailbox."),
+    "cache": ("cache", "Show, prune or clear what the module `cache` keeps."),
     "client": (
         "client",
         "Log on to a server as a user: look up people, list folders and messages, read, save and delete mail.",
@@ -42,9 +43,10 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from openchange_py.config import ConfigError
     from openchange_py.mime.parser import ImportRefused
     from openchange_py.proxy.stack import ModuleError
+    from openchange_py.proxy.streamcache.index import CacheError
     from openchange_py.store.base import StoreError
 
-    return ConfigError, DirectoryError, ImportRefused, ModuleError, StoreError, OSError
+    return CacheError, ConfigError, DirectoryError, ImportRefused, ModuleError, StoreError, OSError
 
 
 class LazyGroup(click.Group):

@@ -154,6 +154,7 @@ def choice(members: type[E], aliases: dict[str, E]) -> Callable[[str], E]:
 
 _SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20}
+_BYTES |= {"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30}
 
 
 def seconds(value: str) -> float:

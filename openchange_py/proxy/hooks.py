@@ -86,6 +86,13 @@ class Module:
         """What this module keeps for the call's session and interface."""
         return ModuleSession.of(call, self)
 
+    @classmethod
+    def check_options(cls, settings: Settings) -> None:
+        """Raise `ConfigError` (`settings.error(OPTION, reason)`) where options contradict each other.
+
+        Called for modules that are configured to be loaded, by `ocpy testparm` too.
+        """
+
     def init(self, settings: Settings) -> Result:
         """Once, before the first call. Raise to keep the server from starting with a half-working module."""
         return None

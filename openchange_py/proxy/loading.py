@@ -80,9 +80,16 @@ def load_modules(settings: Settings) -> list[Module]:
         cls = find_module(settings, word)
         if any(module.name == cls.name for module in modules):
             raise settings.error(MODULES, f"{cls.name} is there twice")
+        cls.check_options(settings)
         modules.append(cls())
         logger.info("module %s loaded for %s: %s", cls.name, cls.endpoint, cls.description)
     return modules
+
+
+def check_modules(settings: Settings) -> None:
+    """Whether the configured modules are there, and their options go together; `ConfigError`, `ModuleError`."""
+    for word in settings[MODULES]:
+        find_module(settings, word).check_options(settings)
 
 
 def find_module(settings: Settings, word: str) -> type[Module]:

@@ -60,6 +60,10 @@ class RopCarrier(Protocol):
     def room(self) -> int:
         """Bytes that one ROP output buffer may have."""
 
+    @property
+    def further_room(self) -> int:
+        """Bytes that further output buffers may have together, with their headers; 0 where there may be none."""
+
     def may_contain(self, values: bytes) -> bool:
         """Whether any of these bytes may stand in the requests; where not, that is certain. Decompresses nothing."""
 
@@ -84,8 +88,11 @@ class RopCarrier(Protocol):
     def fail(self, code: ErrorCode) -> None:
         """Answer the call: it failed as a whole."""
 
-    def another(self, payload: bytes) -> Call:
-        """A call of the same kind in the same session context with other ROPs, and room for as much as there can be."""
+    def another(self, payload: bytes, *, chain: bool = False) -> Call:
+        """A call of the same kind in the same session context with other ROPs, and room for as much as there can be.
+
+        With `chain` that is several output buffers, if this kind of call has such.
+        """
 
 
 class _Ext2:
@@ -107,6 +114,12 @@ class _Ext2:
     @property
     def room(self) -> int:
         return max(0, min(self._request.out_size - HEADER_SIZE, MAXIMUM_RESPONSE))
+
+    @property
+    def further_room(self) -> int:
+        if not self._request.flags & RpcFlags.Chain:
+            return 0
+        return max(0, min(self._request.out_size, MAXIMUM_BUFFER) - HEADER_SIZE - MAXIMUM_RESPONSE)
 
     def may_contain(self, values: bytes) -> bool:
         return may_contain_any(EcDoRpcExt2Request.rgb_in_of(self._call.stub), values)
@@ -149,12 +162,12 @@ class _Ext2:
     def fail(self, code: ErrorCode) -> None:
         self._call.response = EcDoRpcExt2Response.failed(self.cxh, code)
 
-    def another(self, payload: bytes) -> Call:
+    def another(self, payload: bytes, *, chain: bool = False) -> Call:
         request = self._request
         rgb_in = pack_payload(payload, xor=_is_obfuscated(request.rgb_in))
-        # Without Chain, whose further responses nobody asked for.
-        flags = request.flags & ~RpcFlags.Chain | RpcFlags.NoCompression
-        return _like(self._call, EcDoRpcExt2Request(request.cxh, flags, rgb_in, MAXIMUM_RESPONSE + HEADER_SIZE))
+        flags = request.flags & ~RpcFlags.Chain | RpcFlags.NoCompression | (RpcFlags.Chain if chain else 0)
+        room = MAXIMUM_BUFFER if chain else MAXIMUM_RESPONSE + HEADER_SIZE
+        return _like(self._call, EcDoRpcExt2Request(request.cxh, flags, rgb_in, room))
 
 
 class _Old:
@@ -176,6 +189,10 @@ class _Old:
     @property
     def room(self) -> int:
         return min(self._request.room, MAXIMUM_RESPONSE)
+
+    @property
+    def further_room(self) -> int:
+        return 0
 
     def may_contain(self, values: bytes) -> bool:
         rgb = EcDoRpcRequest.rgb_of(self._call.stub)
@@ -220,7 +237,7 @@ class _Old:
     def fail(self, code: ErrorCode) -> None:
         self._call.response = EcDoRpcResponse.failed(self._request, code)
 
-    def another(self, payload: bytes) -> Call:
+    def another(self, payload: bytes, *, chain: bool = False) -> Call:
         return _like(self._call, EcDoRpcRequest.of(self.cxh, payload))
 
 

@@ -62,6 +62,10 @@ _TEACHING: Final = frozenset(
 _OPENING: Final = frozenset(int(i) for i, cls in REQUESTS.items() if hasattr(cls, "output_handle_index"))
 #: RopSize, and what a handle takes.
 _FRAME, _HANDLE = 2, 4
+#: Further responses come with as many handles as `FURTHER_OVERHEAD` has room for.
+_FEW_HANDLES: Final = 4
+#: What a response in a buffer of its own takes besides itself, a handle table of four included.
+FURTHER_OVERHEAD: Final = 32
 #: What is left for the responses of other ROPs in a buffer in which a module answers one.
 _RESERVE: Final = 0x1000
 
@@ -82,8 +86,8 @@ def on_rop(*kinds: type[Rop]) -> Callable[[F], F]:
 class PassingRop:
     """One ROP on its way through a module.
 
-    `object` is the server object that it acts on and `opened` the one that it makes, for modules with `tracks_objects`;
-    `object` is None where its opening was not seen.
+    `object` is the server object that it acts on, `opened` the one that it makes and `objects` all of its session, for
+    modules with `tracks_objects`; `object` is None where its opening was not seen.
     """
 
     call: Call
@@ -93,7 +97,13 @@ class PassingRop:
     response: Any = None
     object: ServerObject | None = None
     opened: ServerObject | None = None
+    objects: ServerObjects = dataclasses.field(default_factory=ServerObjects)
+    #: The handle table that the client sent, and what its buffer opened before this ROP.
+    handles: Sequence[int] = ()
+    _opened: dict[int, ServerObject] = dataclasses.field(default_factory=dict)
     _answered: bool = False
+    _further: Sequence[RopResponse] = ()
+    _undo: Callable[[], None] | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -105,30 +115,62 @@ class PassingRop:
         """How many bytes a response may have with which a module answers; it shrinks with each."""
         return self._passage.space
 
+    @property
+    def further_space(self) -> int:
+        """How many bytes `further` responses may have together, each counted with `FURTHER_OVERHEAD`.
+
+        0 where the client did not ask for such, or the ROP is not the last one ([MS-OXCRPC] 3.1.4.2.1.2).
+        """
+        return self._passage.further_space(self)
+
+    def object_at(self, index: int) -> ServerObject | None:
+        """The object at another place of the handle table, on the way in; None where its opening was not seen."""
+        return self._opened.get(index) or (
+            self.objects.find(self.handles[index]) if index < len(self.handles) else None
+        )
+
     def edited(self) -> None:
         """`request`, or on the way back `response`, was changed in place or replaced."""
         self._passage.edited = True
 
-    def answer(self, response: RopResponse) -> None:
+    def answer(
+        self,
+        response: RopResponse,
+        *,
+        further: Sequence[RopResponse] = (),
+        undo: Callable[[], None] | None = None,
+    ) -> None:
         """Answer it here: it does not go inwards, and the client gets this response in its place.
 
-        Not for ROPs that make an object: only a server can give it a handle. Raises `ValueError` for such a one, and
-        where the response takes more than `space`.
+        `further` responses to it go into buffers of their own behind the first one. `undo` is called where the client
+        does not get the answer after all, and may ask again: the call failed, or the server had no room for what stood
+        before it. Not for ROPs that make an object: only a server can give it a handle. Raises `ValueError` for such a
+        one, and where the responses take more than `space` and `further_space`.
         """
         size = len(response.pack())
         if self.opened is not None or hasattr(self.request, "output_handle_index"):
             raise ValueError(f"{type(self.request).__name__} makes an object, which a module can't")
         if size > self.space:
             raise ValueError(f"a response of {size} bytes, of {self.space} that there is room for")
+        if further and sum(len(each.pack()) + FURTHER_OVERHEAD for each in further) > self.further_space:
+            raise ValueError(f"{len(further)} further responses, of {self.further_space} bytes that there is room for")
         self.response, self._answered = response, True
+        self._further, self._undo = further, undo
         self._passage.space -= size
 
-    async def send(self, requests: Sequence[RopRequest], handles: Sequence[int]) -> RopBuffer:
+    async def send(self, requests: Sequence[RopRequest], handles: Sequence[int], *, chain: bool = False) -> RopBuffer:
         """Have ROPs of the module's own answered from inside of it, in the same session context.
 
-        `handles` is their handle table. Raises `RpcFault`, also where the answer can't be read.
+        `handles` is their handle table. With `chain` the server may give further responses to the last of them, where
+        the client's kind of call allows that. Raises `RpcFault`, also where the answer can't be read.
         """
-        return await self._passage.send(requests, handles)
+        return await self._passage.send(requests, handles, chain)
+
+    def take_back(self) -> None:
+        """The client doesn't get the answer."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
 
 
 class RopHooks:
@@ -224,7 +266,10 @@ class RopPassage:
         except DecodeError as error:
             logger.info("%s: ROPs pass module %s undecoded: %s", self._call.session, self._module.name, error)
             self._came = []
+            self._missed_something()
             return
+        if any(buffer.tail for buffer in self._came):
+            self._missed_something()
         self._inwards = self._came
         self.space = self._space()
         for buffer in self._came:
@@ -232,6 +277,15 @@ class RopPassage:
         local = [rop for rops in self._passing for rop in rops if rop._answered]
         if local or self.edited:
             self._remake(payloads, local)
+
+    def _missed_something(self) -> None:
+        if self._objects is not None:
+            self._objects.is_complete = False
+
+    def take_back(self) -> None:
+        """The client gets none of the module's answers."""
+        for rop in (rop for passing in self._passing for rop in reversed(passing)):
+            rop.take_back()
 
     async def _pass_requests(self, buffer: RopBuffer) -> None:
         opened: dict[int, ServerObject] = {}
@@ -251,6 +305,7 @@ class RopPassage:
         handle = buffer.handles[index] if index < len(buffer.handles) else NO_HANDLE
         rop = PassingRop(self._call, request, handle, self)
         if self._objects is not None:
+            rop.objects, rop.handles, rop._opened = self._objects, buffer.handles, opened
             if request.rop_id != RopId.Logon:
                 rop.object = opened.get(index) or self._objects.find(handle)
             output = getattr(request, "output_handle_index", None)
@@ -266,6 +321,12 @@ class RopPassage:
         others = sum(not isinstance(rop, RopReleaseRequest) for rop in buffer.rops) - 1
         return self._carrier.room - _FRAME - _HANDLE * len(buffer.handles) - (_RESERVE if others > 0 else 0)
 
+    def further_space(self, rop: PassingRop) -> int:
+        """See `PassingRop.further_space`."""
+        if len(self._came) != 1 or self._came[0].tail or self._came[0].rops[-1] is not rop.request:
+            return 0
+        return self._carrier.further_room if len(self._came[0].handles) <= _FEW_HANDLES else 0
+
     def _remake(self, payloads: list[bytes], local: list[PassingRop]) -> None:
         self._remade = True
         self._inwards = [
@@ -275,12 +336,17 @@ class RopPassage:
         if local and not any(buffer.rops for buffer in self._inwards):
             self.answered = True
             answers = RopBuffer([rop.response for rop in self._passing[0]], self._came[0].handles)
-            self._carrier.set_responses([answers.pack()])
+            self._carrier.set_responses([answers.pack(), *self._further()])
             return
         taken = sum(len(rop.response.pack()) for rop in local)
         self._carrier.set_requests([buffer.pack() for buffer in self._inwards], self._carrier.room - taken)
         # What RopBufferTooSmall gives back to the client are its own requests.
         self._came = [RopBuffer.unpack_request(payload, self._states) for payload in payloads]
+
+    def _further(self) -> list[bytes]:
+        """The buffers behind the first one."""
+        last, handles = self._passing[0][-1], self._came[0].handles
+        return [RopBuffer([response], handles).pack() for response in last._further] if last._answered else []
 
     # The way back
 
@@ -308,8 +374,10 @@ class RopPassage:
             merged = self._merged(buffers[0])
             self.edited = self.edited or merged.rops != buffers[0].rops
             buffers[0] = merged
-        if self.edited:
-            self._carrier.set_responses([buffer.pack() for buffer in buffers])
+        if not buffers:
+            self.take_back()
+        elif self.edited:
+            self._carrier.set_responses([*(buffer.pack() for buffer in buffers), *self._further()])
 
     def _pass_releases(self) -> None:
         for passing in self._passing:
@@ -360,6 +428,9 @@ class RopPassage:
                 merged.rops.append(answers.pop(0)[0])
             if answers and isinstance(answers[0][0], RopBufferTooSmallResponse) and _is_unanswered(rop, buffer):
                 rest = RopBuffer(self._came[0].rops[position:], [])
+                for behind in reversed(self._passing[0][position:]):
+                    behind.take_back()
+                    behind._further = ()
                 merged.rops.append(dataclasses.replace(answers[0][0], request_buffers=rest.pack()[_FRAME:]))
                 return merged
         if buffer.tail and any(rop._answered for rop in self._passing[0]):
@@ -367,10 +438,10 @@ class RopPassage:
         merged.rops += [response for response, _ in answers]
         return merged
 
-    async def send(self, requests: Sequence[RopRequest], handles: Sequence[int]) -> RopBuffer:
+    async def send(self, requests: Sequence[RopRequest], handles: Sequence[int], chain: bool) -> RopBuffer:
         """See `PassingRop.send`."""
         request = RopBuffer(list(requests), list(handles))
-        call = self._carrier.another(request.pack())
+        call = self._carrier.another(request.pack(), chain=chain)
         await self._module.forward(call)
         carrier = carrier_of(call)
         assert carrier is not None
@@ -378,7 +449,10 @@ class RopPassage:
             payloads = carrier.responses()
             if not payloads:
                 raise RpcFault(FaultStatus.CALL_FAILED, "ROPs of a module failed as a whole")
-            return RopBuffer.unpack_response(payloads[0], request, self._states)
+            answer = RopBuffer.unpack_response(payloads[0], request, self._states)
+            for payload in payloads[1:]:
+                answer.rops += RopBuffer.unpack_response(payload, request, self._states, chained=True).rops
+            return answer
         except DecodeError as error:
             raise RpcFault(FaultStatus.CALL_FAILED, f"the answer to ROPs of a module: {error}") from error
 

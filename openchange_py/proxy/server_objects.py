@@ -43,6 +43,8 @@ class ServerObjects:
 
     def __init__(self) -> None:
         self._known: dict[int, ServerObject] = {}
+        #: Every ROP of the session was understood so far: nothing was done to its objects that hooks didn't see.
+        self.is_complete = True
 
     def __len__(self) -> int:
         return len(self._known)

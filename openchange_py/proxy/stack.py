@@ -89,27 +89,32 @@ class _Layer:
     async def answer(self, call: Call) -> None:
         """The call's way through this layer and back. Raises `RpcFault`, `DecodeError` for a bad stub."""
         try:
-            passage = await self._request_side(call)
-            await self._answer_inside(call, passage)
-            await self._response_side(call, passage)
+            await self._request_side(call)
+            passage = self._rop_hooks.passage(call) if self._rop_hooks is not None else None
+            try:
+                await self._through(call, passage)
+            except BaseException:
+                if passage is not None:
+                    passage.take_back()
+                raise
         except (RpcFault, DecodeError) as error:
             if self._fault is not None:
                 fault = error if isinstance(error, RpcFault) else RpcFault(FaultStatus.BAD_STUB_DATA, str(error))
                 await self._fault.guarded(call, lambda call: self._module.fault(call, fault))
             raise
 
-    async def _request_side(self, call: Call) -> RopPassage | None:
+    async def _through(self, call: Call, passage: RopPassage | None) -> None:
+        if passage is not None and self._rops is not None:
+            await self._rops.guarded(call, lambda _: passage.request_side())
+        await self._answer_inside(call, passage)
+        await self._response_side(call, passage)
+
+    async def _request_side(self, call: Call) -> None:
         if self._ndr_pull is not None:
             await self._ndr_pull.run(call)
         if self._pull is not None and call.has_request_codec:
             _ = call.request  # decode before it: a bad stub is the client's mistake, not the module's
             await self._pull.run(call)
-        if self._rops is None or self._rop_hooks is None:
-            return None
-        passage = self._rop_hooks.passage(call)
-        if passage is not None:
-            await self._rops.guarded(call, lambda _: passage.request_side())
-        return passage
 
     async def _answer_inside(self, call: Call, passage: RopPassage | None) -> None:
         for _ in range(MAXIMUM_AHEAD):

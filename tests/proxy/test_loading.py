@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.config import OPTIONS, ConfigError, Option, Settings
+from openchange_py.config import OPTIONS, ConfigError, Option, Settings, load
 from openchange_py.config.options import text
 from openchange_py.config.settings import read
 from openchange_py.proxy import loading
 from openchange_py.proxy.hooks import Module
-from openchange_py.proxy.loading import find_server, installed_modules, load_modules, plugin_options
+from openchange_py.proxy.loading import check_modules, find_server, installed_modules, load_modules, plugin_options
 from openchange_py.proxy.modules.dummy import LABEL, DummyModule
 from openchange_py.proxy.stack import ModuleError
 
@@ -167,3 +167,13 @@ def test_a_module_that_cannot_work(
     # Installed but not configured, it must not keep others from working.
     assert plugin_options(tmp_path / "smb.conf") == [LABEL]
     assert f"module {name}" in caplog.text
+
+
+def test_options_that_contradict_each_other_are_told_before_the_server_starts(tmp_path: Path) -> None:
+    path = tmp_path / "smb.conf"
+    lines = ["dcerpc_mapiproxy:server = yes", "dcerpc_mapiproxy:modules = cache", "mpm_cache:sync = yes"]
+    path.write_text("[global]\n" + "\n".join(lines) + "\nmpm_cache:ahead = yes\n")
+    settings = load(path, plugin_options(path))
+    for check in (check_modules, load_modules):
+        with pytest.raises(ConfigError, match=f"{path}:4: mpm_cache:sync: and mpm_cache:ahead"):
+            check(settings)

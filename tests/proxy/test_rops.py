@@ -18,7 +18,7 @@ from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.oxcdata.rows import PropertyRow
 from openchange_py.wire.oxcdata.typedstring import TypedString
-from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response, RpcFlags
 from openchange_py.wire.oxcrpc_old import EcDoRpcRequest
 from openchange_py.wire.rop.base import (
     Rop,
@@ -488,3 +488,174 @@ async def _requests(carrier: RopCarrier) -> list[bytes]:
 def test_a_hook_needs_a_class() -> None:
     with pytest.raises(TypeError, match="needs the class"):
         on_rop()
+
+
+class Chained(Module):
+    """Answers reads with as much as they ask for, in as many buffers as there is room for."""
+
+    name = "chained"
+
+    def __init__(self) -> None:
+        self.rooms: list[int] = []
+
+    @on_rop(RopReadStreamRequest)
+    def read(self, rop: PassingRop) -> None:
+        self.rooms.append(rop.further_space)
+        pieces = [data(rop.request.input_handle_index, bytes([number]) * 100) for number in range(3)]
+        rop.answer(pieces[0], further=pieces[1:] if rop.further_space else ())
+
+
+def chained(call: Call) -> Call:
+    sent = cast("EcDoRpcExt2Request", call.request)
+    sent.flags, sent.out_size = RpcFlags.Chain, 0x40000
+    call.edited_request()
+    return call
+
+
+def test_further_responses_come_in_buffers_of_their_own() -> None:
+    call, module = chained(request(SEEK, READ, handles=[7])), Chained()
+    server = Server(answers(RopSeekStreamResponse(0, 0, 5)))
+    asyncio.run(ModuleStack([module]).around(EMSMDB.name, server)(call))
+    first, second, third = (_decode(payload) for payload in answered_payloads(call))
+    assert first.tail == packed(RopSeekStreamResponse(0, 0, 5), data(0, bytes(100)))
+    assert [second.tail, third.tail] == [packed(data(0, bytes([number]) * 100)) for number in (1, 2)]
+    assert first.handles == second.handles == third.handles == [7]
+    assert module.rooms == [0x40000 - 0x8000 - 8]
+
+
+def test_further_responses_of_a_call_that_nobody_else_answers() -> None:
+    call = chained(request(READ, handles=[7]))
+    asyncio.run(ModuleStack([Chained()]).around(EMSMDB.name, Server(answers()))(call))
+    assert len(answered_payloads(call)) == 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        request(READ, handles=[7]),
+        chained(request(READ, SEEK, handles=[7])),
+        chained(request(READ, handles=[7], tail=b"\xa5\0\0")),
+        chained(request(READ, handles=[7, 8, 9, 10, 11])),
+    ],
+    ids=["not asked for", "not the last", "unknown ROPs", "many handles"],
+)
+def test_where_there_is_no_room_for_further_responses(call: Call) -> None:
+    module, server = Chained(), Server(answers(RopSeekStreamResponse(0, 0, 5)))
+    module_space: list[int] = []
+
+    class Looking(Chained):
+        @on_rop(RopReadStreamRequest)
+        def read(self, rop: PassingRop) -> None:
+            module_space.append(rop.further_space)
+
+    looking = Looking()
+    asyncio.run(ModuleStack([looking]).around(EMSMDB.name, server)(call))
+    assert module_space == [0]
+    assert module.rooms == []
+
+
+class Counting(Module):
+    """Answers reads with the number of the read, which it takes back."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.position = 0
+
+    @on_rop(RopReadStreamRequest)
+    def read(self, rop: PassingRop) -> None:
+        before = self.position
+
+        def undo() -> None:
+            self.position = before
+
+        rop.answer(data(rop.request.input_handle_index, bytes([before])), undo=undo)
+        self.position += 1
+
+
+def test_answers_that_the_client_does_not_get_are_taken_back() -> None:
+    """It sends these ROPs again, and must get the same then."""
+    rest = packed(SIZE, SEEK)
+    server = Server(answers(RopSeekStreamResponse(0, 0, 5), RopBufferTooSmallResponse(9000, rest)))
+    module = Counting()
+    got = travel(module, request(SEEK, READ, SIZE, READ, READ, SEEK, handles=[7, 8]), server)
+    back = RopBufferTooSmallResponse(9000, packed(SIZE, READ, READ, SEEK))
+    assert got.tail == packed(RopSeekStreamResponse(0, 0, 5), data(0, b"\0"), back)
+    assert module.position == 1
+
+
+def test_answers_of_a_call_that_fails_are_taken_back() -> None:
+    module = Counting()
+
+    async def fault(call: Call) -> None:
+        raise RpcFault(5)
+
+    async def as_a_whole(call: Call) -> None:
+        call.response = EcDoRpcExt2Response.failed(HANDLE, ErrorCode.RpcFormat)
+
+    with pytest.raises(RpcFault):
+        travel(module, request(READ, SEEK, READ, handles=[7]), fault)
+    assert module.position == 0
+    asyncio.run(ModuleStack([module]).around(EMSMDB.name, as_a_whole)(request(READ, SEEK, READ, handles=[7])))
+    assert module.position == 0
+
+
+def test_objects_at_other_places_of_the_handle_table() -> None:
+    seen: list[Any] = []
+
+    class Copying(Module):
+        tracks_objects = True
+
+        @on_rop(RopSeekStreamRequest)
+        def seek(self, rop: PassingRop) -> None:
+            seen.extend(rop.object_at(index) for index in (0, 1, 9))
+
+    opening = RopOpenStreamRequest(0, 0, 1, BODY, 0)
+    server = Server(answers(RopOpenStreamResponse(1, 0, 3), RopSeekStreamResponse(0, 0, 5), handles=[7, 8]))
+    session, module = Session("test", "client"), Copying()
+    travel(module, request(opening, SEEK, handles=[7, NONE], session=session), server)
+    assert seen[0] is None
+    assert seen[1].opened_by == opening
+    assert seen[2] is None
+    seek = Server(answers(RopSeekStreamResponse(0, 0, 5)))
+    travel(module, request(SEEK, handles=[7, 8], session=session), seek)
+    assert seen[4] is seen[1]
+
+
+@pytest.mark.parametrize("payload", [b"\x05\0\x2c\0\0", RopBuffer([READ], [7], b"\xa5\0\0").pack()])
+def test_objects_of_a_session_with_rops_that_were_not_understood(payload: bytes) -> None:
+    class Tracking(Module):
+        tracks_objects = True
+
+        @on_rop(RopReadStreamRequest)
+        def read(self, rop: PassingRop) -> None:
+            pass
+
+    async def server(call: Call) -> None:
+        call.response = EcDoRpcExt2Response.failed(HANDLE, ErrorCode.RpcFormat)
+
+    module, session = Tracking(), Session("test", "client")
+    stack, good = ModuleStack([module]).around(EMSMDB.name, server), request(READ, handles=[7], session=session)
+    asyncio.run(stack(good))
+    assert [objects.is_complete for objects in objects_of(module, good)] == [True]
+    asyncio.run(stack(rpc(session, ALICE, payload)))
+    assert [objects.is_complete for objects in objects_of(module, good)] == [False]
+
+
+def test_a_module_that_asks_for_a_chain_gets_all_of_it() -> None:
+    got: list[Any] = []
+
+    class Ahead(Module):
+        @on_rop(RopReadStreamRequest)
+        async def read(self, rop: PassingRop) -> None:
+            answer = await rop.send([RopReadStreamRequest(0, 0, 0xBABE, 100_000)], [rop.handle], chain=True)
+            got.extend(response.data for response in answer.rops)
+
+    async def server(call: Call) -> None:
+        carrier = carrier_of(call)
+        assert carrier is not None
+        pieces = [data(0, b"a"), data(0, b"b")] if carrier.further_room else [data(0, b"c")]
+        carrier.set_responses([RopBuffer([piece], [7]).pack() for piece in pieces])
+
+    asyncio.run(ModuleStack([Ahead()]).around(EMSMDB.name, server)(request(READ, handles=[7])))
+    assert got == [b"a", b"b"]
