@@ -285,7 +285,10 @@ RELAY_TIMEOUT = Option(
     "ocpy:relay timeout", seconds, 600.0, "a relayed call that takes longer is answered with a fault"
 )
 CONNECT_TIMEOUT = Option(
-    "ocpy:connect timeout", seconds, 30.0, "for connecting and authenticating to the server relayed to"
+    "ocpy:connect timeout",
+    seconds,
+    30.0,
+    "for connecting and authenticating to the server relayed to, and for a sign of life where it keeps a call waiting",
 )
 
 
