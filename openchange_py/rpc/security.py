@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from openchange_py.rpc.log_context import LogFields
-from openchange_py.wire.ndr import SyntaxId
+
+if TYPE_CHECKING:
+    from openchange_py.wire.ndr import SyntaxId
 
 
 class AuthLevel(enum.IntEnum):
