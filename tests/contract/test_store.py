@@ -1,16 +1,9 @@
-"""What every mailbox store must do, whatever keeps it: `store.base`.
-
-SQLite always; PostgreSQL where OCPY_TEST_POSTGRESQL names a database that tests may write to
-(`postgresql+psycopg://user@/name`).
-"""
+"""What every mailbox store must do, whatever keeps it: `store.base`. Changing what is there: `test_store_writing`."""
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -25,39 +18,12 @@ from openchange_py.store.base import (
     Store,
     StoreError,
 )
-from openchange_py.store.migrate import upgrade
 from openchange_py.store.source import open_store
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId, split_id
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag
 
-POSTGRESQL = os.environ.get("OCPY_TEST_POSTGRESQL", "")
 UNKNOWN_FOLDER, UNKNOWN_MESSAGE = FolderId(0x7FFFFFFFFFFF0001), MessageId(0x7FFFFFFFFFFF0001)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRESQL else ["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database with the store's tables."""
-    address = POSTGRESQL if request.param == "postgresql" else f"sqlite:///{tmp_path}/mailboxes.db"
-    upgrade(address)
-    return address
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def mailbox(store: Store) -> Mailbox:
-    return store.create_mailbox(uuid.uuid4(), "/o=Example/ou=Site/cn=Recipients/cn=alice", "Alice Example")
-
-
-@pytest.fixture
-def inbox(mailbox: Mailbox) -> FolderId:
-    return mailbox.special_folders()[SpecialFolder.INBOX]
 
 
 def draft(subject: str = "hello", **more: object) -> MessageDraft:
