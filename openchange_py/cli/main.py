@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "newuser": ("newuser", "Make, change and remove the account USER and its mailbox."),
     "provision": ("provision", "Set up the directory, the Exchange organization in it, and the mailbox database."),
     "quickstart": ("quickstart", "Set up two nodes on this machine, and serve until Ctrl-C."),
+    "replay": ("replay", "Send the calls of a recording to a server, and compare its answers with the recorded ones."),
     "serve": ("serve", "Serve the configured interfaces until SIGTERM, SIGINT or Ctrl-C."),
     "stats": ("stats", "Show what a running server's module `stats` counted since its start: calls, ROPs and users."),
     "testparm": ("testparm", "Check the configuration, and show what it means."),

@@ -99,6 +99,10 @@ class Channel:
             name = self._interface.method_name(opnum)
             raise ClientError(f"{self.peer}: the answer to {name} is malformed: {error}") from error
 
+    async def exchange(self, opnum: int, stub: bytes) -> bytes:
+        """A call as bytes: the response stub. Raises `RpcFault`, `ConnectionLost`."""
+        return await self._client.call(opnum, stub)
+
     async def close(self) -> None:
         """Close the connection."""
         await self._client.close()
