@@ -17,6 +17,7 @@ import gzip
 import logging
 import os
 import stat
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Bytes that may wait to be written.
 _PENDING: Final = 16 << 20
+#: Bytes that are written at a time.
+_PIECE: Final = 64 << 10
 
 
 class LineFile:
@@ -54,7 +57,7 @@ class LineFile:
         self._limit, self._rotate, self._header, self._lost, self._pending = limit, rotate, header, lost, pending
         self._waiting: list[bytes] = []
         self._size = self._untold = 0
-        self._failing = self._closing = False
+        self._failing = self._closing = self._begun = False
         self._changed = threading.Condition()
         self._file, self._raw = self._open()
         self._thread = threading.Thread(target=self._run, name=f"write {path.name}", daemon=True)
@@ -116,19 +119,31 @@ class LineFile:
             self.dropped += len(lines)
 
     def _write_within_limit(self, lines: list[bytes]) -> None:
-        """In pieces, so that the file is not much larger than its limit."""
+        """In pieces, so that the file never passes its limit, and has lines as long as one fits."""
         while lines and not self.full:
-            taken, size = 0, 0
-            while taken < len(lines) and (not taken or size + len(lines[taken]) <= 0x10000):
-                size += len(lines[taken])
-                taken += 1
-            if self._limit and self._written() + size > self._limit:
+            taken = self._fitting(lines)
+            if taken:
+                self._file.write(b"".join(lines[:taken]))
+                self._file.flush()
+                self._begun = True
+                del lines[:taken]
+            elif self._begun:
                 self._end_file()
-                continue
-            self._file.write(b"".join(lines[:taken]))
-            self._file.flush()
-            del lines[:taken]
+            else:  # it would not fit into an empty file either
+                del lines[0]
+                self.dropped += 1
         self.dropped += len(lines)
+
+    def _fitting(self, lines: list[bytes]) -> int:
+        """How many lines are to be written at once: one may be longer than a piece, none than the room."""
+        room = self._limit - self._written() if self._limit else sys.maxsize
+        taken = size = 0
+        for line in lines:
+            size += len(line)
+            if size > room or (taken and size > _PIECE):
+                break
+            taken += 1
+        return taken
 
     def _written(self) -> int:
         """Bytes on the disk. A compressed file's next lines count as they are, which is more than they will take."""
@@ -155,6 +170,7 @@ class LineFile:
         status = os.fstat(raw.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
             os.fchmod(raw.fileno(), 0o600)
+        self._begun = status.st_size > 0
         file = _GzipFile(raw) if self.path.suffix == ".gz" else raw
         if self._header is not None and status.st_size == 0:
             file.write(self._header().encode() + b"\n")

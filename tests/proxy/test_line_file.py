@@ -122,3 +122,22 @@ def test_a_disk_that_refuses_fails_nobody(caplog: pytest.LogCaptureFixture) -> N
 def test_a_folder_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LineFile(tmp_path / "nowhere" / "out")
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+def test_lines_larger_than_the_limit_are_left_out(tmp_path: Path, rotate: bool) -> None:
+    file = LineFile(tmp_path / "out", limit=100, rotate=rotate)
+    for line in ("z" * 200, "first", "z" * 200):
+        file.write(line)
+    file.close()
+    assert lines(tmp_path / ("out.1" if rotate else "out")) == ["first"]
+    assert file.dropped == 2
+
+
+def test_a_line_may_be_longer_than_what_is_written_at_a_time(tmp_path: Path) -> None:
+    file = LineFile(tmp_path / "out", limit=1 << 20)
+    for letter in "abc":
+        file.write(letter * 200_000)
+    file.close()
+    assert [line[0] for line in lines(tmp_path / "out")] == ["a", "b", "c"]
+    assert file.dropped == 0
