@@ -393,3 +393,13 @@ def test_any_payload_gets_an_answer(quiet: None, client: Client, payload: bytes)
     answer = client.send(pack_payload(payload))
     assert answer.return_value in (0, ErrorCode.RpcFormat, ErrorCode.BufferTooSmall)
     assert client.send(payload).return_value in (0, ErrorCode.RpcFormat, ErrorCode.BufferTooSmall)
+
+
+def test_how_large_a_message_may_be_is_the_servers_to_say(own_world: World) -> None:
+    server = EmsmdbServer(own_world.directory, own_world.store, largest_message=1000)
+    client = Client(World(**{**vars(own_world), "server": server}))
+    message = client.new_message()
+    assert client.set(message, {p.PidTagBody: "x" * 1000}) == []
+    assert client.save(message).return_value == ErrorCode.TooBig
+    assert client.set(message, {p.PidTagBody: "x"}) == []
+    assert client.save(message).return_value == 0
