@@ -241,6 +241,7 @@ class KerberosAcceptor(KerberosContext):
         self._make_delegated = delegated
         #: What the first leg brought; nobody's before the last.
         self._delegated: Delegated | None = None
+        self._forwards = False
         self._dce: DceAcceptor | None = None
 
     def step(self, token: bytes) -> bytes:
@@ -295,6 +296,7 @@ class KerberosAcceptor(KerberosContext):
         except SecurityError as error:
             logger.debug("%s: AP-REQ not read: %s", self._peer, error)
             return
+        self._forwards = received.forwarded is not None
         if received.problem:
             logger.warning("%s: what the client forwards can't be used: %s", self._peer, received.problem)
         if GssFlags.DELEGATE in received.flags and GssFlags.DCE_STYLE in received.flags:
@@ -309,7 +311,8 @@ class KerberosAcceptor(KerberosContext):
         if account is None:
             logger.warning("%s: Kerberos logon of %.200r refused: %s", self._peer, principal, refusal)
             raise SecurityError("logon refused")
-        logger.info("%s: Kerberos logon of %s as %s", self._peer, principal, account.name)
+        also = " with a forwarded ticket" if self._forwards else ""
+        logger.info("%s: Kerberos logon of %s as %s%s", self._peer, principal, account.name, also)
         return Identity(
             account.name, account.domain or self._workgroup, AuthLevel.CONNECT, Authority.DOMAIN, self._delegated
         )

@@ -226,9 +226,7 @@ def _checksum(krb5: _Krb5, auth: c_void_p) -> bytes:
 
 
 def _forwarded(krb5: _Krb5, auth: c_void_p, client: str, message: bytes) -> CredentialCache:
-    data, _buffer = Data.of(message)
-    found = POINTER(POINTER(Creds))()
-    krb5.call("krb5_rd_cred", auth, byref(data), byref(found), None)
+    found = _krb_cred(krb5, auth, message)
     krb5.free("krb5_free_tgt_creds", found)
     cache = CredentialCache(client)
     handle, principal = krb5.open_cache(cache.name), krb5.principal(client)
@@ -237,6 +235,24 @@ def _forwarded(krb5: _Krb5, auth: c_void_p, client: str, message: bytes) -> Cred
             raise SecurityError(f"{client} forwarded a ticket of {krb5.name(c_void_p(creds.client))}")
         krb5.call("krb5_cc_store_cred", handle, byref(creds))
     return cache
+
+
+def _krb_cred(krb5: _Krb5, auth: c_void_p, message: bytes) -> Any:
+    """The tickets in a KRB-CRED; without encryption of its own too, as it came inside the authenticator's.
+
+    Heimdal's clients send it so, Samba's among them.
+    """
+    data, _buffer = Data.of(message)
+    found = POINTER(POINTER(Creds))()
+    try:
+        krb5.call("krb5_rd_cred", auth, byref(data), byref(found), None)
+    except SecurityError:
+        keyless = c_void_p()
+        krb5.call("krb5_auth_con_init", byref(keyless))
+        krb5.free("krb5_auth_con_free", keyless)
+        krb5.call("krb5_auth_con_setflags", keyless, _NO_FLAGS)
+        krb5.call("krb5_rd_cred", keyless, byref(data), byref(found), None)
+    return found
 
 
 def _until_null(array: Any) -> Iterator[Creds]:

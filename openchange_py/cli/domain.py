@@ -21,6 +21,7 @@ from openchange_py.auth.spnego import Mechanism
 from openchange_py.config import Option, Settings, declared
 from openchange_py.config.declared import LdapTls
 from openchange_py.config.routes import RelayAs, relay_as
+from openchange_py.config.settings import world_readable
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, ept_map
 from openchange_py.transports.tcp_client import RpcClient
@@ -178,5 +179,7 @@ def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str
         keytab = Keytab(path)
     except KerberosUnavailable as error:
         raise settings.error(declared.KEYTAB, f"no usable keytab: {error}") from error
+    if world_readable(path):
+        logger.warning("%s: every user of this machine can read %s", declared.KEYTAB.name, path)
     delegated = DelegatedTickets.of if relay_as(settings) is RelayAs.CALLER else None
     return lambda peer: KerberosAcceptor(keytab, directory, realm, workgroup, peer, delegated=delegated)

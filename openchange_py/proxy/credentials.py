@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Final, Protocol
 
 from openchange_py.auth.kerberos_initiator import (
     Delegate,
@@ -18,6 +18,9 @@ from openchange_py.auth.spnego import Mechanism
 from openchange_py.config.routes import Credentials, MachineLogon
 from openchange_py.rpc.call import Call
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityError
+
+#: Seconds: clients don't wait much longer for a call.
+_LONGEST_WAIT: Final = 10.0
 
 
 class UpstreamCredentials(Protocol):
@@ -33,21 +36,32 @@ class UpstreamCredentials(Protocol):
 
 
 class KerberosLogons:
-    """Makes Kerberos initiators that have their ticket, in a few threads of their own: a KDC may let them wait."""
+    """Makes Kerberos initiators that have their ticket, in a few threads of their own: a KDC may let them wait.
 
-    def __init__(self, timeout: float, threads: int = 4) -> None:
-        self._timeout = timeout
+    After one that did (longer than `timeout` seconds, or ten) none is asked for `pause` seconds, so that whoever can
+    log on otherwise does not wait for it each time.
+    """
+
+    def __init__(self, timeout: float, threads: int = 4, pause: float = 10.0) -> None:
+        self._timeout = min(timeout, _LONGEST_WAIT)
+        self._pause = pause
+        #: On the loop's clock.
+        self._ask_again = 0.0
         self._threads = ThreadPoolExecutor(threads, "kerberos")
 
     async def initiator(
         self, credential: InitiatorCredential, target: str, level: AuthLevel, delegate: Delegate = Delegate.NO
     ) -> KerberosInitiator:
         """Raises `SecurityError` where there is no ticket, or not in time."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._ask_again:
+            raise SecurityError("the KDC did not answer a moment ago")
         made = KerberosInitiator(credential, target, level=level, delegate=delegate)
         try:
             async with asyncio.timeout(self._timeout):
-                await asyncio.get_running_loop().run_in_executor(self._threads, made.prepare)
+                await loop.run_in_executor(self._threads, made.prepare)
         except TimeoutError as error:
+            self._ask_again = loop.time() + self._pause
             raise SecurityError(f"no ticket for {target} within {self._timeout:g} s") from error
         return made
 

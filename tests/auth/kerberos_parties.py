@@ -111,12 +111,16 @@ def _encrypt(target: Ticket, key: Key, usage: int, plain: bytes, kvno: int | Non
     target["cipher"] = _enctype_table[key.enctype].encrypt(key, usage, plain, None)
 
 
-def forwarding_ap_req(ccache: str, forwarded: str) -> bytes:
-    """The AP-REQ of a client that forwards the ticket of another cache, as GSS_C_DELEG_FLAG has it: RFC 4121 4.1.1."""
+def forwarding_ap_req(ccache: str, forwarded: str, *, encrypted: bool = True) -> bytes:
+    """The AP-REQ of a client that forwards the ticket of another cache, as GSS_C_DELEG_FLAG has it: RFC 4121 4.1.1.
+
+    Without encryption beside the authenticator's own it is Heimdal's.
+    """
     own = CCache.loadFile(ccache.removeprefix("FILE:")).credentials[0]
     tgs = own.toTGS()
     cred = decoder.decode(CCache.loadFile(forwarded.removeprefix("FILE:")).toKRBCRED(), asn1Spec=KRB_CRED())[0]
-    _encrypt(cred["enc-part"], tgs["sessionKey"], 14, cred["enc-part"]["cipher"].asOctets())
+    if encrypted:
+        _encrypt(cred["enc-part"], tgs["sessionKey"], 14, cred["enc-part"]["cipher"].asOctets())
     message = encoder.encode(cred)
     # Lgth, Bnd, Flags (DELEG, MUTUAL, DCE_STYLE), DlgOpt, Dlgth.
     checksum = struct.pack("<I16xIHH", 16, 0x1003, 1, len(message)) + message

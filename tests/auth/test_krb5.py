@@ -46,8 +46,9 @@ def test_an_ap_req_without_delegation(realm: Realm) -> None:
     assert received.ticket.key.hex() not in repr(received)
 
 
-def test_a_forwarded_ticket_is_in_memory_until_it_is_wiped(realm: Realm) -> None:
-    ap_req = forwarding_ap_req(realm.ticket("alice"), realm.ticket("alice"))
+@pytest.mark.parametrize("encrypted", [True, False], ids=["as MIT sends it", "as Heimdal does"])
+def test_a_forwarded_ticket_is_in_memory_until_it_is_wiped(realm: Realm, encrypted: bool) -> None:
+    ap_req = forwarding_ap_req(realm.ticket("alice"), realm.ticket("alice"), encrypted=encrypted)
     received = read_ap_req(realm.keytab, ap_req)
     cache = received.forwarded
     assert cache is not None

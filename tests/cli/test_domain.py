@@ -97,12 +97,17 @@ def test_kerberos_without_its_library_is_an_error_that_says_what_to_install(
         kerberos_acceptor(configured, directory)
 
 
-def test_a_keytab_makes_acceptors(tmp_path: Path, directory: Directory) -> None:
+def test_a_keytab_makes_acceptors(tmp_path: Path, directory: Directory, caplog: pytest.LogCaptureFixture) -> None:
     realm = Realm(tmp_path)
     configured = settings(tmp_path, f"ocpy:keytab = {realm.keytab}", "realm = EXAMPLE.TEST")
+    realm.keytab.chmod(0o600)
     make = kerberos_acceptor(configured, directory)
     assert make is not None
+    assert "can read" not in caplog.text
     assert isinstance(make("192.0.2.1:1"), KerberosAcceptor)
+    realm.keytab.chmod(0o644)
+    kerberos_acceptor(configured, directory)
+    assert f"every user of this machine can read {realm.keytab}" in caplog.text
 
 
 LDAP = ("ldap suffix = dc=example,dc=test", "ldap admin dn = cn=admin,dc=example,dc=test")

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from openchange_py.wire.pdu import (
 )
 from tests.interop.nodes import PATIENCE, Node, ocpy
 from tests.interop.samba_dc import (
+    DEBIAN_PYTHON,
     MACHINE_ACCOUNT,
     MACHINE_PASSWORD,
     PASSWORD,
@@ -394,6 +396,23 @@ def test_connections_of_one_client_are_in_one_group_upstream(passing: Node) -> N
         asyncio.run(check())
 
 
+def connect_request(dn: str) -> bytes:
+    """The stub of an EcDoConnectEx."""
+    return EcDoConnectExRequest(
+        user_dn=dn.encode(),
+        flags=0,
+        con_mod=0,
+        limit=0,
+        cpid=1252,
+        lcid_string=0x409,
+        lcid_sort=0x409,
+        icxr_link=0xFFFFFFFF,
+        can_convert_code_pages=1,
+        client_version=CLIENT_VERSION,
+        time_stamp=0,
+    ).pack()
+
+
 class Contexts:
     """A client that speaks raw PDUs, and has several security contexts on one connection."""
 
@@ -423,19 +442,7 @@ class Contexts:
     def connect(self, user: str, dn: str) -> EcDoConnectExResponse | int:
         """EcDoConnectEx in the user's context; or the fault's status."""
         protection = self.protections[user]
-        stub = EcDoConnectExRequest(
-            user_dn=dn.encode(),
-            flags=0,
-            con_mod=0,
-            limit=0,
-            cpid=1252,
-            lcid_string=0x409,
-            lcid_sort=0x409,
-            icxr_link=0xFFFFFFFF,
-            can_convert_code_pages=1,
-            client_version=CLIENT_VERSION,
-            time_stamp=0,
-        ).pack()
+        stub = connect_request(dn)
         request = Request(call_id=next(self._calls), context_id=0, opnum=10, stub=stub, alloc_hint=len(stub))
         self._socket.sendall(fragments_of(request, 4280, protection))
         raw = self._read()
@@ -519,3 +526,44 @@ def test_impacket_s_tokens_pass(hops: Hops, passing: Node) -> None:
         else:
             assert nspi.hNspiBind(dce)["contextHandle"] != bytes(20)
         dce.disconnect()
+
+
+_CONNECT_LIKE_SAMBA = """
+import sys
+from samba import credentials, param
+from samba.dcerpc import mgmt
+lp = param.LoadParm()
+lp.load_default()
+account = credentials.Credentials()
+account.guess(lp)
+account.set_kerberos_state(credentials.MUST_USE_KERBEROS)
+mgmt.mgmt(sys.argv[1], lp, account).inq_if_ids()
+"""
+
+
+@pytest.mark.parametrize("mechanism", ["krb5", "spnego"])
+def test_samba_s_client_forwards_where_the_domain_trusts_the_proxy(
+    hops: Hops, proxy: Node, tmp_path: Path, mechanism: str
+) -> None:
+    """Not ours, and with Heimdal's library: as Windows it forwards by the KDC's policy (OK-AS-DELEGATE).
+
+    Samba's Python can't call interfaces that it has no IDL of, so that this ends at the proxy.
+    """
+    binding = f"ncacn_ip_tcp:{proxy.host}[{proxy.rpc_port},{mechanism},seal,target_hostname={SERVER_FQDN}]"
+    ccache = tmp_path / "ccache"
+    environment = hops.dc.environment(ccache) | {"KRB5_CONFIG": hops.environment["KRB5_CONFIG"]}
+
+    def connect(logged: str) -> None:
+        kinit = ["kinit", "-f", f"alice@{REALM}"]
+        command = [str(DEBIAN_PYTHON), "-c", _CONNECT_LIKE_SAMBA, binding]
+        subprocess.run(kinit, input=f"{PASSWORD}\n", text=True, env=environment, check=True, timeout=60)
+        with proxy.log.expect(f"Kerberos logon of alice@{REALM} as alice{logged}$"):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+
+    connect("")
+    hops.dc.delegation("for-any-service", MACHINE_ACCOUNT, "on")
+    try:
+        connect(" with a forwarded ticket")
+    finally:
+        hops.dc.delegation("for-any-service", MACHINE_ACCOUNT, "off")

@@ -79,5 +79,7 @@ def test_a_kdc_that_lets_wait_holds_nobody_else_up() -> None:
         with pytest.raises(SecurityError, match=r"no ticket for exchangeMDB/x within 0\.01 s"):
             await logons.initiator(Waiting(), "exchangeMDB/x", AuthLevel.PRIVACY)
         answered.set()
+        with pytest.raises(SecurityError, match="a moment ago"):
+            await logons.initiator(Waiting(), "exchangeMDB/x", AuthLevel.PRIVACY)
 
     asyncio.run(check())
