@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import pytest
 
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.wire.oxcdata.errors import MapiError
-from openchange_py.wire.oxcdata.ids import FolderId, MessageId
-from tests.interop.nodes import Node, Site, ocpy
-from tests.large_messages import MEGABYTE, Pattern, digest_of, upload
+from tests.interop.nodes import Node, ocpy
+from tests.interop.rows import Row, got, put, running_row
+from tests.large_messages import MEGABYTE, Pattern
 
 pytestmark = pytest.mark.xdist_group("hops")
 
@@ -25,24 +24,6 @@ pytestmark = pytest.mark.xdist_group("hops")
 PACKED = "0x0A, 0x2B, 0x2C, 0x2D, 0x5D"
 SIZE = 50 * MEGABYTE
 
-_PROXY = """\
-[global]
-    netbios name = {name}
-    workgroup = EXAMPLE
-    interfaces = 127.0.0.1
-    bind interfaces only = yes
-    log level = 1
-    ocpy:data directory = {place}/{name}
-    ocpy:directory = sqlite:///{place}/directory.db
-    ocpy:fqdn = {name}.example.test
-    ocpy:endpoint mapper port = 0
-    dcerpc_mapiproxy:binding = ncacn_ip_tcp:127.0.0.1[{port},seal]
-    dcerpc_mapiproxy:username = relay
-    dcerpc_mapiproxy:password file = {place}/passwords/relay
-    dcerpc_mapiproxy:domain = EXAMPLE
-    mpm_encrypt:key file = {place}/{key}
-{options}
-"""
 _NEAR = f"""\
     dcerpc_mapiproxy:modules = pack, compress, encrypt
     mpm_pack:opnums = {PACKED}
@@ -54,74 +35,27 @@ _FAR = """\
 """
 
 
-class Row:
-    """The processes, and the proxies that tests put in front of the server besides."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.site = Site(place)
-        self.proxies: list[Node] = []
-
-    def set_up(self) -> None:
-        self.site.set_up()
-        self.site.start()
-        for key in ("hop.key", "other.key"):
-            ocpy("hopkey", "create", self.place / key)
-
-    def proxy(self, name: str, behind: Node, options: str, key: str = "hop.key") -> Node:
-        (self.place / name).mkdir()
-        node = Node(name, self.place / f"{name}.conf")
-        settings = {"place": self.place, "name": name, "port": behind.rpc_port, "options": options, "key": key}
-        node.config.write_text(_PROXY.format(**settings), "utf-8")
-        self.proxies.append(node)
-        node.start()
-        node.wait_until_ready()
-        return node
-
-    def stop(self) -> None:
-        for node in self.proxies:
-            node.abandon()
-        self.site.stop()
-
-
 @pytest.fixture(scope="module")
 def row() -> Iterator[Row]:
-    with tempfile.TemporaryDirectory(prefix="ocpy-hops-") as place:
-        row = Row(Path(place))
-        try:
-            row.set_up()
-            yield row
-        finally:
-            row.stop()
+    with running_row() as row:
+        for key in ("hop.key", "other.key"):
+            ocpy("hopkey", "create", row.place / key)
+        yield row
+
+
+def hop(row: Row, name: str, behind: Node, options: str, key: str = "hop.key") -> Node:
+    """A proxy with a key."""
+    return row.proxy(name, behind, f"{options}    mpm_encrypt:key file = {row.place}/{key}\n")
 
 
 @pytest.fixture(scope="module")
 def far(row: Row) -> Node:
-    return row.proxy("far", row.site.exchange, _FAR)
+    return hop(row, "far", row.site.exchange, _FAR)
 
 
 @pytest.fixture(scope="module")
 def near(row: Row, far: Node) -> Node:
-    return row.proxy("near", far, _NEAR)
-
-
-async def put(row: Row, node: Node, size: int, seed: int) -> tuple[FolderId, MessageId]:
-    async with row.site.profile(node, "alice") as profile:
-        mailbox = await profile.mailbox()
-        inbox = await mailbox.find_folder("Inbox")
-        return inbox.id, await upload(mailbox, inbox.id, size=size, seed=seed)
-
-
-async def got(row: Row, node: Node, folder: FolderId, message: MessageId, place: Path) -> str:
-    """The digest of what a client of that node saves."""
-    async with row.site.profile(node, "alice") as profile:
-        mailbox = await profile.mailbox()
-        async with await mailbox.open_message(folder, message) as opened:
-            [attachment] = await opened.attachments()
-            with (place / node.name).open("wb+") as file:
-                await opened.save_attachment(attachment.number, file)
-                file.seek(0)
-                return digest_of(file)
+    return hop(row, "near", far, _NEAR)
 
 
 def test_a_large_attachment_goes_both_ways_byte_for_byte(row: Row, far: Node, near: Node, tmp_path: Path) -> None:
@@ -152,8 +86,8 @@ def test_a_roplogon_of_another_user_is_refused_before_it_is_hidden(row: Row, nea
 
 
 def test_a_far_hop_with_another_key_says_so_and_the_client_is_told(row: Row) -> None:
-    far = row.proxy("otherkey", row.site.exchange, _FAR, "other.key")
-    near = row.proxy("near-otherkey", far, _NEAR)
+    far = hop(row, "otherkey", row.site.exchange, _FAR, "other.key")
+    near = hop(row, "near-otherkey", far, _NEAR)
 
     async def work() -> None:
         async with row.site.profile(near, "alice") as profile:
@@ -169,7 +103,7 @@ def test_a_far_hop_with_another_key_says_so_and_the_client_is_told(row: Row) -> 
 def test_a_far_hop_without_the_module_is_an_error_for_the_client(row: Row, options: str) -> None:
     """It is an unknown ROP to whoever reads it: the far relay, where it might hide a RopLogon, or the server."""
     name = f"far-{len(row.proxies)}"
-    near = row.proxy(f"near-{name}", row.proxy(name, row.site.exchange, options), _NEAR)
+    near = hop(row, f"near-{name}", hop(row, name, row.site.exchange, options), _NEAR)
 
     async def work() -> None:
         async with row.site.profile(near, "alice") as profile:
@@ -191,7 +125,7 @@ def test_a_client_that_does_not_encrypt_is_refused_by_the_last_hop(row: Row, far
 
 def test_text_travels_shorter(row: Row, far: Node) -> None:
     """What a client asks and gets for lists of mail, compressed between the hops; the log tells at the end."""
-    near = row.proxy("watched", far, _NEAR)
+    near = hop(row, "watched", far, _NEAR)
     row.site.client(near, "alice", "messages", "--json")
     start = near.log.position
     assert near.stop() == 0
