@@ -209,7 +209,10 @@ def test_without_its_mailbox_database_it_says_which_command_makes_it(tmp_path: P
 
 
 def test_a_module_that_is_not_installed_keeps_it_from_starting(tmp_path: Path) -> None:
-    assert "no module 'nonsense' is installed" in fails(make(tmp_path, "    dcerpc_mapiproxy:modules = nonsense\n"))
+    installation = make(tmp_path)
+    with installation.conf.open("a", encoding="utf-8") as conf:
+        conf.write("    dcerpc_mapiproxy:modules = nonsense\n")
+    assert "no module 'nonsense' is installed" in fails(installation)
 
 
 def test_an_unknown_local_server_keeps_it_from_starting(tmp_path: Path) -> None:
