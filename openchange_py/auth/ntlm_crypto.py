@@ -12,8 +12,9 @@ import hmac
 import struct
 from typing import Final
 
-from Cryptodome.Cipher import ARC4
 from Cryptodome.Hash import MD4
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 
 from openchange_py.rpc.security import SecurityError
 from openchange_py.wire.buffer import DecodeError
@@ -21,8 +22,10 @@ from openchange_py.wire.ntlm import MIC_OFFSET, MIC_SIZE, NtlmsspMessageSignatur
 
 SIGNATURE_SIZE: Final = 16
 _CHECKSUM_SIZE: Final = 8
+_USELESS: Final = "an earlier message of this direction had a wrong signature"
 #: NTLMSSP_MESSAGE_SIGNATURE (2.2.2.9.2), which is made for every PDU: version, checksum, sequence number.
 _SIGNATURE: Final = struct.Struct("<I8sI")
+_SEQUENCE_NUMBER: Final = struct.Struct("<I")
 
 #: Letters that Python maps to upper case and the NT upcase table leaves alone.
 _UNCHANGED: Final = frozenset("\u00b5\u0131\u017f\u0345\u1fbe")
@@ -47,7 +50,12 @@ def hmac_md5(key: bytes, data: bytes) -> bytes:
 
 def rc4(key: bytes, data: bytes) -> bytes:
     """RC4K (section 6)."""
-    return ARC4.new(key).encrypt(data)
+    return _cipher(key).update(data)
+
+
+def _cipher(key: bytes) -> CipherContext:
+    """An RC4 stream, which encrypts and decrypts alike."""
+    return Cipher(ARC4(key), None).encryptor()
 
 
 def nt_uppercase(text: str) -> str:
@@ -117,58 +125,41 @@ class Direction:
 
     def restart_cipher(self) -> None:
         """RC4 as at the beginning: [MS-SPNG] 3.3.5.1 wants it behind the mechListMIC."""
-        self._cipher = ARC4.new(self._seal_key)
+        self._crypt = _cipher(self._seal_key).update
 
     def sign(self, message: bytes) -> bytes:
         """The signature of the next message."""
-        checksum = self._checksum(message)
-        return self._signature(self._cipher.encrypt(checksum) if self._key_exchange else checksum)
+        return self._signature(message)
 
     def seal(self, before: bytes, body: bytes, after: bytes) -> tuple[bytes, bytes]:
         """The encrypted body, and the signature over before + body + after."""
-        checksum = self._checksum(before, body, after)
-        if not self._key_exchange:
-            return self._cipher.encrypt(body), self._signature(checksum)
-        # The checksum is encrypted behind the body: one call of the cipher for both.
-        sealed = self._cipher.encrypt(body + checksum)
-        return sealed[:-_CHECKSUM_SIZE], self._signature(sealed[-_CHECKSUM_SIZE:])
+        sealed = self._crypt(body)  # before the checksum, which is encrypted behind it
+        return sealed, self._signature(b"".join((before, body, after)))
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check the next message's signature; after a wrong one the direction is of no more use."""
-        self._require_intact()
-        self._compare(self.sign(message), signature)
+        if self._broken:
+            raise SecurityError(_USELESS)
+        self._compare(self._signature(message), signature)
 
     def unseal(self, before: bytes, sealed: bytes, after: bytes, signature: bytes) -> bytes:
         """The decrypted body, its signature checked."""
-        self._require_intact()
-        # As in `seal`. Where the signature is cut short this gives another body, and a wrong signature all the same.
-        tail = signature[4:-4] if self._key_exchange else b""
-        opened = self._cipher.decrypt(sealed + tail)
-        body = opened[: len(sealed)]
-        checksum = self._checksum(before, body, after)
-        if self._key_exchange:
-            signature = signature[:4] + opened[len(sealed) :] + signature[-4:]
-        self._compare(self._signature(checksum), signature)
+        if self._broken:
+            raise SecurityError(_USELESS)
+        body = self._crypt(sealed)
+        self._compare(self._signature(b"".join((before, body, after))), signature)
         return body
 
-    def _checksum(self, *message: bytes) -> bytes:
-        """HMAC_MD5 over sequence number and message, its first 8 bytes."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(self.sequence_number.to_bytes(4, "little"))
-        for part in message:
-            inner.update(part)
-        outer.update(inner.digest())
-        return outer.digest()[:_CHECKSUM_SIZE]
-
-    def _signature(self, checksum: bytes) -> bytes:
-        """The signature of the next message, whose number is then taken."""
+    def _signature(self, message: bytes) -> bytes:
+        """The signature of the next message, whose number is then taken: HMAC_MD5 over both, its first 8 bytes."""
         number = self.sequence_number
         self.sequence_number = (number + 1) & 0xFFFFFFFF
-        return _SIGNATURE.pack(1, checksum, number)
-
-    def _require_intact(self) -> None:
-        if self._broken:
-            raise SecurityError("an earlier message of this direction had a wrong signature")
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(_SEQUENCE_NUMBER.pack(number))
+        inner.update(message)
+        outer.update(inner.digest())
+        checksum = outer.digest()[:_CHECKSUM_SIZE]
+        return _SIGNATURE.pack(1, self._crypt(checksum) if self._key_exchange else checksum, number)
 
     def _compare(self, expected: bytes, signature: bytes) -> None:
         if not hmac.compare_digest(expected, signature):
