@@ -248,6 +248,7 @@ def save_changes_attachment(
 ) -> RopSaveChangesAttachmentResponse:
     """RopSaveChangesAttachment: [MS-OXCMSG] 3.2.5.15. It is in the mailbox when its message is saved as well."""
     attachment = call.object(request, AttachmentObject, wrong=_WRONG)
+    call.session.objects.check_weight()
     attachment.save()
     flags = request.save_flags
     if flags & SaveFlags.KeepOpenReadOnly and not flags & (SaveFlags.KeepOpenReadWrite | SaveFlags.ForceSave):

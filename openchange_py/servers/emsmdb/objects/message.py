@@ -45,7 +45,7 @@ _READ_ONLY, _MODIFY = 0, 1
 MF_READ: Final = 0x00000001
 MF_UNSENT: Final = 0x00000008
 
-#: Bytes of memory that a recipient's properties take, about.
+#: Bytes of memory that a recipient takes, about; of one that a client brought, besides its values.
 _RECIPIENT_WEIGHT = 1024
 #: What a message may have at the most; a count of them has 16 bits, and they are in memory while it is open.
 MOST_RECIPIENTS: Final = 20_000
@@ -129,11 +129,13 @@ class MessageObject(WorkingObject):
 
     __slots__ = (
         "_attachments",
+        "_attachments_weight",
         "_closed",
         "_code_page",
         "_deleted",
         "_numbers",
         "_pending",
+        "_recipients_weight",
         "_stored",
         "associated",
         "folder_id",
@@ -162,6 +164,8 @@ class MessageObject(WorkingObject):
         self.message_id = MessageId(0)
         #: By PidTagRowid.
         self.recipients: dict[int, Recipient] = {}
+        self._recipients_weight = 0
+        self._attachments_weight = 0
         self._stored: Message | None = None
         self._attachments: dict[int, WorkingAttachment] | None = None
         self._deleted: set[int] = set()
@@ -190,6 +194,7 @@ class MessageObject(WorkingObject):
         message = cls(logon, None, code_page, writable=parent.writable, parent=parent)
         message.load(draft.properties)
         message.recipients = dict(enumerate(draft.recipients))
+        message._recipients_weight = _RECIPIENT_WEIGHT * len(message.recipients)
         message._attachments = {}
         for index, one in enumerate(draft.attachments):
             number = index if one.number is None else one.number
@@ -202,6 +207,8 @@ class MessageObject(WorkingObject):
         self.message_id, self.folder_id = message.id, message.folder_id
         self.associated = bool(message.properties.get(p.PidTagAssociated, False))
         self.recipients = dict(enumerate(message.recipients))
+        self._recipients_weight = _RECIPIENT_WEIGHT * len(self.recipients)
+        self._attachments_weight = 0
         self._stored = message
         self._attachments = None
 
@@ -214,7 +221,7 @@ class MessageObject(WorkingObject):
     def weight(self) -> int:
         """Its recipients, and what was set or written; what else is large of it is read piecewise."""
         written = sum(content.held for content in self._pending)
-        return _RECIPIENT_WEIGHT * len(self.recipients) + self._held + written
+        return self._recipients_weight + self._attachments_weight + self._held + written
 
     @property
     def code_page(self) -> int:
@@ -314,6 +321,7 @@ class MessageObject(WorkingObject):
         self.attachments()
         assert self._attachments is not None
         self._attachments[attachment.number] = attachment
+        self._attachments_weight += _memory(attachment.properties, attachment.embedded)
         self.touched = True
 
     def delete_attachment(self, number: int) -> None:
@@ -334,6 +342,8 @@ class MessageObject(WorkingObject):
             raise MapiError(ErrorCode.TooBig, f"a message has at most {MOST_RECIPIENTS} recipients here")
         else:
             self.recipients[row_id] = recipient
+            # What one that was replaced weighed stays counted until the message is saved.
+            self._recipients_weight += _RECIPIENT_WEIGHT + sum(map(_size, recipient.properties.values()))
         self.touched = True
 
     def recipient_rows(self) -> list[tuple[int, Recipient]]:
@@ -424,6 +434,16 @@ def draft_size(draft: MessageDraft) -> int:
     return own
 
 
+def _memory(values: PropertyMap, embedded: MessageDraft | None) -> int:
+    """About how many bytes of memory an attachment takes; what is written as a stream is counted elsewhere."""
+    own = sum(value_size(value) for value in values.values() if not hasattr(value, "read"))
+    if embedded is None:
+        return own
+    own += sum(_memory(one.properties, None) + _RECIPIENT_WEIGHT for one in embedded.recipients)
+    own += sum(_memory(one.properties, one.embedded) for one in embedded.attachments)
+    return own + _memory(embedded.properties, None)
+
+
 def message_identity(mailbox: Mailbox, folder_id: FolderId, message_id: MessageId) -> PropertyMap:
     """Entry ids and keys of a saved message, for the object and for a contents table's rows."""
     entry_id = message_entry_id(mailbox, folder_id, message_id)
@@ -441,7 +461,7 @@ def message_identity(mailbox: Mailbox, folder_id: FolderId, message_id: MessageI
 class AttachmentObject(WorkingObject):
     """An open attachment of a message."""
 
-    __slots__ = ("_embedded", "_stored", "message", "number")
+    __slots__ = ("_embedded", "_embedded_weight", "_stored", "message", "number")
     stream_types = _STREAM_TYPES
     computed = frozenset(tag.id for tag in (*_OF_EVERY_OBJECT, p.PidTagAttachNumber, p.PidTagAttachSize))
 
@@ -452,11 +472,17 @@ class AttachmentObject(WorkingObject):
         self.load(attachment.properties)
         self._stored = attachment.stored
         self._embedded = attachment.embedded
+        self._embedded_weight = _memory({}, self._embedded)
 
     @property
     def code_page(self) -> int:
         """[MS-OXCPRPT] 3.2.5.1: the code page that its message was opened with."""
         return self.message.code_page
+
+    @property
+    def weight(self) -> int:
+        """What was set of it, and the message in it."""
+        return self._held + self._embedded_weight
 
     def new_content(self, base: Content | None) -> WritableContent:
         return self.message.new_content(base)
@@ -485,6 +511,7 @@ class AttachmentObject(WorkingObject):
         """The message in it was saved."""
         self.check_writable()
         self._embedded = draft
+        self._embedded_weight = _memory({}, draft)
         self.touched = True
 
     def save(self) -> None:

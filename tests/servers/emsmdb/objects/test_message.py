@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from openchange_py.servers.emsmdb.objects.logon import Logon
 from openchange_py.servers.emsmdb.objects.message import AttachmentObject, MessageObject
+from openchange_py.store.base import Recipient, SpecialFolder
 from openchange_py.wire import proptags as p
+from openchange_py.wire.oxcdata.properties import TaggedPropertyValue
 from tests.servers.emsmdb.parties import DATA, World
 
 
@@ -42,3 +44,26 @@ def test_an_embedded_message_has_no_ids(world: World) -> None:
     properties = attachment.embedded(0x0FFF, writable=False, create=False).properties()
     assert properties[p.PidTagSubject] == "inner é"
     assert p.PidTagEntryId not in properties
+
+
+def test_recipients_weigh_what_a_client_put_into_them(world: World) -> None:
+    opened = message(world)
+    before = opened.weight
+    assert before == 2 * 1024
+    opened.put_recipient(5, Recipient(1, {p.PidTagDisplayName: "x" * 10_000}))
+    assert opened.weight > before + 20_000
+    opened.put_recipient(5, None)
+    assert sorted(opened.recipients) == [0, 1]
+
+
+def test_attachments_weigh_what_was_saved_into_them(world: World) -> None:
+    logon = Logon(world.mailbox, 0, world.entries["alice"], world.entries["alice"])
+    opened = MessageObject.new(logon, world.folder(SpecialFolder.DRAFTS), 1252, associated=False, parent=None)
+    attachment = opened.new_attachment()
+    inner = attachment.embedded(1252, writable=True, create=True)
+    inner.set_properties([TaggedPropertyValue(p.PidTagHtml, b"x" * 20_000)])
+    inner.save(force=False, largest=1 << 20)
+    assert attachment.weight > 20_000
+    before = opened.weight
+    attachment.save()
+    assert opened.weight > before + 20_000
