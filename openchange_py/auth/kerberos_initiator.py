@@ -144,7 +144,7 @@ class KerberosInitiator(KerberosContext):
         delegate: Delegate = Delegate.NO,
     ) -> None:
         super().__init__()
-        self._credential = credential
+        self._credential: InitiatorCredential | None = credential
         self._acquired: Any = None
         self._target = gssapi.Name(target_name, gssapi.NameType.kerberos_principal)
         flag = gssapi.RequirementFlag
@@ -172,6 +172,7 @@ class KerberosInitiator(KerberosContext):
         self._begin()
         self._over = True
         if self._acquired is None:
+            assert self._credential is not None
             self._acquired = _promising_no_more_than_asked(self._credential.acquire())
         try:
             result = gss.init_sec_context(
@@ -188,6 +189,8 @@ class KerberosInitiator(KerberosContext):
         self._over = False
         if not result.more_steps:
             self._established(result.flags)
+            # The tickets have done what they are for; whoever keeps the context need not keep them.
+            self._acquired = self._credential = None
         return result.token or b""
 
 

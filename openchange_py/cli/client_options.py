@@ -73,6 +73,12 @@ _OPTIONS: Final = (
         "a password.",
     ),
     click.option(
+        "--forward",
+        is_flag=True,
+        default=None,
+        help="With --kerberos: forward the ticket (kinit -f), so that the server can go on to another one as the user.",
+    ),
+    click.option(
         "--target", metavar="HOST", help="The server's name in its service principals, where it is not --server's."
     ),
 )
@@ -92,6 +98,7 @@ class ConnectionOptions:
     level: str | None
     spnego: bool | None
     kerberos: bool | None
+    forward: bool | None
     target: str | None
 
     def where(self) -> Server:
@@ -110,6 +117,8 @@ class ConnectionOptions:
         server = self.where()
         if self.kerberos:
             return self._kerberos_connector(server)
+        if self.forward:
+            raise click.UsageError("--forward needs --kerberos: it is a ticket that is forwarded")
         user = self.user or os.environ.get("OCPY_USER")
         if not user:
             raise click.UsageError("say who logs on: --user NAME, or OCPY_USER")
@@ -135,6 +144,7 @@ class ConnectionOptions:
                 level=_LEVELS[self.level or "privacy"],
                 spnego=bool(self.spnego),
                 kerberos=credential,
+                forward=bool(self.forward),
                 target=self.target or "",
             )
         except KerberosUnavailable as error:

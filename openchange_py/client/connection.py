@@ -111,7 +111,8 @@ class Channel:
 class Connector:
     """Opens channels to one server as one account; without an account the connections are anonymous.
 
-    `kerberos` logs the account on with tickets for `target`'s services, the server's host where that is empty.
+    `kerberos` logs the account on with tickets for `target`'s services, the server's host where that is empty;
+    `forward` has the server go on to another one as the account.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Connector:
         spnego: bool = False,
         ndr64: bool = False,
         kerberos: InitiatorCredential | None = None,
+        forward: bool = False,
         target: str = "",
         connect_timeout: float = CONNECT_TIMEOUT,
         call_timeout: float = CALL_TIMEOUT,
@@ -135,6 +137,7 @@ class Connector:
         self._connect_timeout = connect_timeout
         self._call_timeout = call_timeout
         self._kerberos = kerberos
+        self._forward = forward
         self._target = target or server.host
         self._credential = None
         if account is not None and kerberos is None:
@@ -181,10 +184,11 @@ class Connector:
         mechanism: Mechanism
         if self._kerberos is not None:
             # Imported where it is used: nobody else waits for the library.
-            from openchange_py.auth.kerberos_initiator import SERVICES, KerberosInitiator
+            from openchange_py.auth.kerberos_initiator import SERVICES, Delegate, KerberosInitiator
 
             service = f"{SERVICES.get(interface.name, 'host')}/{self._target}"
-            mechanism = KerberosInitiator(self._kerberos, service, level=self._level)
+            delegate = Delegate.ALWAYS if self._forward else Delegate.NO
+            mechanism = KerberosInitiator(self._kerberos, service, level=self._level, delegate=delegate)
         elif self._credential is not None:
             mechanism = NtlmInitiator(self._credential, level=self._level, target_name=f"host/{self._target}")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def test_the_first_token_can_be_made_beforehand(realm: Realm, tmp_path: Path) ->
     assert server.complete
     with pytest.raises(SecurityError, match="over"):
         client.step(b"")
+
+
+def test_a_context_keeps_no_credential_when_it_is_complete(realm: Realm) -> None:
+    credential = KerberosCredential(ccache=realm.ticket("alice"))
+    kept = weakref.ref(shared := SharedCredential(credential))
+    client, server = KerberosInitiator(shared, SERVICE), acceptor(realm)
+    del shared
+    token = client.step(server.step(client.step(b"")))
+    assert kept() is None
+    server.step(token)
+    server.verify(b"text", client.sign(b"text"))
 
 
 def test_a_ticket_for_the_service_alone_delegates_nothing(realm: Realm) -> None:

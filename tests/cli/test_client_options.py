@@ -72,6 +72,7 @@ def test_the_password_from_standard_input(node: RunningNode, option: list[str]) 
         (["--server", "localhost", "--port", "0", "folders"], "--port"),
         (["--level", "none", "folders"], "--level"),
         (["--server", "localhost", "--kerberos", "--password-file", "x", "folders"], "leave --password-file away"),
+        (["--server", "localhost", "--user", "alice", "--forward", "folders"], "--forward needs --kerberos"),
         (["--password", "x", "folders"], "--password"),
     ],
 )

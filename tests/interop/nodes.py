@@ -75,10 +75,14 @@ def environment() -> dict[str, str]:
     return clean | {"PYTHONPATH": str(ROOT)}
 
 
-def ocpy(*arguments: str | Path, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `ocpy` as a process; a failure shows what it said."""
+def ocpy(
+    *arguments: str | Path, check: bool = True, stdin: str = "", variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `ocpy` as a process, with `variables` more in its environment; a failure shows what it said."""
     command = [sys.executable, "-m", "openchange_py", *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, env=environment())
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, timeout=60, env=environment() | dict(variables or {})
+    )
     assert not check or done.returncode == 0, f"{' '.join(command[3:])}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done
 

@@ -141,7 +141,11 @@ class SambaDc:
 
     def delegation(self, *arguments: str) -> None:
         """`samba-tool delegation ...`, as an administrator types it."""
-        _run(["samba-tool", "delegation", *arguments, "-s", str(self.smb_conf)])
+        self.run("delegation", *arguments)
+
+    def run(self, *arguments: str) -> None:
+        """`samba-tool ...`."""
+        _run(["samba-tool", *arguments, "-s", str(self.smb_conf)])
 
     def kinit(self, ccache: Path, user: str = "alice", password: str = PASSWORD) -> Path:
         """A credential cache with a ticket of `user`."""

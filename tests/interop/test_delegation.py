@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
+import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -526,6 +528,44 @@ def test_impacket_s_tokens_pass(hops: Hops, passing: Node) -> None:
         else:
             assert nspi.hNspiBind(dce)["contextHandle"] != bytes(20)
         dce.disconnect()
+
+
+def test_who_must_not_be_delegated(hops: Hops, proxy: Node, no_rights: Callable[..., None]) -> None:
+    """The KDC's word (UF_NOT_DELEGATED): neither his ticket nor his name goes further, though all rights are given."""
+    no_rights(any_protocol=True)
+    hops.dc.run("user", "sensitive", "bob", "on")
+    try:
+        for context in (ticket("bob", forward=True), password("bob")):
+            with (
+                proxy.log.expect(rf"{WORKGROUP}\\bob can't be relayed to {UPSTREAM}"),
+                pytest.raises(RpcFault) as caught,
+            ):
+                asyncio.run(names_of(proxy, context, "bob"))
+            assert caught.value.status == FaultStatus.SEC_PKG_ERROR
+    finally:
+        hops.dc.run("user", "sensitive", "bob", "off")
+
+
+def test_ocpy_client_reads_mail_behind_the_proxy(hops: Hops, proxy: Node, tmp_path: Path) -> None:
+    """Three processes: the client forwards its ticket, the proxy asks the server as alice for her folders."""
+    environment = hops.environment | {"KRB5CCNAME": f"FILE:{tmp_path}/ccache"}
+    kinit = ["kinit", "-f", f"alice@{REALM}"]
+    subprocess.run(
+        kinit,
+        input=f"{PASSWORD}\n",
+        text=True,
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    arguments = ["--endpoints", proxy.ready_file, "--kerberos", "--target", SERVER_FQDN, "folders", "--json"]
+    with hops.upstream.log.expect(f"Kerberos logon of alice@{REALM} as alice$"):
+        forwarded = ocpy("client", "--forward", *arguments, variables=environment)
+    assert "Inbox" in {folder["path"] for folder in json.loads(forwarded.stdout)}
+    kept = ocpy("client", *arguments, variables=environment, check=False)
+    assert kept.returncode == 1
+    assert "0x00000721" in kept.stderr
 
 
 _CONNECT_LIKE_SAMBA = """
