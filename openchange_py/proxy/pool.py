@@ -2,7 +2,8 @@
 
 Each account has an order of the servers of its own (rendezvous hashing: the highest hash of account and binding
 comes first, so that accounts are spread evenly and only those of a lost server move). A session goes to the first
-that is up and stays there, with all its connections, as long as it is up. Where a server said that an account's mailbox
+that is up and stays there, with all its connections, as long as it is up, and the account's other sessions go where
+it has one. Where a server said that an account's mailbox
 is on another one of them, that one comes first for the account's next sessions.
 
 A server that can't be connected to is down: nobody is sent there until a pause is over, which doubles with every
@@ -94,9 +95,13 @@ class _Member:
     probing: bool = False
     #: Only one call at a time tries a server that is down.
     turn: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
-    #: Connections that were opened, with their interfaces; those that ended are forgotten when it is looked at.
-    clients: dict[WatchedClient, RpcInterface] = dataclasses.field(default_factory=dict)
+    #: Connections that were opened, with the calls' interfaces and accounts; the watch forgets those that ended.
+    clients: dict[WatchedClient, tuple[RpcInterface, str]] = dataclasses.field(default_factory=dict)
     watched: bool = False
+
+    def has(self, account: str) -> bool:
+        """Whether there are connections of an account."""
+        return any(client.connected and owner == account for client, (_, owner) in self.clients.items())
 
 
 class UpstreamPool:
@@ -161,8 +166,13 @@ class UpstreamPool:
         if up:
             for member in down:
                 self._probe_if_due(member, call.interface)
-        preferred = self._preferred(call.caller)
-        up.sort(key=lambda member: (member.connect.upstream not in own, member.connect.upstream != preferred))
+        preferred, account = self._preferred(call.caller), _account(call.caller)
+
+        def ties(member: _Member) -> tuple[bool, bool, bool]:
+            upstream = member.connect.upstream
+            return upstream not in own, upstream != preferred, not member.has(account)
+
+        up.sort(key=ties)
         return up + sorted(down, key=lambda member: member.retry_at)
 
     async def _reach(self, member: _Member, call: Call, assoc_group: int) -> UpstreamClient:
@@ -192,7 +202,7 @@ class UpstreamPool:
             self._failed(member, error, before)
             raise
         self._answered(member)
-        member.clients[client] = call.interface
+        member.clients[client] = call.interface, _account(call.caller)
         if not member.watched:
             member.watched = True
             spawn(self._watch(member), f"watch of {member.connect.upstream}")
@@ -205,7 +215,7 @@ class UpstreamPool:
                 await asyncio.sleep(self._pauses.silence)
                 member.clients = {client: what for client, what in member.clients.items() if client.connected}
                 silent = [client for client in member.clients if client.waiting > self._pauses.silence]
-                if silent and await self._is_dead(member, member.clients[silent[0]]):
+                if silent and await self._is_dead(member, member.clients[silent[0]][0]):
                     for client in silent:
                         client.abort(f"{member.connect.upstream} shows no life")
         finally:
@@ -257,4 +267,9 @@ class UpstreamPool:
 
 def rank(caller: Identity, upstream: str) -> bytes:
     """What the caller's servers are ordered by, the highest first: the same in every process."""
-    return hashlib.sha256(f"{caller}\0{upstream}".casefold().encode("utf-8", "surrogatepass")).digest()
+    text = f"{_account(caller)}\0{upstream.casefold()}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _account(caller: Identity) -> str:
+    return str(caller).casefold()

@@ -304,11 +304,18 @@ def test_where_a_server_dies_its_users_go_to_the_other_and_none_is_disconnected(
             assert connected_to(farm, user, start) == {farm.bindings[1 - home]}
             farm.start()
             await until_home(farm, home)
+            # Who has begun something stays where it is, with whatever he begins more.
             start = farm.proxy.log.position
             await referred(farm, user)
-            assert connected_to(farm, user, start) == {farm.bindings[home]}
-            # Who has begun something stays where it is.
+            assert connected_to(farm, user, start) == {farm.bindings[1 - home]}
             assert await client.folders() > 5
+            start = farm.proxy.log.position
+            await referred(farm, farm.homes[home][1])
+            assert connected_to(farm, farm.homes[home][1], start) == {farm.bindings[home]}
+        async with asyncio.timeout(PATIENCE):
+            # The proxy notices the end of the client's connections some time later.
+            while farm.bindings[home] not in connected_to(farm, user, start):
+                await referred(farm, user)
 
     with farm.proxy.log.expect(
         rf"WARNING .*upstream {re.escape(farm.bindings[home])} is down",

@@ -129,6 +129,10 @@ def test_a_server_that_is_down_is_left_alone_and_comes_back(
         while pool.down():  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert home.tries == 1
+        # Whoever has something there has all of it there; others go home, and he too when it is over.
+        assert (await pool(needed(), 0)).upstream == other.upstream
+        for connection in other.opened:
+            await connection.close()
         assert (await pool(needed(), 0)).upstream == home.upstream
 
     with caplog.at_level(logging.INFO):
@@ -291,6 +295,7 @@ def test_a_server_that_refuses_is_not_down(pair: tuple[Server, Server]) -> None:
         pool = UpstreamPool(pair)
         home.error = BindError("no such interface")
         assert (await pool(needed(), 0)).upstream == other.upstream
+        await other.opened[0].close()
         home.error = AuthenticationFailed("wrong password")
         tries = other.tries
         with pytest.raises(AuthenticationFailed):
