@@ -250,13 +250,12 @@ async def unavailable(client: Client) -> bool:
     return False
 
 
-def connected_to(farm: Farm, user: str, start: int = 0) -> set[str]:
-    """The bindings that the proxy says it connected to for a user, from a line of its log on."""
-    found = (
-        re.search(r"upstream connection to (\S+) for \S+ of EXAMPLE\\(\S+)$", line)
-        for line in farm.proxy.log.lines[start:]
-    )
-    return {match[1] for match in found if match is not None and match[2] == user}
+def connected_to(farm: Farm, user: str, start: int) -> set[str]:
+    """The bindings that the proxy says it connected to for a user, from a line of its log on; there is one at least."""
+    pattern = rf"upstream connection to (\S+) for \S+ of EXAMPLE\\{user}$"
+    farm.proxy.log.wait_for(pattern, start)
+    found = (re.search(pattern, line) for line in farm.proxy.log.lines[start:])
+    return {match[1] for match in found if match is not None}
 
 
 async def until_home(farm: Farm, home: int) -> None:
@@ -314,6 +313,7 @@ def test_where_a_server_dies_its_users_go_to_the_other_and_none_is_disconnected(
             assert connected_to(farm, farm.homes[home][1], start) == {farm.bindings[home]}
         async with asyncio.timeout(PATIENCE):
             # The proxy notices the end of the client's connections some time later.
+            await referred(farm, user)
             while farm.bindings[home] not in connected_to(farm, user, start):
                 await referred(farm, user)
 
