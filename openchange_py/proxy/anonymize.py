@@ -41,6 +41,8 @@ class Anonymize(enum.Enum):
         return self.value
 
 
+#: A mail address among other bytes, of 8 or 16 bits per character.
+_ADDRESS: Final = re.compile(rb"([\w.-]\0?){2}@\0?([\w-]\0?){2}")
 _WORD: Final = re.compile(r"[^\W_]+")
 #: Words that are everybody's, in lower case.
 _WORDS: Final = frozenset(
@@ -56,22 +58,18 @@ _WORDS: Final = frozenset(
 #: Properties that are kinds of things, not things.
 _KIND_TAGS: Final = ("MessageClass", "ContainerClass", "AddressType", "AttachMimeTag", "AttachExtension", "AttachTag")
 _NAME_TAGS: Final = ("Name", "Email", "Address", "Account", "Dn", "Home", "Initials", "Member", "Proxy", "Smtp")
-#: Binary identifiers that clients must be able to use, unless a name is in them.
-_ID_TAGS: Final = (
-    "EntryId",
-    "InstanceKey",
-    "RecordKey",
-    "ChangeKey",
-    "SourceKey",
-    "ChangeList",
-    "MappingSignature",
-    "Svrid",
+#: Binary identifiers of folders and messages: clients must be able to use them. Those of people are names.
+_ID_TAGS: Final = re.compile(
+    r"PidTag((Parent|Store|Instance|Ipm\w+|Finder|Views|CommonViews|Schedule\w*|FreeBusy\w*|AdditionalRen)?EntryIds?"
+    r"|(Parent)?SourceKey|(Store)?RecordKey|InstanceKey|ChangeKey|PredecessorChangeList|MappingSignature)"
 )
 #: Fields that are kinds, or identifiers.
 _KIND_FIELDS: Final = frozenset(
     {"message_class", "explicit_message_class", "address_type", "address_types", "bookmark", "long_term_id"}
     | {"change_key", "predecessor_change_list", "source_key", "replica_guid", "address_type_name"}
 )
+#: Numbers that are made of a name: ulConMod ([MS-OXCRPC] 3.1.4.1) is a hash of the user's distinguished name.
+_HASHES: Final = frozenset({"con_mod"})
 _AUXILIARY: Final = frozenset({"aux_in", "aux_out"})
 #: Fields with names in them: distinguished names, recipients, servers.
 _NAME_FIELDS: Final = re.compile(
@@ -113,7 +111,7 @@ class Anonymizer:
         if not isinstance(value, str | bytes):
             if not isinstance(value, int | float | uuid.UUID | ContextHandle):
                 raise EncodeError(f"what is in a {type(value).__name__} is not known")
-            return value
+            return 0 if leaf.name in _HASHES else value
         if leaf.name in _AUXILIARY:
             return b""  # the client's machine and its user
         if leaf.name in ("rgb", "rgb_in", "rgb_out"):
@@ -135,7 +133,7 @@ class Anonymizer:
             return value
         if isinstance(value, str) or tag.type & 0x0FFF == 0x001E:
             return self._text(value, any(part in name for part in _NAME_TAGS))
-        if any(part in name for part in _ID_TAGS) and not _holds_name(value):
+        if _ID_TAGS.fullmatch(name) and not _holds_name(value):
             return value
         return self._binary(value)
 
@@ -157,7 +155,9 @@ class Anonymizer:
 
 
 def _is_text(value: bytes) -> bool:
-    return not any(byte < 0x20 and byte not in b"\r\n\t" for byte in value)
+    """Zeros may end it, as they end some distinguished names."""
+    text = value.rstrip(b"\0")
+    return bool(text) and not any(byte < 0x20 and byte not in b"\r\n\t" for byte in text)
 
 
 def _holds_name(value: str | bytes) -> bool:
@@ -165,4 +165,4 @@ def _holds_name(value: str | bytes) -> bool:
     if isinstance(value, str):
         return "/o=" in value.casefold() or "@" in value
     lowered = value.lower()
-    return any(part in lowered for part in _DN_BYTES) or b"@" in lowered
+    return any(part in lowered for part in _DN_BYTES) or _ADDRESS.search(lowered) is not None

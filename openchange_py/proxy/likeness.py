@@ -23,7 +23,7 @@ from openchange_py.wire.rop.buffer import RopBuffer
 
 #: Fields of calls that tell nothing of what is asked for: buffers dissected by themselves, room, the client's machine.
 _IGNORED: Final = frozenset(
-    {"rgb", "rgb_in", "out_size", "maximum", "size", "aux_in", "aux_out_size", "time_stamp", "icxr_link", "referents"}
+    {"rgb", "rgb_in", "out_size", "maximum", "size", "aux_in", "aux_out_size", "time_stamp", "icxr_link", "con_mod"}
 )
 
 

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Bytes that may wait to be written.
 _PENDING: Final = 16 << 20
+#: Seconds that the end of the program waits for the disk.
+_PATIENCE: Final = 10.0
 #: Bytes that are written at a time.
 _PIECE: Final = 64 << 10
 
@@ -79,7 +81,9 @@ class LineFile:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            logger.error("%s: still can't be written to; what waits is lost", self.path)
 
     def _drop(self, count: int) -> None:
         if not self._untold and not self.full:

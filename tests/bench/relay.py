@@ -28,7 +28,9 @@ from tests.bench.parts.timing import on_loop
 
 LEVELS = (AuthLevel.CONNECT, AuthLevel.PRIVACY)
 SIZES = {"100 B": 100, "4 KiB": 4096, "32 KiB": 32768}
-DIRECT, FORWARDER, SOCAT, HAPROXY, OURS, DUMMY = "no relay", "forwarder", "socat", "haproxy", "ocpy", "ocpy+dummy"
+DIRECT, FORWARDER, SOCAT, HAPROXY = "no relay", "forwarder", "socat", "haproxy"
+#: Our relay by its modules: pass-through, every hook, all ROPs counted, everything decoded and written to /dev/null.
+OURS = {"": "ocpy", "dummy": "ocpy+dummy", "stats": "ocpy+stats", "print": "ocpy+print"}
 #: Clients at a time, for calls/s.
 CLIENTS = 8
 
@@ -138,7 +140,7 @@ def _ways(place: Path, levels: Sequence[AuthLevel]) -> Iterator[dict[AuthLevel, 
             plain.append((SOCAT, found[0], None))
         if (found := stack.enter_context(processes.haproxy(upstream, place))) is not None:
             plain.append((HAPROXY, *found))
-        wanted = [(level, modules) for level in levels for modules in ("", "dummy")]
+        wanted = [(level, modules) for level in levels for modules in OURS]
         relays = [
             ServeProcess(write_node(place, f"{level.name}-{modules}", relay_options(upstream, level, modules)))
             for level, modules in wanted
@@ -149,7 +151,7 @@ def _ways(place: Path, levels: Sequence[AuthLevel]) -> Iterator[dict[AuthLevel, 
             list(starting.map(ServeProcess.__enter__, relays))
         ways = {level: [Way(*found) for found in plain] for level in levels}
         for (level, modules), relay in zip(wanted, relays, strict=True):
-            ways[level].append(Way(DUMMY if modules else OURS, relay.ready["rpc"]["port"], relay.ready["pid"]))
+            ways[level].append(Way(OURS[modules], relay.ready["rpc"]["port"], relay.ready["pid"]))
         yield ways
 
 

@@ -16,9 +16,19 @@ from openchange_py.proxy.modules.record import RecordModule
 from openchange_py.proxy.recording import RecordedCall, read_recording
 from openchange_py.proxy.testing import driven
 from openchange_py.rpc.call import Call, Session
-from openchange_py.wire.oxcdata.properties import TaggedPropertyValue
+from openchange_py.wire.oxcdata.properties import PropertyTag, TaggedPropertyValue
 from openchange_py.wire.oxcdata.recipients import RecipientRow
-from openchange_py.wire.proptags import PidTagBody, PidTagMessageClass, PidTagSenderEntryId, PidTagSubject
+from openchange_py.wire.oxcrpc import EcDoConnectExRequest
+from openchange_py.wire.proptags import (
+    PidTagBody,
+    PidTagEntryId,
+    PidTagMessageClass,
+    PidTagSenderEntryId,
+    PidTagSourceKey,
+    PidTagSubject,
+)
+from openchange_py.wire.rop.oxcstor import RopLogonRequest
+from tests.proxy.emsmdb_calls import connect
 from tests.proxy.parties import ALICE, ALICE_DN
 from tests.proxy.recordings import recorded_calls
 
@@ -54,6 +64,35 @@ def test_properties_and_recipients() -> None:
     row = cleaner.message(RecipientRow.smtp("bob@secret.test", "Bob B"))
     assert row.email_address == f"{cleaner.name('bob')}@{cleaner.name('secret')}.test"
     assert row.display_name == f"{cleaner.name('Bob')} {cleaner.name('B')}"
+
+
+def test_distinguished_names_with_a_zero_behind_them() -> None:
+    """RopLogon's: another name, not nothing, which would mean the caller's own mailbox."""
+    cleaner = Anonymizer(Anonymize.CONTENT)
+    logon = cleaner.message(RopLogonRequest(0, 0, 1, 12, 0, ALICE_DN.encode() + b"\0"))
+    assert logon.essdn == cleaner.name(ALICE_DN).encode() + b"\0"
+
+
+def test_a_hash_of_a_name_tells_it_to_who_guesses() -> None:
+    request = connect(Session("test", ""), ALICE, ALICE_DN, con_mod=0x12345678).request
+    assert isinstance(request, EcDoConnectExRequest)
+    assert Anonymizer(Anonymize.CONTENT).message(request).con_mod == 0
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "stays"),
+    [
+        (PidTagEntryId, bytes(range(46)), True),
+        (PidTagEntryId, bytes(20) + b"@" + bytes(25), True),
+        (PidTagEntryId, bytes(28) + ALICE_DN.encode(), False),
+        (PidTagEntryId, bytes(24) + "SMTP\0al.b@cc.de\0".encode("utf-16-le"), False),
+        (PidTagSourceKey, bytes(range(22)), True),
+        (PidTagSenderEntryId, bytes(range(46)), False),
+    ],
+)
+def test_identifiers_of_folders_and_messages_stay(tag: PropertyTag, value: bytes, stays: bool) -> None:
+    cleaned = Anonymizer(Anonymize.CONTENT).message(TaggedPropertyValue(tag, value)).value
+    assert cleaned == (value if stays else bytes(len(value)))
 
 
 def test_names_alone() -> None:

@@ -48,4 +48,5 @@ def relay_options(port: int, level: AuthLevel, modules: str = "") -> dict[str, s
         "dcerpc_mapiproxy:username": people.RELAY,
         "dcerpc_mapiproxy:password": people.PASSWORD,
         "dcerpc_mapiproxy:modules": modules,
+        "mpm_print:file": "/dev/null",
     }
