@@ -102,7 +102,8 @@ def describe_relay(settings: Settings) -> str:
         return f"{kind.value} {settings[declared.DOMAIN]}\\{settings[declared.USERNAME]}"
     if kind is RelayAs.MACHINE:
         return f"{kind.value} {settings[declared.MACHINE_ACCOUNT]}"
-    return str(kind.value)
+    passing = "; NTLM logons at level connect pass through" if settings[declared.PASS_NTLM_THROUGH] else ""
+    return f"{kind.value}{passing}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

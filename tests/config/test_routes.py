@@ -156,4 +156,5 @@ def test_logons_that_pass_protect_nothing_and_nobody_may_have_asked_for_more(
 def test_logons_may_pass(tmp_path: Path) -> None:
     for flags in ("", "[connect,ntlm]"):
         binding = f"dcerpc_mapiproxy:binding = ncacn_ip_tcp:a{flags}\nocpy:minimum auth level = connect\n"
-        settings_of(tmp_path, binding + DELEGATED + "dcerpc_mapiproxy:pass ntlm through = yes")
+        settings = settings_of(tmp_path, binding + DELEGATED + "dcerpc_mapiproxy:pass ntlm through = yes")
+        assert describe_relay(settings) == "the caller himself; NTLM logons at level connect pass through"
