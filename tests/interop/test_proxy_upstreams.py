@@ -65,7 +65,7 @@ _PROXY: Final = """\
     dcerpc_mapiproxy:password file = {place}/relay.password
     dcerpc_mapiproxy:domain = EXAMPLE
     ocpy:endpoint mapper port = 0
-    ocpy:connect timeout = 2 s
+    ocpy:connect timeout = 5 s
     ocpy:relay timeout = 1 h
 """
 
