@@ -37,7 +37,7 @@ def main() -> int:
 
     if options.list:
         for found in TARGETS.values():
-            print(f"{found.name:12} {found.about}")
+            print(f"{found.name:16} {found.about}")
         return 0
     if unknown := [name for name in options.targets if name not in TARGETS]:
         print(f"error: no target {', '.join(unknown)}; there are: {', '.join(TARGETS)}", file=sys.stderr)
