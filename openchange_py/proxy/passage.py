@@ -266,7 +266,13 @@ class PassingAcceptor(_Keyless):
             answer = await stepped(self._local, token)
             self.complete, self.identity = self._local.complete, self._local.identity
             return answer
-        return await self._continue(token)
+        try:
+            return await self._continue(token)
+        except SecurityError:
+            # The upstream waits no longer for a client who is refused here.
+            if self._connecting is not None:
+                self._connecting.cancel()
+            raise
 
     async def _begin(self, token: bytes) -> bytes:
         self._passages.begin(self, self._peer)
@@ -314,7 +320,12 @@ class PassingAcceptor(_Keyless):
     async def _connected(self) -> RpcClient:
         """The connection; raises `SecurityError`."""
         assert self._connecting is not None
-        result = await self._connecting
+        try:
+            result = await self._connecting
+        except asyncio.CancelledError:
+            if not self._connecting.cancelled():
+                raise
+            raise SecurityError("the exchange is over") from None
         if isinstance(result, RpcClient):
             return result
         logger.warning("%s: logon did not pass: %s", self._peer, result)

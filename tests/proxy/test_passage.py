@@ -153,7 +153,7 @@ def test_wrong_passwords_are_slowed_down_before_the_upstream_sees_them(spnego: b
             await acceptor.exchange(proof)
         assert upstream.calls == []
 
-    between(work, timeout=0.2)
+    between(work)
 
 
 def logon(level: AuthLevel = AuthLevel.CONNECT, interface: RpcInterface = NUMBERS) -> Logon:
@@ -202,16 +202,33 @@ def test_logons_that_wait_for_their_client_are_few() -> None:
             await waiting[-1].exchange(initiator().step(b""))
         other = PassingAcceptor(proxy.passages, local(), "192.0.2.8:1", NUMBERS, int)
         await other.exchange(initiator().step(b""))
-        # Whoever never comes back is forgotten with the connection's own time limit.
-        for acceptor in (*waiting[:8], other):
+        # Whoever comes back with nonsense makes room.
+        for acceptor in (*waiting[:MAXIMUM_PENDING_PER_ADDRESS], other):
+            with pytest.raises(SecurityError, match="malformed"):
+                await acceptor.exchange(b"nonsense")
             assert acceptor._connecting is not None
-            assert isinstance(await acceptor._connecting, ConnectionLost)
+            await asyncio.wait([acceptor._connecting])
+        assert proxy.passages._pending == {}
         again = PassingAcceptor(proxy.passages, local(), PEER, NUMBERS, int)
         assert await again.exchange(initiator().step(b""))
-        assert again._connecting is not None
-        await again._connecting
+        with pytest.raises(SecurityError):
+            await again.exchange(b"")
 
-    between(work, timeout=0.3)
+    between(work)
+
+
+def test_whoever_never_comes_back_is_forgotten() -> None:
+    """With the time limit of the connection upstream."""
+
+    async def work(upstream: Upstream, proxy: Proxy, port: int) -> None:
+        acceptor = PassingAcceptor(proxy.passages, local(), PEER, NUMBERS, int)
+        with contextlib.suppress(SecurityError):
+            await acceptor.exchange(initiator().step(b""))
+        assert acceptor._connecting is not None
+        assert isinstance(await acceptor._connecting, ConnectionLost)
+        assert proxy.passages._pending == {}
+
+    between(work, timeout=0.05)
 
 
 def local() -> NtlmAcceptor:
@@ -241,7 +258,7 @@ def test_a_name_that_is_none_does_not_pass(name: str) -> None:
             await acceptor.exchange(message.pack())
         assert acceptor.identity is None
 
-    between(work, timeout=0.2)
+    between(work)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"NTLMSSP\0\3\0\0\0", b"\xa1\x03\x30\x01\x00", b"\xff" * 40])
@@ -253,7 +270,7 @@ def test_garbage_after_the_challenge(garbage: bytes) -> None:
             await acceptor.exchange(garbage)
         assert acceptor.identity is None
 
-    between(work, timeout=0.2)
+    between(work)
 
 
 def test_a_context_without_keys_protects_nothing() -> None:
