@@ -73,8 +73,8 @@ class RopCarrier(Protocol):
     def read_requests(self) -> list[bytes]:
         """The same, all of it at once: large ones that are compressed hold up the event loop."""
 
-    def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
-        """Other ROP input buffers, and another `room`."""
+    def set_requests(self, payloads: Sequence[bytes], room: int | None = None, *, chain: bool = True) -> None:
+        """Other ROP input buffers, another `room`, and without `chain` no further output buffers."""
 
     def add_room(self, count: int) -> None:
         """Let the response have so many bytes more for each of its buffers, or less."""
@@ -133,8 +133,10 @@ class _Ext2:
     def read_requests(self) -> list[bytes]:
         return unpack_payloads(self._request.rgb_in, total=MAXIMUM_REQUEST)
 
-    def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
+    def set_requests(self, payloads: Sequence[bytes], room: int | None = None, *, chain: bool = True) -> None:
         request = self._request
+        if not chain:
+            request.flags &= ~RpcFlags.Chain
         request.rgb_in = pack_payloads(payloads, xor=_is_obfuscated(request.rgb_in))
         if room is not None:
             request.out_size = room + HEADER_SIZE
@@ -204,7 +206,7 @@ class _Old:
     def read_requests(self) -> list[bytes]:
         return [self._request.payload]
 
-    def set_requests(self, payloads: Sequence[bytes], room: int | None = None) -> None:
+    def set_requests(self, payloads: Sequence[bytes], room: int | None = None, *, chain: bool = True) -> None:
         [payload] = payloads
         request = self._request
         request.rgb = obfuscate(payload)

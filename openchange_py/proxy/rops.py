@@ -339,7 +339,10 @@ class RopPassage:
             self._carrier.set_responses([answers.pack(), *self._further()])
             return
         taken = sum(len(rop.response.pack()) for rop in local)
-        self._carrier.set_requests([buffer.pack() for buffer in self._inwards], self._carrier.room - taken)
+        # Further responses from inside would be to another ROP than the client's last one, where that is answered here.
+        chain = not any(passing and passing[-1]._answered for passing in self._passing)
+        inwards = [buffer.pack() for buffer in self._inwards]
+        self._carrier.set_requests(inwards, self._carrier.room - taken, chain=chain)
         # What RopBufferTooSmall gives back to the client are its own requests.
         self._came = [RopBuffer.unpack_request(payload, self._states) for payload in payloads]
 
@@ -464,6 +467,12 @@ def _is_unanswered(rop: PassingRop, buffer: RopBuffer) -> bool:
 def _objects_of(module: Module, call: Call, cxh: ContextHandle) -> ServerObjects:
     kept: dict[ContextHandle, ServerObjects] = call.session.state.setdefault((module, ServerObjects), {})
     return kept.setdefault(cxh, ServerObjects())
+
+
+def forget_objects(module: Module, call: Call, cxh: ContextHandle) -> ServerObjects:
+    """The session context has ended, and its objects with it: those that the module saw."""
+    found: ServerObjects = call.session.state.get((module, ServerObjects), {}).pop(cxh, ServerObjects())
+    return found
 
 
 def objects_of(module: Module, call: Call) -> Iterator[ServerObjects]:

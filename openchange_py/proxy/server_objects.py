@@ -8,6 +8,7 @@ that asks what RopReadStream reads from wants neither: `rop.object.opened_by` is
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Final
 
 from openchange_py.wire.rop.base import RopRequest, RopResponse
@@ -48,6 +49,9 @@ class ServerObjects:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def __iter__(self) -> Iterator[ServerObject]:
+        return iter(list(self._known.values()))
 
     def find(self, handle: int) -> ServerObject | None:
         """The object of a handle; None for one whose opening was not seen."""

@@ -11,7 +11,7 @@ import pytest
 
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.rop_carrier import RopCarrier, carrier_of
-from openchange_py.proxy.rops import PassingRop, objects_of, on_rop
+from openchange_py.proxy.rops import PassingRop, forget_objects, objects_of, on_rop
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -372,6 +372,9 @@ def test_objects_have_their_history() -> None:
     asyncio.run(stack.around(EMSMDB.name, again)(second))
     assert seen == [(BODY, 0x4321, None), 1, (BODY, 0x4321, 7), 2]
     assert [len(objects) for objects in objects_of(module, first)] == [1], "the stream was released"
+    assert [found.handle for found in forget_objects(module, first, HANDLE)] == [6]
+    assert list(objects_of(module, first)) == []
+    assert list(forget_objects(module, first, HANDLE)) == []
 
 
 def test_a_module_sends_rops_of_its_own() -> None:
@@ -521,6 +524,9 @@ def test_further_responses_come_in_buffers_of_their_own() -> None:
     assert [second.tail, third.tail] == [packed(data(0, bytes([number]) * 100)) for number in (1, 2)]
     assert first.handles == second.handles == third.handles == [7]
     assert module.rooms == [0x40000 - 0x8000 - 8]
+    assert not cast("EcDoRpcExt2Request", call.request).flags & RpcFlags.Chain, (
+        "those of another ROP would be taken for ours"
+    )
 
 
 def test_further_responses_of_a_call_that_nobody_else_answers() -> None:

@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.hooks import Module
-from openchange_py.proxy.rops import FURTHER_OVERHEAD, PassingRop, on_rop
+from openchange_py.proxy.rops import FURTHER_OVERHEAD, PassingRop, forget_objects, on_rop
 from openchange_py.proxy.server_objects import ServerObject
 from openchange_py.proxy.streamcache.cache import COUNTERS, StreamCache
 from openchange_py.proxy.streamcache.fetching import ClientStream, Fetcher
@@ -55,10 +55,11 @@ from openchange_py.proxy.streamcache.views import (
     version_in,
     version_request,
 )
-from openchange_py.rpc.call import FaultStatus, RpcFault, Session
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import CallStatistics, Family
 from openchange_py.transports.tasks import spawn
 from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcrpc import EcDoDisconnectRequest
 from openchange_py.wire.rop.base import RopReleaseRequest
 from openchange_py.wire.rop.oxcfold import (
     RopDeleteMessagesResponse,
@@ -96,6 +97,8 @@ logger = logging.getLogger(__name__)
 
 #: Where a server object keeps its `ClientStream`, and that it must never have one.
 _STREAM, _NEVER = "stream", "never"
+#: Opnum of exchange_emsmdb.
+_EC_DO_DISCONNECT: Final = 1
 #: RopReadStream's response besides its data.
 _READ_HEADER: Final = 8
 #: Data of one further response: its buffer holds 32 KiB.
@@ -164,6 +167,15 @@ class CacheModule(Module):
             await self._drop(session, stream)
         session.state.pop(self, None)
 
+    async def ndr_push(self, call: Call) -> None:
+        """With EcDoDisconnect a session context ends, and all objects in it."""
+        if call.opnum != _EC_DO_DISCONNECT or not isinstance(call.request, EcDoDisconnectRequest):
+            return
+        for found in forget_objects(self, call, call.request.cxh):
+            stream = found.data.pop(_STREAM, None)
+            if stream is not None:
+                await self._drop(call.session, stream)
+
     # Opening, changing, releasing
 
     @on_rop(RopOpenStreamResponse)
@@ -189,7 +201,7 @@ class CacheModule(Module):
         entry = Entry(name, source.subject, version, int(source.tag), size, "")
         shared = await self._streams.acquire(entry)
         if shared is not None:
-            stream = rop.opened.data[_STREAM] = ClientStream(shared)
+            stream = rop.opened.data[_STREAM] = ClientStream(shared, rop.call.caller.account)
             streams.add(stream)
 
     async def _version(self, rop: PassingRop, message: ServerObject) -> str | None:
@@ -270,7 +282,7 @@ class CacheModule(Module):
         stream = await self._stream(rop)
         if stream is None or self.cache is None:
             return
-        sizes = _sizes(rop)
+        sizes = _sizes(rop, stream)
         end = min(stream.position + sum(sizes), stream.shared.size)
         if (rop.request.count and not sizes) or not await self._fetcher.provide(rop, stream, end):
             await self._step_aside(rop, rop.object)
@@ -361,6 +373,8 @@ class CacheModule(Module):
         """The stream that is answered from here; None where it is not, or not any more."""
         if rop.object is None or (stream := rop.object.data.get(_STREAM)) is None or stream.aside:
             return None
+        if stream.account != rop.call.caller.account:
+            return None  # somebody else's, which the server is to judge
         message = message_of(rop.object)
         if stream.shared.failed or message is None or is_changed(message) or not rop.objects.is_complete:
             await self._step_aside(rop, rop.object)
@@ -442,10 +456,15 @@ class CacheModule(Module):
             self.cache.trouble(error)
 
 
-def _sizes(rop: PassingRop) -> list[int]:
-    """How many bytes each response may bring, to a client that wants so many: the first, and those behind it."""
+def _sizes(rop: PassingRop, stream: ClientStream) -> list[int]:
+    """How many bytes each response may bring, to a client that wants so many: the first, and those behind it.
+
+    None where the client asked for what a response can hold, and other ROPs took the room: it might take less for the
+    end of the stream.
+    """
     count = min(rop.request.count, rop.space - _READ_HEADER, _LARGEST_READ)
-    if count <= 0:
+    expected = min(rop.request.count, stream.shared.size - stream.position, _FURTHER)
+    if count <= 0 or (rop.request.maximum_byte_count is None and count < expected):
         return []
     sizes, left = [count], rop.request.count - count
     if rop.request.maximum_byte_count is not None:

@@ -37,6 +37,8 @@ class ClientStream:
     """A stream that a client has open, and that is answered from here until the cache steps `aside`."""
 
     shared: SharedStream
+    #: Who opened it.
+    account: str
     #: Where the client is in it, and where the upstream's stream is (None: not known).
     position: int = 0
     upstream: int | None = 0

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +29,9 @@ MAXIMUM_STREAMS: Final = 512
 class SharedStream:
     """One stream in one version, for all clients that have it open. `filled` bytes from its beginning are here."""
 
-    def __init__(self, cache: StreamCache, entry: Entry) -> None:
+    def __init__(self, cache: StreamCache, entry: Entry, room: Callable[[], int]) -> None:
         self._cache = cache
+        self._room = room
         #: Its hash is known when it is whole.
         self.entry = entry
         self.filled = 0
@@ -90,6 +91,9 @@ class SharedStream:
         """The bytes behind `filled`; with the last ones it is stored. Only under `lock`. What fails is `failed`."""
         part = self._part
         if part is None or self.failed or self.whole or self.is_synchronizing:
+            return
+        if len(data) > self._room():
+            self.fail("too many streams are being fetched at once for mpm_cache:max_size")
             return
         if self.filled + len(data) > self.size:
             self.fail(f"a stream has more than its {self.size} bytes")
@@ -169,9 +173,9 @@ class SharedStreams:
         async with self._turn(entry.name):
             shared = self._streams.get(entry.name)
             if shared is None:
-                if entry.size > self._cache.limits.max_size - self._reserved() or len(self) >= MAXIMUM_STREAMS:
+                if entry.size > self._room() or len(self) >= MAXIMUM_STREAMS:
                     return None
-                shared = self._streams[entry.name] = SharedStream(self._cache, entry)
+                shared = self._streams[entry.name] = SharedStream(self._cache, entry, self._room)
                 await shared.open()
                 self._cache.count("hits" if shared.whole else "misses")
             else:
@@ -190,9 +194,10 @@ class SharedStreams:
                 del self._streams[shared.entry.name]
                 await shared.close()
 
-    def _reserved(self) -> int:
-        """Bytes of what is being filled: it counts as if it were there."""
-        return sum(shared.size for shared in self._streams.values() if not shared.whole)
+    def _room(self) -> int:
+        """Bytes that may be fetched besides what is being fetched."""
+        fetched = sum(shared.filled for shared in self._streams.values() if not shared.whole)
+        return self._cache.limits.max_size - fetched
 
     @contextlib.asynccontextmanager
     async def _turn(self, name: str) -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from openchange_py.config.parser import ConfigError
 from openchange_py.proxy.modules.cache import CacheModule
 from openchange_py.proxy.testing import settings_of
-from openchange_py.rpc.call import Call
+from openchange_py.rpc.call import Call, RpcFault
+from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.store.base import AttachmentDraft, MessageDraft, SpecialFolder
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -144,16 +146,17 @@ def test_several_reads_in_one_buffer(proxy: CachingProxy) -> None:
         assert alice.read(stream, 10) == DATA[12003:12013]
 
 
-def test_more_reads_than_there_is_room_for_bring_right_bytes(proxy: CachingProxy) -> None:
+def test_what_there_is_no_room_for_is_the_server_s_to_answer(proxy: CachingProxy) -> None:
+    """A piece that is shorter than was asked for would look like the end of the stream."""
     alice = proxy.client()
-    for _ in range(2):
-        stream, got = alice.data_stream(), b""
-        reads = [RopReadStreamRequest(0, 0, 0x3000) for _ in range(4)]
-        answers = alice.execute(*reads, handles=[stream]).rops
-        for rop in answers:
-            got += getattr(rop, "data", b"")
-        got += alice.read_all(stream)
-        assert got == DATA
+    alice.read_all(alice.data_stream())
+    asked = proxy.upstream_reads
+    stream = alice.data_stream()
+    reads = [RopReadStreamRequest(0, 0, 0x3000) for _ in range(4)]
+    got = [getattr(rop, "data", b"") for rop in alice.execute(*reads, handles=[stream]).rops]
+    assert [len(piece) for piece in got[:2]] == [0x3000, 0x3000]
+    assert proxy.upstream_reads > asked, "those that did not fit"
+    assert b"".join(got) + alice.read_all(stream) == DATA
 
 
 def test_further_responses_for_who_asks_for_them(proxy: CachingProxy) -> None:
@@ -329,6 +332,28 @@ def test_released_streams_are_let_go(proxy: CachingProxy) -> None:
     answer = alice.execute(RopReleaseRequest(0, 0), RopReadStreamRequest(0, 0, 10), handles=[stream])
     assert answer.rops[0].return_value == ErrorCode.NullObject  # type: ignore[attr-defined]
     assert len(proxy.module._streams) == 0
+
+
+def test_objects_end_with_their_session_context(proxy: CachingProxy) -> None:
+    alice = proxy.client()
+    alice.read_all(alice.data_stream())
+    stream = alice.data_stream()
+    alice.read(stream, 10)
+    assert alice.disconnect().return_value == 0
+    assert len(proxy.module._streams) == 0
+    with pytest.raises(RpcFault):
+        alice.read(stream, 10)
+
+
+def test_another_account_s_stream_is_not_answered_here(proxy: CachingProxy) -> None:
+    alice = proxy.client()
+    alice.read_all(alice.data_stream())
+    stream, reads = alice.data_stream(), proxy.counts["reads"]
+    alice.identity = Identity("bob", "", AuthLevel.PRIVACY)
+    with contextlib.suppress(RpcFault, AssertionError):
+        alice.read(stream, 10)
+    assert proxy.counts["reads"] == reads, "the server is to judge"
+    assert proxy.upstream_reads > 0
 
 
 def test_old_clients_are_served_too(proxy: CachingProxy) -> None:

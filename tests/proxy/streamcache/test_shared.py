@@ -84,13 +84,17 @@ def test_more_bytes_than_there_are_is_a_failure(tmp_path: Path) -> None:
 def test_what_is_being_filled_has_its_place(tmp_path: Path) -> None:
     async def scenario(cache: StreamCache, streams: SharedStreams) -> None:
         shared = await streams.acquire(ENTRY)
+        other, third = (dataclasses.replace(ENTRY, name=letter * 64) for letter in "bc")
+        beside = await streams.acquire(other)
         assert shared is not None
-        other = dataclasses.replace(ENTRY, name="b" * 64)
-        assert await streams.acquire(other) is None
-        await shared.append(DATA)
-        found = await streams.acquire(other)
-        assert found is not None
-        for each in (shared, found):
+        assert beside is not None
+        await shared.append(DATA[:80])
+        assert await streams.acquire(third) is None, "there would not be room for it"
+        await beside.append(DATA[:80])
+        assert beside.failed
+        await shared.append(DATA[80:])
+        assert shared.whole
+        for each in (shared, beside):
             await streams.release(each)
 
     run(tmp_path, scenario, limit=150)
