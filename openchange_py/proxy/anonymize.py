@@ -41,6 +41,10 @@ class Anonymize(enum.Enum):
         return self.value
 
 
+#: What filler stands for: all but line ends and what ends texts.
+_CONTENT: Final = re.compile(r"[^\r\n\t\0]")
+#: Bytes that are in no text.
+_CONTROLS: Final = bytes(set(range(0x20)) - set(b"\r\n\t"))
 #: A mail address among other bytes, of 8 or 16 bits per character.
 _ADDRESS: Final = re.compile(rb"([\w.-]\0?){2}@\0?([\w-]\0?){2}")
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -146,7 +150,7 @@ class Anonymizer:
     def _string(self, text: str, is_name: bool) -> str:
         if is_name:
             return self.name(text)
-        return text if self._what is Anonymize.NAMES else "".join(c if c in "\r\n\t\0" else "x" for c in text)
+        return text if self._what is Anonymize.NAMES else _CONTENT.sub("x", text)
 
     def _binary(self, value: bytes) -> bytes:
         if self._what is Anonymize.NAMES and not _holds_name(value):
@@ -157,7 +161,7 @@ class Anonymizer:
 def _is_text(value: bytes) -> bool:
     """Zeros may end it, as they end some distinguished names."""
     text = value.rstrip(b"\0")
-    return bool(text) and not any(byte < 0x20 and byte not in b"\r\n\t" for byte in text)
+    return bool(text) and len(text.translate(None, _CONTROLS)) == len(text)
 
 
 def _holds_name(value: str | bytes) -> bool:

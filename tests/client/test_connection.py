@@ -124,6 +124,16 @@ def test_faults_after_the_first_call_are_faults(node: RunningNode) -> None:
     asyncio.run(work())
 
 
+def test_a_call_may_be_bytes(node: RunningNode) -> None:
+    async def work() -> None:
+        channel = await node.connector().connect(NSPI)
+        with pytest.raises(RpcFault, match="0x1c00001a"):
+            await channel.exchange(1, NspiUnbindRequest(NULL_HANDLE).pack())
+        await channel.close()
+
+    asyncio.run(work())
+
+
 def test_a_malformed_answer_is_an_error() -> None:
     class Garbage:
         peer = "garbage:0"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from openchange_py.client.connection import Server
-from openchange_py.client.endpoints import list_endpoints, read_ready_file
+from openchange_py.client.endpoints import list_endpoints, read_metrics_url, read_ready_file
 from openchange_py.client.errors import ClientError, Unreachable
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
@@ -144,3 +144,18 @@ def test_other_files_are_told_apart(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ClientError, match="not what `ocpy serve --ready-file` writes"):
         read_ready_file(path)
+
+
+@pytest.mark.parametrize(("host", "shown"), [("192.0.2.1", "192.0.2.1"), ("::1", "[::1]"), ("0.0.0.0", "127.0.0.1")])
+def test_a_ready_file_tells_where_the_metrics_are(tmp_path: Path, host: str, shown: str) -> None:
+    file = tmp_path / "ready.json"
+    file.write_text(json.dumps({"metrics": {"host": host, "port": 9464}}))
+    assert read_metrics_url(file) == f"http://{shown}:9464/metrics"
+
+
+@pytest.mark.parametrize("text", ['{"metrics": null}', "{}", "nonsense", '{"metrics": {"host": "a"}}'])
+def test_or_that_there_are_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "ready.json"
+    file.write_text(text)
+    with pytest.raises(ClientError, match="names no metrics"):
+        read_metrics_url(file)

@@ -12,6 +12,8 @@ the first not yet followed that begins alike. Who comes when all are followed be
 `mpm_replay:mode = strict`: each call must be the recorded one's next. `lenient`: it may be any later one, then any at
 all, of that session first. What is not there is answered with fault 0x000006be, and the log says what it was.
 
+A client that waits for events (EcDoAsyncWaitEx), which nobody recorded, waits the five minutes that it would wait.
+
 Whoever may log on to this server gets what was recorded, whoever's it was.
 """
 
@@ -30,6 +32,8 @@ from openchange_py.proxy.hooks import ANY, Module
 from openchange_py.proxy.likeness import Likeness
 from openchange_py.proxy.recording import RecordedCall, Recording, read_recording
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EcDoAsyncWaitExResponse
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +59,8 @@ MODE = Option(
 )
 
 _NEVER: Final = FaultStatus.CALL_FAILED
+#: Seconds after which EcDoAsyncWaitEx says that nothing happened: [MS-OXCRPC] 3.3.4.1.
+_QUIET: Final = 300.0
 
 
 @dataclasses.dataclass(eq=False)
@@ -100,8 +106,15 @@ class ReplayModule(Module):
     async def dispatch(self, call: Call) -> None:
         """Answer it."""
         key = await self._likeness.key(call)
-        recorded = self._find(call, key)
         call.norelay = True
+        try:
+            recorded = self._find(call, key)
+        except RpcFault:
+            if call.interface is not ASYNCEMSMDB:
+                raise
+            await asyncio.sleep(_QUIET)
+            call.response = EcDoAsyncWaitExResponse(0, ErrorCode.Success)
+            return
         if recorded.fault is not None:
             raise RpcFault(recorded.fault, "as recorded")
         if recorded.reply is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from openchange_py.proxy.modules.replay import ReplayModule
 from openchange_py.proxy.stack import ModuleError
 from openchange_py.proxy.testing import DrivenModule, driven
 from openchange_py.rpc.call import Call, RpcFault, Session
+from openchange_py.wire.ndr import ContextHandle
+from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EcDoAsyncWaitExRequest
 from openchange_py.wire.rop.base import Rop
 from openchange_py.wire.rop.oxcprpt_streams import RopWriteStreamRequest, RopWriteStreamResponse
 from tests.conftest import shared_path
@@ -95,6 +98,25 @@ def test_what_was_never_asked_is_a_fault_and_the_next_call_goes_on(tmp_path: Pat
                 await module.call(disconnect(module.session, ALICE), unreachable)
             assert caught.value.status == 0x6BE
             await module.call(connect(module.session, ALICE, ALICE_DN), unreachable)
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_for_events_goes_on_waiting(tmp_path: Path) -> None:
+    """A fault would have him ask again at once, and again."""
+    path = tmp_path / "r.jsonl"
+    record(path)
+
+    async def scenario() -> None:
+        async with driven(ReplayModule, {"mpm_replay:file": str(path)}) as module:
+            stub = EcDoAsyncWaitExRequest(ContextHandle(0, uuid.UUID(int=1))).pack()
+            waiting = asyncio.create_task(module.call(Call(ASYNCEMSMDB, 0, stub, module.session, ALICE), unreachable))
+            await module.call(connect(module.session, ALICE, ALICE_DN), unreachable)
+            assert await send(module, b"hello") == [RopWriteStreamResponse(0, 0, 5)]
+            assert not waiting.done()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
 
     asyncio.run(scenario())
 
