@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ from openchange_py.addressbook.base import Directory
 from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.standing import Standing
 from openchange_py.cli.domain import Domain, patience
+from openchange_py.cli.listening import cannot_listen
+from openchange_py.cli.web import Web
 from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.declared import NamedPipes
 from openchange_py.config.interfaces import listen_addresses
@@ -46,6 +47,7 @@ class Node:
         self.rpc: list[Address] = []
         self._resources = contextlib.ExitStack()
         self._listening: list[TcpServer] = []
+        self._web: Web | None = None
         self._dispatcher: Dispatcher | None = None
         self._domain: Domain | None = None
         self._metrics = Metrics()
@@ -63,7 +65,10 @@ class Node:
     async def stop(self) -> None:
         """Let calls in flight finish, close everything. All servers stop at once, so that the longest call decides."""
         listening, self._listening = self._listening, []
-        await asyncio.gather(*(server.stop() for server in listening))
+        stopping = [server.stop() for server in listening]
+        if self._web is not None:
+            stopping.append(self._web.stop())
+        await asyncio.gather(*stopping)
         if self._dispatcher is not None:
             self._dispatcher.close()
             await self._dispatcher.stack.close()
@@ -75,6 +80,8 @@ class Node:
 
     def reconfigure(self, settings: Settings) -> None:
         """Take from other settings what can change while this runs (`cli.reload`). Raises `ConfigError`."""
+        if self._web is not None:
+            self._web.reconfigure(settings)
         if self._dispatcher is not None:
             reconfigure(self._dispatcher, settings, self._domain.nt_hash_of if self._domain else lambda _: None)
         if self._domain is not None:
@@ -90,6 +97,8 @@ class Node:
             "endpoint_mapper": _addresses(self.endpoint_mapper),
             "rpc": _addresses(self.rpc),
             "pipes": [str(path) for path in self.pipes],
+            "https": self._web and self._web.https and _addresses(self._web.https),
+            "http": self._web and self._web.http and _addresses(self._web.http),
             "metrics": self.metrics and {"host": self.metrics[0], "port": self.metrics[1]},
             "interfaces": {
                 route.interface: (
@@ -148,6 +157,8 @@ class Node:
         )
         if settings[declared.NAMED_PIPES] is NamedPipes.SAMBA:
             await self._listen_on_pipes(dispatcher, mapper, epmapper, domain)
+        self._web = Web(settings, self._metrics, resources={})
+        await self._web.start(addresses)
         self._start_metrics(groups)
 
     async def _listen_on_pipes(
@@ -192,7 +203,7 @@ class Node:
         try:
             self.metrics = server.start(address, port)
         except OSError as error:
-            raise _cannot_listen(self.settings, declared.METRICS_PORT, address, port, error) from error
+            raise cannot_listen(self.settings, declared.METRICS_PORT, address, port, error) from error
         self._resources.callback(server.stop)
 
     def _servers(self, directory: Directory) -> dict[str, LocalServer]:
@@ -229,7 +240,7 @@ class Node:
             try:
                 host, port = await server.start(address, port)
             except OSError as error:
-                raise _cannot_listen(self.settings, option, address, port, error) from error
+                raise cannot_listen(self.settings, option, address, port, error) from error
             self._listening.append(server)
             bound.append((host, port))
         return bound
@@ -272,19 +283,3 @@ def _no_pipe(settings: Settings, name: str, error: OSError) -> ConfigError:
             f"{settings[declared.NCALRPC_DIR]}/np: {error.strerror or error}; smbd and this server must both reach it"
         )
     return settings.error(declared.PIPE_NAMES, f"can't serve pipe {name}: {hint}")
-
-
-def _cannot_listen(settings: Settings, option: Option[Any], address: str, port: int, error: OSError) -> ConfigError:
-    """The error, and what to do about it."""
-    if error.errno == errno.EACCES:
-        hint = "a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE"
-    elif error.errno == errno.EADDRINUSE:
-        hint = (
-            "another program (Samba's endpoint mapper, perhaps) has it: give one of both another address "
-            f"(`{declared.INTERFACES.name}`, `{declared.BIND_INTERFACES_ONLY.name}`)"
-        )
-    else:
-        hint = error.strerror or str(error)
-    return settings.error(
-        option, f"can't listen on {address} port {port}: {hint}; or choose another port, or 0 for any"
-    )

@@ -18,15 +18,20 @@ from openchange_py.store import migrate as mailbox_tables
 @click.option("--openchangedb", is_flag=True, help="The mailbox database alone: create it, or bring it up to date.")
 @with_settings
 def command(settings: Settings, openchangedb: bool) -> None:
-    """Set up the directory, the Exchange organization in it, and the mailbox database.
+    """Set up the directory, the Exchange organization in it, the mailbox database, and a certificate for HTTPS.
 
     All names come from smb.conf: `ocpy:directory`, `ocpy:database`, `ocpy:organization`, `ocpy:administrative group`,
-    `netbios name`. Safe to repeat: what is there already is kept, what is older is brought up to date.
+    `netbios name`, `ocpy:tls certificate`, `ocpy:tls key`. Safe to repeat: what is there already is kept, what is older
+    is brought up to date.
     """
     data = settings[declared.DATA_DIRECTORY]
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not openchangedb:
         provision_directory(settings)
+        # Imported only here: cryptography's X.509 takes a while to load.
+        from openchange_py.cli.certificate import provision_certificate
+
+        click.echo(provision_certificate(settings))
     revision = mailbox_tables.upgrade(settings[declared.DATABASE])
     click.echo(f"Mailbox database {shown(settings[declared.DATABASE])}: revision {revision}")
 

@@ -37,6 +37,8 @@ RELOADED: Final[tuple[Option[Any], ...]] = (
     declared.MAX_PRESENTATION_CONTEXTS,
     declared.MAX_SECURITY_CONTEXTS,
     declared.MINIMUM_AUTH_LEVEL,
+    declared.TLS_CERTIFICATE,
+    declared.TLS_KEY,
     declared.BINDING,
     declared.USERNAME,
     declared.PASSWORD,

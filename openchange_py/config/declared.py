@@ -16,6 +16,7 @@ from openchange_py.config.options import (
     ldap_urls,
     log_levels,
     names,
+    networks,
     optional_path,
     path,
     seconds,
@@ -52,6 +53,12 @@ class LogFormat(enum.Enum):
     JSON = "json"
 
 
+class AutoPort(enum.Enum):
+    """The usual port where it can be bound, else any free one."""
+
+    AUTO = "auto"
+
+
 class LdapTls(enum.Enum):
     """How a connection to `ldap://` is protected."""
 
@@ -62,6 +69,11 @@ class LdapTls(enum.Enum):
 def port_or_off(value: str) -> int | None:
     """A TCP port, or `off`."""
     return None if value.casefold() == "off" else _port(value)
+
+
+def https_port(value: str) -> int | AutoPort | None:
+    """A TCP port, `auto` or `off`."""
+    return AutoPort.AUTO if value.casefold() == "auto" else port_or_off(value)
 
 
 def _fqdn(settings: Settings) -> str:
@@ -146,6 +158,36 @@ ENDPOINT_MAPPER_PORT = Option(
     "ocpy:endpoint mapper port", _port, 135, "TCP port of the endpoint mapper; 0: any free one"
 )
 RPC_PORT = Option("ocpy:rpc port", _port, 0, "TCP port of the RPC interfaces; 0: any free one")
+HTTPS_PORT = Option(
+    "ocpy:https port",
+    https_port,
+    AutoPort.AUTO,
+    "TCP port of HTTPS; auto: 443 where it can be bound, else any free one, and none without a certificate; or off",
+)
+HTTP_PORT = Option(
+    "ocpy:http port", port_or_off, None, "TCP port of HTTP without TLS, for proxies in front and on loopback; or off"
+)
+TLS_CERTIFICATE = Option(
+    "ocpy:tls certificate",
+    path,
+    lambda settings: settings[DATA_DIRECTORY] / "tls" / "certificate.pem",
+    "this server's certificate, with those that lead to its issuer's; `ocpy provision` makes one that nobody signed",
+)
+TLS_KEY = Option(
+    "ocpy:tls key", path, lambda settings: settings[DATA_DIRECTORY] / "tls" / "key.pem", "the certificate's private key"
+)
+TRUSTED_PROXIES = Option(
+    "ocpy:trusted proxies",
+    networks,
+    (),
+    "addresses or networks of HTTP proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed",
+)
+HTTP_WITHOUT_TLS = Option(
+    "ocpy:http without tls",
+    boolean,
+    False,
+    "`ocpy:http port` is for everybody, though all on the way can read it",
+)
 MINIMUM_AUTH_LEVEL = Option(
     "ocpy:minimum auth level",
     choice(AuthLevel, {"connect": AuthLevel.CONNECT, "integrity": AuthLevel.INTEGRITY, "privacy": AuthLevel.PRIVACY}),

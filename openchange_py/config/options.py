@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import ipaddress
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -57,7 +58,7 @@ class Option(Generic[T]):
     @property
     def keeps_quotes(self) -> bool:
         """Whether the quotes are the parser's: in a list they keep words together."""
-        return self.parse in (names, parse_bindings)
+        return self.parse in (names, networks, parse_bindings)
 
     def default_for(self, settings: Settings) -> T:
         """The value where the file says nothing."""
@@ -110,6 +111,14 @@ def names(value: str) -> tuple[str, ...]:
         return tuple(lexer)
     except ValueError:
         raise ValueError(f"{value!r} has a quote without its end") from None
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(value: str) -> Sequence[Network]:
+    """A list of addresses and networks."""
+    return tuple(ipaddress.ip_network(name, strict=False) for name in names(value))
 
 
 def ldap_urls(value: str) -> tuple[str, ...]:

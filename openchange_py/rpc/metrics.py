@@ -65,6 +65,8 @@ class Metrics:
         self.bytes_sent = 0
         #: By mechanism and outcome (`success`, `failure`).
         self.authentications: collections.Counter[tuple[str, str]] = collections.Counter()
+        #: HTTP requests by the status that answered them; 0: the client went away before.
+        self.http: collections.Counter[int] = collections.Counter()
         #: By interface and method.
         self.calls: dict[tuple[str, str], CallStatistics] = {}
         #: Faults answered, by status.

@@ -38,6 +38,8 @@ class MetricsCollector(Collector):
         yield CounterMetricFamily("ocpy_bytes_sent", "Bytes to clients.", metrics.bytes_sent)
         labels = ["mechanism", "outcome"]
         yield _counter("authentications", "Authentications by outcome.", labels, metrics.authentications)
+        statuses = {str(status): count for status, count in list(metrics.http.items())}
+        yield _counter("http_requests", "HTTP requests by status; 0: not answered.", ["status"], statuses)
         yield _durations(metrics)
         faults = {_status(status): count for status, count in list(metrics.faults.items())}
         yield _counter("faults", "Calls answered with a fault.", ["status"], faults)

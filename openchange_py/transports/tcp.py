@@ -12,7 +12,6 @@ client's connection; `tcp_client.py` is the other side.
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import dataclasses
 import itertools
@@ -31,6 +30,7 @@ from openchange_py.rpc.presentation import MAX_CONTEXTS
 from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.security import Authenticator, AuthLevel
 from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS
+from openchange_py.transports.admission import Admission
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.transports.tcp_connection import ServerConnection
 from openchange_py.wire.mgmt import MGMT
@@ -125,12 +125,8 @@ class TcpServer:
         self._numbers = itertools.count(1)
         #: Bytes of unfinished calls that connections hold.
         self.held = 0
-        #: In the order in which they came.
-        self._connections: dict[ServerConnection, None] = {}
-        self._by_address: collections.Counter[str] = collections.Counter()
+        self._connections: Admission[ServerConnection] = Admission(self.metrics, self.transport)
         self._server: asyncio.Server | None = None
-        self._stopping = False
-        self._gone = asyncio.Event()
 
     async def start(self, host: str = "", port: int = 0, *, sock: socket.socket | None = None) -> tuple[str, int]:
         """Listen, on `sock` where it is given; the bound address and port. Port 0 takes a free one."""
@@ -147,18 +143,18 @@ class TcpServer:
 
     async def stop(self) -> None:
         """Listen no more, let calls in flight finish for up to `stop_seconds`, close all connections."""
-        self._stopping = True
+        self._connections.stopping = True
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.shut_down()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_gone(), self.limits.stop_seconds)
-        for connection in list(self._connections):
+            await asyncio.wait_for(self._connections.all_gone(), self.limits.stop_seconds)
+        for connection in self._connections:
             _log.warning("%s did not finish its call in time", connection)
             connection.abort()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_gone(), 1.0)
+            await asyncio.wait_for(self._connections.all_gone(), 1.0)
 
     async def handle(self, call: Call) -> bytes:
         """Answer one call: `mgmt` here, everything else by the handler."""
@@ -176,53 +172,11 @@ class TcpServer:
 
     def admit(self, connection: ServerConnection) -> bool:
         """Take a new connection in; false where it must be closed."""
-        refusal = self._refusal(connection)
-        if refusal is not None:
-            why, many = refusal
-            _log.warning("%s closed (%s): %d connections are open", connection, why, many)
-            self.metrics.refused[why] += 1
-            return False
-        self._connections[connection] = None
-        self._by_address[connection.address] += 1
-        self.metrics.connections[self.transport] += 1
-        self.metrics.open_connections[self.transport] += 1
-        return True
-
-    def _refusal(self, connection: ServerConnection) -> tuple[str, int] | None:
-        """Why a new connection is not taken, and how many there are; None where it is.
-
-        Where all are taken, the oldest is closed instead that nobody authenticated on.
-        """
-        limits, many = self.limits, len(self._connections)
-        if self._stopping:
-            return "stopping", many
-        from_there = self._by_address[connection.address] if limits.connections_per_address else 0
-        if from_there and from_there >= limits.connections_per_address:
-            return "address", from_there
-        if many < limits.connections:
-            return None
-        oldest = next((other for other in self._connections if other.is_strangers), None)
-        if oldest is None:
-            return "connections", many
-        _log.warning("%s closed (connections): %d connections are open", oldest, many)
-        self.metrics.refused["connections"] += 1
-        oldest.abort()
-        return None
+        return self._connections.admit(connection, self.limits)
 
     def release(self, connection: ServerConnection) -> None:
         """A connection is gone, its last call finished and its sessions ended."""
-        self._connections.pop(connection, None)
-        self.metrics.open_connections[self.transport] -= 1
-        self._by_address[connection.address] -= 1
-        if self._by_address[connection.address] <= 0:
-            del self._by_address[connection.address]
-        if not self._connections:
-            self._gone.set()
+        self._connections.release(connection)
 
     def _connection(self) -> ServerConnection:
         return ServerConnection(self, next(self._numbers))
-
-    async def _all_gone(self) -> None:
-        while self._connections:
-            self._gone.clear()
-            await self._gone.wait()
