@@ -141,7 +141,7 @@ class Dispatcher:
         return self._minimum_levels.get(interface.name, AuthLevel.NONE)
 
     def _turn(self, session: Session) -> asyncio.Lock:
-        """What makes a session's calls wait for each other. Not `session.lock`, which transports may hold."""
+        """What makes a session's calls wait for each other."""
         turn = session.state.get(self)
         if turn is None:
             turn = session.state[self] = asyncio.Lock()

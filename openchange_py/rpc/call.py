@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
 import threading
@@ -82,7 +81,7 @@ class Session:
     """One client association: on TCP the association group, which several connections may share.
 
     It ends, and its context handles with it, when its last connection ends. `state` holds what modules,
-    relay and servers keep per session, each under its own key. `lock` serializes the session's calls.
+    relay and servers keep per session, each under its own key.
     """
 
     transport: str
@@ -90,7 +89,6 @@ class Session:
     number: int = dataclasses.field(default_factory=lambda: next(_session_numbers))
     state: dict[Any, Any] = dataclasses.field(default_factory=dict)
     handles: dict[ContextHandle, Any] = dataclasses.field(default_factory=dict)
-    lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     guard: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     #: Context handles that it may have open at a time.
     handle_limit: int = DEFAULT_HANDLE_LIMIT

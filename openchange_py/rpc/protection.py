@@ -67,10 +67,10 @@ class Protection:
 
     def matches(self, trailer: SecTrailer) -> bool:
         """A sec_trailer of the peer belongs to this context."""
-        return (trailer.auth_type, trailer.auth_level, trailer.auth_context_id) == (
-            self.auth_type,
-            self.auth_level,
-            self.context_id,
+        return (
+            trailer.auth_context_id == self.context_id
+            and trailer.auth_level == self.auth_level
+            and trailer.auth_type == self.auth_type
         )
 
     def trailer(self, token: bytes, pad_length: int = 0) -> SecTrailer:

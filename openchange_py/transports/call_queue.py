@@ -151,8 +151,7 @@ class CallQueue:
                 call.replace_stub(await in_thread_if_long(len(request.stub), request_stub, request))
             if self._server.waits(call):
                 return await self._wait_for(call, request)
-            async with call.session.lock:
-                reply = await self._server.handle(call)
+            reply = await self._server.handle(call)
             return await _in_its_syntax(request, reply) if request.context.ndr64 else reply
         except Exception as error:
             return self._failure(request, error)

@@ -32,9 +32,12 @@ class BadSecTrailer(DecodeError):
     """The end of a PDU is no sec_trailer, though its header announces one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True, unsafe_hash=True)
 class SecTrailer:
-    """sec_trailer and the authentication value behind it. Type and level may be any number."""
+    """sec_trailer and the authentication value behind it. Type and level may be any number.
+
+    Not to be changed, but not frozen: that would triple what one costs, and every PDU has one.
+    """
 
     auth_type: int
     auth_level: int

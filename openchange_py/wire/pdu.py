@@ -92,5 +92,4 @@ def decode_pdu(data: bytes) -> Pdu:
     if kind is None:
         raise DecodeError(f"PDU type {ptype}", 2)
     auth, end = SecTrailer.at_end(data, auth_length, big) if auth_length else (None, frag_length)
-    header = {"call_id": call_id, "flags": flags, "auth": auth, "version_minor": minor, "big_endian": big}
-    return kind.decode(data, end, header)
+    return kind.decode(data, end, call_id, flags, auth, minor, big)

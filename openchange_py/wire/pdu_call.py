@@ -9,6 +9,7 @@ import struct
 import uuid
 from typing import Any, ClassVar, Final, Self
 
+from openchange_py.wire.auth_trailer import SecTrailer
 from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
 from openchange_py.wire.pdu_header import HEADER_SIZE, REPRESENTATIONS, BodylessPdu, Pdu, PduType, Pfc, byte_orders, pdu
 
@@ -41,9 +42,11 @@ class Request(Pdu):
         return CALL_HEADER_SIZE if self.object_uuid is None else CALL_HEADER_SIZE + 16
 
     @classmethod
-    def decode(cls, data: bytes, end: int, header: dict[str, Any]) -> Self:
-        big, pos, object_uuid = header["big_endian"], CALL_HEADER_SIZE, None
-        if header["flags"] & Pfc.OBJECT_UUID:
+    def decode(
+        cls, data: bytes, end: int, call_id: int, flags: int, auth: SecTrailer | None, minor: int, big: bool
+    ) -> Self:
+        pos, object_uuid = CALL_HEADER_SIZE, None
+        if flags & Pfc.OBJECT_UUID:
             pos += 16
         if end < pos:
             raise DecodeError(f"request header of {pos} bytes in {end}", HEADER_SIZE)
@@ -57,7 +60,11 @@ class Request(Pdu):
             stub=data[pos:end],
             alloc_hint=alloc_hint,
             object_uuid=object_uuid,
-            **header,
+            call_id=call_id,
+            flags=flags,
+            auth=auth,
+            version_minor=minor,
+            big_endian=big,
         )
 
     def fragment_head(self, flags: int, alloc_hint: int, rest: int, auth_length: int) -> bytes:
@@ -91,18 +98,23 @@ class Response(Pdu):
     stub_offset: ClassVar[int] = CALL_HEADER_SIZE
 
     @classmethod
-    def decode(cls, data: bytes, end: int, header: dict[str, Any]) -> Self:
+    def decode(
+        cls, data: bytes, end: int, call_id: int, flags: int, auth: SecTrailer | None, minor: int, big: bool
+    ) -> Self:
         if end < CALL_HEADER_SIZE:
             raise DecodeError(f"response header of {CALL_HEADER_SIZE} bytes in {end}", HEADER_SIZE)
-        fields = _RESPONSE_FIELDS[header["big_endian"]].unpack_from(data, HEADER_SIZE)
-        alloc_hint, context_id, cancel_count, reserved = fields
+        alloc_hint, context_id, cancel_count, reserved = _RESPONSE_FIELDS[big].unpack_from(data, HEADER_SIZE)
         return cls(
             context_id=context_id,
             stub=data[CALL_HEADER_SIZE:end],
             alloc_hint=alloc_hint,
             cancel_count=cancel_count,
             reserved=reserved,
-            **header,
+            call_id=call_id,
+            flags=flags,
+            auth=auth,
+            version_minor=minor,
+            big_endian=big,
         )
 
     def fragment_head(self, flags: int, alloc_hint: int, rest: int, auth_length: int) -> bytes:

@@ -54,6 +54,9 @@ class PduType(enum.IntEnum):
     CO_CANCEL = 18
     ORPHANED = 19
 
+    # It is looked up for every PDU; Enum's own hash is Python code.
+    __hash__ = int.__hash__
+
 
 class Pfc:
     """pfc_flags, C706 12.6.3.1 and [MS-RPCE] 2.2.2.3. Plain numbers: every PDU is tested for them."""
@@ -112,13 +115,15 @@ class Pdu:
     big_endian: bool = False
 
     @classmethod
-    def decode(cls, data: bytes, end: int, header: dict[str, Any]) -> Self:
+    def decode(
+        cls, data: bytes, end: int, call_id: int, flags: int, auth: SecTrailer | None, minor: int, big: bool
+    ) -> Self:
         """Decode the body between the common header and `end`, where sec_trailer or nothing follows.
 
-        `header` has the fields that are declared here.
+        The other arguments are the fields that are declared here.
         """
-        reader = Reader(data, HEADER_SIZE, end)
-        return cls(**cls.read(reader, header["big_endian"]), **header)
+        body = cls.read(Reader(data, HEADER_SIZE, end), big)
+        return cls(**body, call_id=call_id, flags=flags, auth=auth, version_minor=minor, big_endian=big)
 
     @classmethod
     def read(cls, reader: Reader, big: bool) -> dict[str, Any]:
