@@ -136,11 +136,25 @@ class Association:
                 return client
         return None
 
+    def _is_whole(self) -> bool:
+        """It has connections, and lost none. Asked with every call."""
+        found = False
+        for clients in self.idle.values():
+            for client in clients:
+                if not client.connected:
+                    return False
+                found = True
+        for _, client in self.busy:
+            if not client.connected:
+                return False
+            found = True
+        return found
+
     def forget_lost(self) -> bool:
         """Without its last connection the group is gone there, and its handles with it: whether that is so."""
-        clients = self.all_clients()
-        if clients and all(client.connected for client in clients):
+        if self._is_whole():
             return False
+        clients = self.all_clients()
         for interface, idle in self.idle.items():
             self.idle[interface] = [client for client in idle if client.connected]
         self.proven = {client for client in self.proven if client.connected}

@@ -114,7 +114,7 @@ class Authorizer:
         try:
             if call.opnum in _CONNECTING:
                 return await self._authorize_connect(call, upstream)
-            if call.opnum in _WITH_ROPS:
+            if call.opnum in _WITH_ROPS and _may_log_on(call):
                 return await self._authorize_rops(call)
         except DirectoryError as error:
             logger.error("%s: %s of %s can't be checked: %s", call.session, call.name, call.caller, error)
@@ -168,9 +168,7 @@ class Authorizer:
         return None
 
     async def _authorize_rops(self, call: Call) -> RpcMessage | None:
-        """EcDoRpcExt2 and EcDoRpc: every RopLogon in it. Most calls hold not even a byte that could be its RopId."""
-        if not _may_log_on(call):
-            return None
+        """EcDoRpcExt2 and EcDoRpc: every RopLogon in it."""
         # Read anew from the stub, because it is the stub that is relayed.
         stub = Call(call.interface, call.opnum, call.stub, call.session, call.caller)
         carrier = carrier_of(stub)
@@ -234,7 +232,7 @@ def _connect_response(call: Call) -> type[EcDoConnectExResponse] | type[EcDoConn
 
 
 def _may_log_on(call: Call) -> bool:
-    """Whether the byte of RopLogon stands anywhere in the ROPs of a call."""
+    """Whether the byte of RopLogon stands anywhere in the ROPs of a call. In most it does not."""
     if call.opnum == EC_DO_RPC:
         # Obfuscated, and as it would be for an upstream that does not do that.
         return any(call.stub.find(byte, HANDLE_SIZE) >= 0 for byte in (_LOGON ^ 0xA5, _LOGON))

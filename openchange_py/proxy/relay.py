@@ -106,9 +106,11 @@ class Relay:
             raise RpcFault(FaultStatus.CONTEXT_MISMATCH, "not a context handle of this session")
         if opens_handle(call.interface.name, call.opnum) and association.size >= call.session.handle_limit:
             raise RpcFault(FaultStatus.OUT_OF_RESOURCES, f"more than {call.session.handle_limit} context handles")
-        if not call.is_vouched and (refusal := await self.check(call)) is not None:
-            call.response = refusal
-            return
+        if not call.is_vouched:
+            refusal = await self._authorizer.authorize(call, association.upstream)
+            if refusal is not None:
+                call.response = refusal
+                return
         client, reply = await self._answer(association, call, taken)
         self._authorizer.learn(call, reply, client.upstream)
         call.answer(self._learn(association, call, taken, reply))

@@ -62,9 +62,11 @@ class Renamer:
 
     async def request(self, client: KnownServer, call: Call, stub: bytes) -> bytes:
         """A request's stub with other names; as it is where it is malformed, or the names do not fit in it."""
+        if call.interface.name not in _ADDRESS_BOOK:
+            return stub
         names = self.book.names(client.upstream)
         method = call.interface.methods.get(call.opnum)
-        if call.interface.name not in _ADDRESS_BOOK or not names.may_come_in(stub):
+        if not names.may_come_in(stub):
             return stub
         if method is None or method.request is None:
             return stub
@@ -97,7 +99,7 @@ class Renamer:
     async def _rewrite_emsmdb(self, upstream: str, call: Call) -> None:
         if call.opnum in _CONNECTING:
             rewrite_emsmdb.rewrite_connect(call, self.book.names(upstream))
-        elif call.opnum in _CARRYING_ROPS:
+        elif call.opnum in _CARRYING_ROPS and rewrite_emsmdb.may_name_servers(call):
             await rewrite_emsmdb.rewrite_rpc(call, self.book.names(upstream), self._redirected(call))
 
     async def _rewrite_address_book(self, upstream: str, call: Call) -> None:

@@ -71,6 +71,15 @@ def rewrite_connect(call: Call, names: NameMap) -> None:
         call.edited_response()
 
 
+def may_name_servers(call: Call) -> bool:
+    """Whether `rewrite_rpc` may find a name in the answer to EcDoRpcExt2 or EcDoRpc: with most calls it can't."""
+    extended = call.interface.methods[call.opnum].response is EcDoRpcExt2Response
+    if extended and call.reply is not None and EcDoRpcExt2Response.has_aux_out(call.reply):
+        return True
+    carrier = carrier_of(call)
+    return carrier is not None and carrier.may_contain(_NAMING)
+
+
 async def rewrite_rpc(call: Call, names: NameMap, redirected: Redirected) -> None:
     """The answer to EcDoRpcExt2 or EcDoRpc. Raises `DecodeError`, `EncodeError`."""
     if call.reply is not None and call.interface.methods[call.opnum].response is EcDoRpcExt2Response:

@@ -90,8 +90,9 @@ class TcpServer:
     """Turns connections into calls of `handler`, and what it answers into responses.
 
     `minimum_level` tells an interface's lowest authentication level; a call below it is denied. `waits` tells of a
-    call that it only waits for something to happen (EcDoAsyncWaitEx): it does not hold up the other calls of its
-    session, of which otherwise one at a time is handled. Servers of one process share `groups` and `metrics`.
+    call that it only waits for something to happen (EcDoAsyncWaitEx): its client may cancel it. Calls of one
+    connection are handed over one at a time, where it does not mix them; those of a session that has several
+    connections are the handler's to keep apart. Servers of one process share `groups` and `metrics`.
     `principal_names` tells clients by `AuthType` whom to ask tickets for (rpc_mgmt_inq_server_princ_name).
     """
 

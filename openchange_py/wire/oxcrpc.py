@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import struct
 from typing import Final, Self
 
 from openchange_py.wire.buffer import DecodeError
@@ -384,6 +385,7 @@ class EcDummyRpcResponse(RpcMessage):
 
 #: Behind the context handle and pulFlags, of EcDoRpcExt2 both ways.
 _RGB_IN_OFFSET: Final = 24
+_COUNT: Final = struct.Struct("<I")
 
 
 @rpc_message
@@ -414,6 +416,13 @@ class EcDoRpcExt2Request(RpcMessage):
     @staticmethod
     def rgb_in_of(stub: bytes) -> bytes:
         """rgbIn alone, for who needs nothing else of the stub and looks at every call. Raises `DecodeError`."""
+        try:
+            end = _RGB_IN_OFFSET + 4 + _COUNT.unpack_from(stub, _RGB_IN_OFFSET)[0]
+            if _COUNT.unpack_from(stub, end + -end % 4)[0] == end - _RGB_IN_OFFSET - 4 <= MAXIMUM_BUFFER:
+                return stub[_RGB_IN_OFFSET + 4 : end]
+        except struct.error:
+            pass
+        # Not so, and the reader says why.
         return _read_sized(NdrReader(stub, min(_RGB_IN_OFFSET, len(stub))), "rgbIn", MAXIMUM_BUFFER)
 
     def write(self, writer: NdrWriter) -> None:
@@ -458,11 +467,13 @@ class EcDoRpcExt2Response(RpcMessage):
     @staticmethod
     def has_aux_out(stub: bytes) -> bool:
         """Whether there are auxiliary blocks, for who looks at every call. Raises `DecodeError`."""
-        reader = NdrReader(stub, min(_RGB_IN_OFFSET, len(stub)))
-        size = reader.conformance(1, MAXIMUM_BUFFER)
-        reader.pos += 8 + size  # offset and actual count, and the array
-        reader.u32()  # pcbOut
-        return reader.u32() != 0
+        try:
+            size: int = _COUNT.unpack_from(stub, _RGB_IN_OFFSET)[0]
+            # Behind it: offset and actual count, the array, pcbOut.
+            found: int = _COUNT.unpack_from(stub, _RGB_IN_OFFSET + 16 + size + -size % 4)[0]
+        except struct.error as error:
+            raise DecodeError(f"a response of {len(stub)} bytes: {error}", len(stub)) from error
+        return found != 0
 
     @classmethod
     def failed(cls, cxh: ContextHandle, return_value: int) -> EcDoRpcExt2Response:

@@ -117,9 +117,9 @@ def may_contain_any(rgb: bytes, values: bytes) -> bool:
     """`may_contain` for any of several byte values."""
     hidden = obfuscate(values)
     for flags, start, end, _size_actual in _chain(rgb):
-        data = rgb[start:end]
-        if len(data.translate(None, hidden if flags & _OBFUSCATED else values)) < len(data):
-            return True
+        for value in hidden if flags & _OBFUSCATED else values:
+            if rgb.find(value, start, end) >= 0:
+                return True
     return False
 
 
