@@ -19,7 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 #: Debian's: its python3-samba is not for the virtual environment's interpreter.
@@ -155,11 +155,16 @@ class SambaDc:
 
 
 @contextlib.contextmanager
-def running_dc(directory: Path, address: str | None = None) -> Iterator[SambaDc]:
-    """A domain controller in `directory`, which is empty and stays behind; it is stopped at the end."""
+def running_dc(
+    directory: Path, address: str | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[SambaDc]:
+    """A domain controller in `directory`, which is empty and stays behind; it is stopped at the end.
+
+    `options` are further ones for its smb.conf; with other services than RPC only that is waited for.
+    """
     dc = SambaDc(address or own_address(64), directory)
     _copy_seed(directory)
-    _write_configuration(dc)
+    _write_configuration(dc, options or {})
     with (directory / "stdout").open("ab") as output:
         process = subprocess.Popen(
             ["samba", "-F", "--no-process-group", "-M", "standard", "-s", str(dc.smb_conf)],
@@ -170,7 +175,7 @@ def running_dc(directory: Path, address: str | None = None) -> Iterator[SambaDc]
             start_new_session=True,
         )
     try:
-        _wait_until_ready(dc, process)
+        _wait_until_ready(dc, process, [135] if "server services" in (options or {}) else [135, 389, 88])
         yield dc
     finally:
         _stop(process)
@@ -243,7 +248,7 @@ def _machine(name: str, fqdn: str, password: str, keytab: Path) -> dict[str, obj
     }
 
 
-def _write_configuration(dc: SambaDc) -> None:
+def _write_configuration(dc: SambaDc, options: Mapping[str, str]) -> None:
     """Point the copied configuration at its new place, and add what keeps the controller to itself."""
     lines = dc.smb_conf.read_text("utf-8").splitlines()
     settings = f"""
@@ -268,6 +273,7 @@ def _write_configuration(dc: SambaDc) -> None:
         load printers = no
         printcap name = /dev/null
     """
+    settings += "".join(f"\n        {name} = {value}" for name, value in options.items())  # the last word counts
     names = {line.split("=")[0].strip() for line in settings.splitlines() if "=" in line}
     first = next(number for number, line in enumerate(lines) if line.startswith("[") and line != "[global]")
     kept = [line for line in lines[:first] if line.split("=")[0].strip() not in names]
@@ -285,9 +291,8 @@ def _write_configuration(dc: SambaDc) -> None:
     )
 
 
-def _wait_until_ready(dc: SambaDc, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def _wait_until_ready(dc: SambaDc, process: subprocess.Popen[bytes], wanted: list[int], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    wanted = [135, 389, 88]
     while wanted:
         if process.poll() is not None or time.monotonic() > end:
             state = f"ended with {process.returncode}" if process.returncode is not None else f"no ports {wanted}"

@@ -1,11 +1,14 @@
-"""EMSMDB calls of a given size: what the relay's benchmark sends, and what its upstream answers."""
+"""Calls of a given size: what the relay's benchmark sends, and what its upstream answers.
+
+EMSMDB's; and for Samba's relay, which relays only interfaces that it knows, EchoData of rpcecho.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from openchange_py.transports.tcp_client import RpcClient
-from openchange_py.wire.ndr import ContextHandle
+from openchange_py.wire.ndr import ContextHandle, RpcInterface
 from openchange_py.wire.oxcrpc import (
     EcDoConnectExRequest,
     EcDoConnectExResponse,
@@ -19,6 +22,9 @@ from openchange_py.wire.rpcheaderext import pack_payload
 
 EC_DO_CONNECT_EX = 10
 EC_DO_RPC_EXT2 = 11
+
+RPCECHO = RpcInterface("rpcecho", "60a15ec5-4de8-11d7-a637-005056a20182", 1)
+ECHO_DATA = 1
 
 _VERSION = (14, 0x8000 | 722, 0)
 
@@ -58,6 +64,17 @@ def rpc_response(handle: ContextHandle, size: int) -> bytes:
         return EcDoRpcExt2Response(handle, 0, rgb_out, b"", 0, 0).pack()
 
     return _of_size(stub, size)
+
+
+def echo_request(size: int) -> bytes:
+    """EchoData with a stub of `size` bytes: their count, and an array of so many."""
+    count = (size - 8).to_bytes(4, "little")
+    return count + count + bytes(size - 8)
+
+
+def echo_response(request: bytes) -> bytes:
+    """The array again, without the count in front of it."""
+    return request[4:]
 
 
 def _buffer(rop: Rop) -> bytes:

@@ -40,7 +40,7 @@ def server_options() -> dict[str, str]:
 
 def relay_options(port: int, level: AuthLevel, modules: str = "") -> dict[str, str]:
     """A node that relays mailboxes to a port of this machine, with specified credentials."""
-    protection = {AuthLevel.CONNECT: "connect", AuthLevel.PRIVACY: "seal"}[level]
+    protection = {AuthLevel.CONNECT: "connect", AuthLevel.INTEGRITY: "sign", AuthLevel.PRIVACY: "seal"}[level]
     return {
         "dcerpc_mapiproxy:server": "false",
         "dcerpc_mapiproxy:interfaces": "exchange_emsmdb",

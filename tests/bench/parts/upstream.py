@@ -19,7 +19,14 @@ from openchange_py.transports.tcp import TcpServer
 from openchange_py.wire.ndr import ContextHandle, NdrReader, RpcInterface
 from openchange_py.wire.oxcrpc import EMSMDB
 from tests.bench.parts import memory, people
-from tests.bench.parts.calls import EC_DO_CONNECT_EX, EC_DO_RPC_EXT2, connect_response, rpc_response
+from tests.bench.parts.calls import (
+    EC_DO_CONNECT_EX,
+    EC_DO_RPC_EXT2,
+    RPCECHO,
+    connect_response,
+    echo_response,
+    rpc_response,
+)
 
 
 class Echo:
@@ -29,9 +36,11 @@ class Echo:
         self._answer = functools.lru_cache(maxsize=4096)(_answer)
 
     def interfaces(self) -> list[RpcInterface]:
-        return [EMSMDB]
+        return [EMSMDB, RPCECHO]
 
     async def handle(self, call: Call) -> bytes:
+        if call.interface is RPCECHO:
+            return echo_response(call.stub)
         if call.opnum == EC_DO_RPC_EXT2:
             return self._answer(call.stub[:20], len(call.stub))
         if call.opnum == EC_DO_CONNECT_EX:
