@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
 from openchange_py.wire.oxcdata.named import PropertyName
@@ -136,6 +136,63 @@ class SortKey:
     descending: bool = False
 
 
+class EventKind(enum.IntEnum):
+    """What happened to an object; the numbers are those of [MS-OXCNOTIF] 2.2.1.4.1.2."""
+
+    NEW_MAIL = 0x0002
+    CREATED = 0x0004
+    DELETED = 0x0008
+    MODIFIED = 0x0010
+    MOVED = 0x0020
+    COPIED = 0x0040
+
+
+#: Where an event is about no folder, or no message.
+NO_FOLDER, NO_MESSAGE = FolderId(0), MessageId(0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreEvent:
+    """Something that happened to a message, or, where `message_id` is 0, to the folder itself."""
+
+    kind: EventKind
+    folder_id: FolderId
+    message_id: MessageId = NO_MESSAGE
+    #: Whether it is one of the folder's associated messages.
+    associated: bool = False
+    #: The folder's parent; of a message 0.
+    parent_id: FolderId = NO_FOLDER
+    #: Where what was moved or copied came from: of a message its folder and id, of a folder its id and parent.
+    old_folder_id: FolderId = NO_FOLDER
+    old_message_id: MessageId = NO_MESSAGE
+    old_parent_id: FolderId = NO_FOLDER
+    #: Which properties changed; None: that is not known.
+    tags: tuple[int, ...] | None = None
+    #: How many messages, and unread ones, the folder has now; None where that did not change.
+    total: int | None = None
+    unread: int | None = None
+    #: Of new mail: PidTagMessageFlags and PidTagMessageClass.
+    message_flags: int = 0
+    message_class: str = ""
+
+
+#: Told of what happened, in the order in which it did, in any thread; None: so much that nobody can say what.
+Listener: TypeAlias = Callable[[Sequence[StoreEvent] | None], None]
+
+
+class Watch(Protocol):
+    """Somebody's interest in what happens in a mailbox. What this process changes he is told of at once."""
+
+    def check(self) -> None:
+        """Tell of what other processes changed, where nobody looked for a while."""
+
+    def keep_checking(self, wanted: bool) -> None:
+        """Look for what other processes changed again and again, without being asked, or no more."""
+
+    def close(self) -> None:
+        """He is told of nothing any more."""
+
+
 class Attachment(Protocol):
     """A saved attachment."""
 
@@ -207,6 +264,9 @@ class Mailbox(Protocol):
     def save_message(self, folder_id: FolderId, draft: MessageDraft, *, associated: bool = False) -> MessageId:
         """Save a new message with all its parts in one transaction."""
 
+    def deliver_message(self, folder_id: FolderId, draft: MessageDraft) -> MessageId:
+        """The same for mail that was received: who waits for new mail is told."""
+
     def save_messages(
         self, folder_id: FolderId, drafts: Sequence[MessageDraft], *, associated: bool = False
     ) -> list[MessageId]:
@@ -246,5 +306,8 @@ class Store(Protocol):
         """`NoSuchObject`."""
 
     def mailboxes(self) -> list[Mailbox]: ...
+    def watch(self, guid: uuid.UUID, listener: Listener) -> Watch:
+        """Be told of what happens in a mailbox from now on; `NoSuchObject`."""
+
     def delete_mailbox(self, guid: uuid.UUID) -> None: ...
     def close(self) -> None: ...

@@ -14,15 +14,19 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from openchange_py.store import folders, ids, schema
-from openchange_py.store.base import MessageDraft, NoSuchObject, ObjectChanged
+from openchange_py.store.base import EventKind, MessageDraft, NoSuchObject, ObjectChanged, StoreEvent
 from openchange_py.store.changes import Change, now
 from openchange_py.store.folders import Counted
 from openchange_py.store.messages import Place
 from openchange_py.store.writer import MessageWriter
-from openchange_py.wire.oxcdata.ids import MessageId
+from openchange_py.wire import proptags
+from openchange_py.wire.oxcdata.ids import FolderId, MessageId
 
 #: `deletions.kind` of a message.
 DELETED_MESSAGE = 1
+
+#: What changes of a message that is read.
+_READ_TAGS = (proptags.PidTagMessageFlags, proptags.PidTagRead)
 
 #: Values of one IN list; databases limit them.
 _BATCH = 500
@@ -45,7 +49,7 @@ _INSERT_DELETIONS = insert(schema.deletions)
 
 def change_message(
     place: Place, connection: Connection, mid: int | None, draft: MessageDraft, change_number: int, seen: int | None
-) -> None:
+) -> list[StoreEvent]:
     """Save a message anew as that change; `ObjectChanged` where it has another change number than `seen`."""
     row = connection.execute(_SELECT_ONE, {"mailbox": place.mailbox_id, "mid": mid}).one_or_none()
     if row is None:
@@ -54,13 +58,15 @@ def change_message(
         raise ObjectChanged("the message was saved by somebody else meanwhile")
     change = Change.first(place.replica_guid, change_number).following(row.predecessor_change_list)
     saved = MessageWriter(place, connection, change).save_anew(draft, row.id, is_read=row.is_read)
-    folders.count_messages(place, connection, row.folder_id, Counted(size=saved.size - row.size), change.time)
+    by = Counted(size=saved.size - row.size)
+    counted = folders.count_messages(place, connection, row.folder_id, by, change.time)
+    return [_event(EventKind.MODIFIED, row), counted]
 
 
 def delete_messages(
     place: Place, connection: Connection, folder: int, message_ids: Sequence[MessageId], change_number: int
-) -> int:
-    """Delete those that are in the folder; how many they were."""
+) -> list[StoreEvent]:
+    """Delete those that are in the folder; the last event is the folder's, the others are theirs."""
     found = _rows(place, connection, folder, message_ids)
     time = now()
     deletions = [
@@ -86,8 +92,8 @@ def delete_messages(
         size=-sum(row.size for row in found),
         deleted=len(found),
     )
-    folders.count_messages(place, connection, folder, by, time)
-    return len(found)
+    counted = folders.count_messages(place, connection, folder, by, time)
+    return [*(_event(EventKind.DELETED, row) for row in found), counted]
 
 
 def set_read(
@@ -97,19 +103,26 @@ def set_read(
     message_ids: Sequence[MessageId] | None,
     read: bool,
     change_number: int,
-) -> list[MessageId]:
-    """Mark messages of the folder, but associated ones; which of them there are.
+) -> tuple[list[MessageId], list[StoreEvent]]:
+    """Mark messages of the folder, but associated ones; which of them there are, and what that makes happen.
 
     [MS-OXCFXICS] 3.2.5.6: that a message was read is a change of its own, its change number and key stay.
     """
     found = [row for row in _rows(place, connection, folder, message_ids) if not row.associated]
-    changed = [row.id for row in found if row.is_read != read]
+    changed = [row for row in found if row.is_read != read]
     for start in range(0, len(changed), _BATCH):
-        scope = {"rows": changed[start : start + _BATCH], "read": read, "change": change_number}
-        connection.execute(_MARK, scope)
+        rows = [row.id for row in changed[start : start + _BATCH]]
+        connection.execute(_MARK, {"rows": rows, "read": read, "change": change_number})
     unread = -len(changed) if read else len(changed)
-    folders.count_messages(place, connection, folder, Counted(unread=unread), now())
-    return ids.message_ids(row.mid for row in found)
+    counted = folders.count_messages(place, connection, folder, Counted(unread=unread), now())
+    events = [_event(EventKind.MODIFIED, row, _READ_TAGS) for row in changed]
+    return ids.message_ids(row.mid for row in found), [*events, counted] if changed else []
+
+
+def _event(kind: EventKind, row: Any, tags: tuple[int, ...] | None = None) -> StoreEvent:
+    """That something happened to the message of a row."""
+    folder, message = FolderId(ids.object_id(row.folder_id)), MessageId(ids.object_id(row.mid))
+    return StoreEvent(kind, folder, message, row.associated, tags=tags)
 
 
 def _rows(place: Place, connection: Connection, folder: int, message_ids: Sequence[MessageId] | None) -> list[Any]:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from openchange_py.store.base import StoreError
+from openchange_py.store.notify import ChangeFeed
 
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 60
@@ -42,6 +43,8 @@ class Database:
         except (SQLAlchemyError, ImportError) as error:
             raise StoreError(f"mailbox database {self}: {error}") from error
         self._writer = self.engine.execution_options(ocpy_write=True)
+        #: Who follows what happens in its mailboxes.
+        self.feed = ChangeFeed(self)
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
@@ -67,6 +70,7 @@ class Database:
 
     def close(self) -> None:
         """Closes pooled connections."""
+        self.feed.close()
         self.engine.dispose()
 
 

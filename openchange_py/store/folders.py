@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from openchange_py.store import ids, properties, schema
-from openchange_py.store.base import Folder, NoSuchObject, StoreError
+from openchange_py.store.base import EventKind, Folder, NoSuchObject, StoreError, StoreEvent
 from openchange_py.store.changes import Change
 from openchange_py.store.messages import Place
 from openchange_py.wire import proptags
@@ -53,7 +53,16 @@ _COUNT_MESSAGE = (
         deleted_count_total=_F.deleted_count_total + bindparam("deleted"),
         local_commit_time_max=bindparam("time"),
     )
+    .returning(_F.parent_id, _F.content_count, _F.content_unread_count)
 )
+#: What of a folder changes with which of its counts.
+_COUNT_TAGS = {
+    "messages": proptags.PidTagContentCount,
+    "unread": proptags.PidTagContentUnreadCount,
+    "associated": proptags.PidTagAssociatedContentCount,
+    "size": proptags.PidTagMessageSizeExtended,
+    "deleted": proptags.PidTagDeletedCountTotal,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -152,11 +161,29 @@ class Counted:
     deleted: int = 0
 
 
-def count_messages(place: Place, connection: Connection, folder: int | None, by: Counted, time: int) -> None:
-    """Keeps a folder's counts after its messages changed; `NoSuchObject` where there is no such folder."""
-    values = {"mailbox": place.mailbox_id, "folder": folder, "time": time, **dataclasses.asdict(by)}
-    if connection.execute(_COUNT_MESSAGE, values).rowcount != 1:
+def count_messages(place: Place, connection: Connection, folder: int | None, by: Counted, time: int) -> StoreEvent:
+    """Keeps a folder's counts after its messages changed, and gives the event that this is.
+
+    `NoSuchObject` where there is no such folder.
+    """
+    changes = dataclasses.asdict(by)
+    values = {"mailbox": place.mailbox_id, "folder": folder, "time": time, **changes}
+    row = connection.execute(_COUNT_MESSAGE, values).one_or_none()
+    if row is None or folder is None:
         raise NoSuchObject("no such folder")
+    return StoreEvent(
+        EventKind.MODIFIED,
+        FolderId(ids.object_id(folder)),
+        parent_id=FolderId(ids.object_id(folder if row.parent_id is None else row.parent_id)),
+        tags=tuple(_COUNT_TAGS[name] for name, change in changes.items() if change),
+        total=row.content_count if by.messages else None,
+        unread=row.content_unread_count if by.unread else None,
+    )
+
+
+def folder_event(kind: EventKind, folder: Folder) -> StoreEvent:
+    """That something happened to a folder itself."""
+    return StoreEvent(kind, folder.id, parent_id=folder.parent_id)
 
 
 def _sort_name(name: str) -> str:

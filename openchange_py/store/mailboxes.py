@@ -6,15 +6,17 @@ Not done yet: public folders, quotas.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from openchange_py.store import changing, contents_table, folders, ids, messages, names, properties, schema
+from openchange_py.store import changing, contents_table, folders, ids, messages, names, notify, properties, schema
 from openchange_py.store.base import (
     Content,
+    EventKind,
     Folder,
     Mailbox,
     Message,
@@ -23,6 +25,7 @@ from openchange_py.store.base import (
     SortKey,
     SpecialFolder,
     StoreError,
+    StoreEvent,
     WritableContent,
 )
 from openchange_py.store.changes import Change, now
@@ -156,11 +159,12 @@ class StoredMailbox(Mailbox):
 
     def create_folder(self, parent: FolderId, name: str, container_class: str = "IPF.Note") -> Folder:
         """`NoSuchObject` for the parent, `StoreError` where it has a folder of that name."""
-        with self._database.writing() as connection:
-            first = ids.allocate(connection, self._place.mailbox_id, 2)
+        with self._changing(2) as (connection, first, happened):
             new = folders.NewFolder(name, self._existing(connection, parent), container_class)
             folders.insert_folder(self._place, connection, new, first, first + 1)
-            return folders.read_folder(self._place, connection, first)
+            folder = folders.read_folder(self._place, connection, first)
+            happened.append(folders.folder_event(EventKind.CREATED, folder))
+        return folder
 
     def message_ids(
         self, folder_id: FolderId, *, associated: bool = False, sort: Sequence[SortKey] = ()
@@ -187,20 +191,45 @@ class StoredMailbox(Mailbox):
         self, folder_id: FolderId, drafts: Sequence[MessageDraft], *, associated: bool = False
     ) -> list[MessageId]:
         """Save several messages in one transaction: all of them, or none."""
+        return self._save(folder_id, drafts, associated)
+
+    def deliver_message(self, folder_id: FolderId, draft: MessageDraft) -> MessageId:
+        """Save mail that was received: who waits for new mail is told."""
+        return self._save(folder_id, [draft], associated=False, delivered=True)[0]
+
+    def _save(
+        self, folder_id: FolderId, drafts: Sequence[MessageDraft], associated: bool, *, delivered: bool = False
+    ) -> list[MessageId]:
         folder = ids.counter_of(folder_id)
         for draft in drafts:
             finish_writing(draft)
-        with self._database.writing() as connection:
-            first = ids.allocate(connection, self._place.mailbox_id, 2 * len(drafts))
+        with self._changing(2 * len(drafts)) as (connection, first, happened):
             folders.count_messages(self._place, connection, folder, Counted(), now())
-            saved = []
+            saved, message_ids = [], ids.message_ids(range(first, first + 2 * len(drafts), 2))
             for number, draft in enumerate(drafts):
                 change = Change.first(self.replica_guid, first + 2 * number + 1)
                 writer = MessageWriter(self._place, connection, change)
                 mid = first + 2 * number
                 saved.append(writer.save(draft, folder=folder or 0, mid=mid, associated=associated))
-            folders.count_messages(self._place, connection, folder, _counted(saved, associated), now())
-        return ids.message_ids(range(first, first + 2 * len(drafts), 2))
+            happened += [StoreEvent(EventKind.CREATED, folder_id, one, associated) for one in message_ids]
+            if delivered:
+                happened += [_new_mail(folder_id, *one) for one in zip(message_ids, drafts, strict=True)]
+            by = _counted(saved, associated)
+            happened.append(folders.count_messages(self._place, connection, folder, by, now()))
+        return message_ids
+
+    @contextmanager
+    def _changing(self, numbers: int = 1) -> Iterator[tuple[Connection, int, list[StoreEvent]]]:
+        """A transaction, the first of its fresh numbers, and the list of what it makes happen.
+
+        Who follows the mailbox is told once it is committed.
+        """
+        happened: list[StoreEvent] = []
+        with self._database.writing() as connection:
+            first = ids.allocate(connection, self._place.mailbox_id, numbers)
+            yield connection, first, happened
+            notify.record(connection, self._place.mailbox_id, first + numbers - 1, happened)
+        self._database.feed.committed(self._place.mailbox_id)
 
     def new_content(self, base: Content | None = None) -> WritableContent:
         """A large value to be written and then saved with a message; it begins with what `base` has."""
@@ -209,23 +238,27 @@ class StoredMailbox(Mailbox):
     def change_message(self, message_id: MessageId, draft: MessageDraft, *, seen: int | None = None) -> None:
         """Save all of a message anew, in one transaction; `ObjectChanged`, `NoSuchObject`."""
         finish_writing(draft)
-        with self._database.writing() as connection:
-            number = ids.allocate(connection, self._place.mailbox_id, 1)
-            changing.change_message(self._place, connection, ids.counter_of(message_id), draft, number, seen)
+        with self._changing() as (connection, number, happened):
+            mid = ids.counter_of(message_id)
+            happened += changing.change_message(self._place, connection, mid, draft, number, seen)
 
     def delete_messages(self, folder_id: FolderId, message_ids: Sequence[MessageId]) -> int:
         """Delete those of the messages that are in the folder; how many they were. `NoSuchObject`: no such folder."""
-        with self._database.writing() as connection:
-            number = ids.allocate(connection, self._place.mailbox_id, 1)
+        with self._changing() as (connection, number, happened):
             folder = self._existing(connection, folder_id)
-            return changing.delete_messages(self._place, connection, folder, message_ids, number)
+            happened += changing.delete_messages(self._place, connection, folder, message_ids, number)
+            deleted = len(happened) - 1
+            if not deleted:
+                happened.clear()
+        return deleted
 
     def set_read(self, folder_id: FolderId, message_ids: Sequence[MessageId] | None, read: bool) -> list[MessageId]:
         """Mark messages of a folder (None: all) as read or not; which of them there are in it. `NoSuchObject`."""
-        with self._database.writing() as connection:
-            number = ids.allocate(connection, self._place.mailbox_id, 1)
+        with self._changing() as (connection, number, happened):
             folder = self._existing(connection, folder_id)
-            return changing.set_read(self._place, connection, folder, message_ids, read, number)
+            found, events = changing.set_read(self._place, connection, folder, message_ids, read, number)
+            happened += events
+        return found
 
     def property_ids(self, wanted: Sequence[PropertyName], *, create: bool = False) -> list[int]:
         """The ids (from 0x8000) of names of properties, 0 for an unknown one; `create` makes it known."""
@@ -257,6 +290,14 @@ def _counted(saved: Sequence[SavedSize], associated: bool) -> Counted:
     if associated:
         return Counted(associated=len(saved), size=size)
     return Counted(messages=len(saved), unread=sum(not one.is_read for one in saved), size=size)
+
+
+def _new_mail(folder_id: FolderId, message_id: MessageId, draft: MessageDraft) -> StoreEvent:
+    flags = draft.properties.get(proptags.PidTagMessageFlags, 0)
+    message_class = draft.properties.get(proptags.PidTagMessageClass, "IPM.Note")
+    return StoreEvent(
+        EventKind.NEW_MAIL, folder_id, message_id, message_flags=int(flags), message_class=str(message_class)
+    )
 
 
 def insert_mailbox(

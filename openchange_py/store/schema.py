@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 #: The alembic revision that gives exactly these tables; `open_store` refuses any other.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 VERSION_TABLE = "alembic_version_mailbox"
 
 #: Longest text that sort columns keep (characters); ids break ties behind it.
@@ -243,6 +243,15 @@ deletions = Table(
     Column("change_number", BigInteger, nullable=False),
     Column("deletion_time", BigInteger, nullable=False),
     Index("ix_deletions_change_number", "mailbox_id", "folder_id", "change_number"),
+)
+
+#: What happened in a mailbox lately, one row per transaction, for those who follow it from other processes (`notify`).
+events = Table(
+    "events",
+    metadata,
+    _mailbox_id(primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("events", Text, nullable=False),
 )
 
 receive_folders = Table(

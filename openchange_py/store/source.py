@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, column, delete, inspect, select, table
 
 from openchange_py.store import schema
-from openchange_py.store.base import Mailbox, NoSuchObject, Store, StoreError
+from openchange_py.store.base import Listener, Mailbox, NoSuchObject, Store, StoreError, Watch
 from openchange_py.store.database import Database, sqlite_path
 from openchange_py.store.mailboxes import StoredMailbox, insert_mailbox
 
@@ -68,6 +68,10 @@ class SqlStore(Store):
         with self._database.reading() as connection:
             rows = connection.execute(select(schema.mailboxes).order_by(_M.id)).all()
         return [StoredMailbox(self._database, row) for row in rows]
+
+    def watch(self, guid: uuid.UUID, listener: Listener) -> Watch:
+        """Be told of what happens in a mailbox from now on; `NoSuchObject`."""
+        return self._database.feed.watch(guid, listener)
 
     def delete_mailbox(self, guid: uuid.UUID) -> None:
         """With all that is in it; `NoSuchObject`."""
