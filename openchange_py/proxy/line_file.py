@@ -175,6 +175,8 @@ class LineFile:
         if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
             os.fchmod(raw.fileno(), 0o600)
         self._begun = status.st_size > 0
+        if self._begun and stat.S_ISREG(status.st_mode) and self.path.suffix != ".gz" and not _ends_a_line(self.path):
+            raw.write(b"\n")  # whoever wrote before was killed
         file = _GzipFile(raw) if self.path.suffix == ".gz" else raw
         if self._header is not None and status.st_size == 0:
             file.write(self._header().encode() + b"\n")
@@ -186,6 +188,12 @@ class LineFile:
             self._file.close()
         finally:
             self._raw.close()
+
+
+def _ends_a_line(path: Path) -> bool:
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 class _GzipFile(gzip.GzipFile):

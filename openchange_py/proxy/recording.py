@@ -7,19 +7,19 @@
     {"session": 3, "end": true}
     {"left_out": 2}
 
-`session` is the client's association, `seconds` when its call came, since the recording's begin, and `took` until its
-answer. `fault` is the status that answered it in place of a response (`"0x00000005"`). A stub that was left out
-because it did not decode is `null`, and `reason` says why. Stubs are NDR 2.0 in little-endian order, without
-verification trailers.
+`session` is the client's association, numbered anew behind each header (a recorder that started again); `seconds`
+when its call came, since the recording's begin, and `took` until its answer. `fault` is the status that answered it
+in place of a response (`"0x00000005"`). A stub that was left out because it did not decode is `null`, and `reason`
+says why. Stubs are NDR 2.0 in little-endian order, without verification trailers.
 
 Files of `calls-*.jsonl` kind, with the same fields but without header and session, are read as one session.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
-import gzip
 import json
 import zlib
 from collections.abc import Iterator
@@ -35,6 +35,13 @@ from openchange_py.wire.oxnspi import NSPI
 
 _FORMAT: Final = "openchange_py recording"
 _VERSION: Final = 1
+_HEADER: Final = b'{"format"'
+#: How what gzip compressed begins.
+_MAGIC: Final = b"\x1f\x8b\x08"
+#: How often a recorder may have been killed.
+_MAXIMUM_TORN: Final = 1000
+#: Bytes that are decompressed at a time.
+_PIECE: Final = 4096
 _INTERFACES: Final = {str(interface.syntax.uuid): interface for interface in (EMSMDB, ASYNCEMSMDB, NSPI, RFR)}
 #: What a recording may take in memory: bytes of all stubs, and of one line.
 _MAXIMUM: Final = 512 << 20
@@ -105,6 +112,8 @@ class Recording:
     others: int = 0
     #: Calls that the recorder had to leave out.
     left_out: int = 0
+    #: What is added to session numbers since the last header: a recorder that starts again counts from 1.
+    base: int = 0
 
 
 def header_line(anonymize: Anonymize) -> str:
@@ -124,38 +133,80 @@ def left_out_line(count: int) -> str:
 
 
 def read_recording(path: Path) -> Recording:
-    """The recording in a file. Raises `RecordingError`, `OSError`."""
-    recording, total = Recording(path), 0
+    """The recording in a file. Of a recorder that was killed all whole lines. Raises `RecordingError`, `OSError`."""
+    recording, total, line = Recording(path), 0, b""
+    torn: RecordingError | None = None
     for number, line in enumerate(_lines(path), 1):
+        if torn is not None and not line.startswith(_HEADER):
+            raise torn
+        total, torn = total + len(line), None
+        if total > _MAXIMUM:
+            raise RecordingError(f"{path}, line {number}: more than {_MAXIMUM >> 20} MiB")
         try:
-            total += len(line)
-            if total > _MAXIMUM:
-                raise ValueError(f"more than {_MAXIMUM >> 20} MiB")
-            _add(recording, json.loads(line), number)
+            _add(recording, json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else error
-            raise RecordingError(f"{path}, line {number}: no line of a recording: {what}") from error
+            wrong = RecordingError(f"{path}, line {number}: no line of a recording: {what}")
+            if not isinstance(error, json.JSONDecodeError):
+                raise wrong from error
+            torn = wrong  # the last one, or another recorder went on behind it
+    if torn is not None and line.endswith(b"\n"):
+        raise torn
     if not recording.calls:
         raise RecordingError(f"{path}: there is no call in it")
     return recording
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
+    if path.suffix != ".gz":
+        with open(path, "rb") as file:
             while line := file.readline(_MAXIMUM_LINE):
                 yield line
-    except EOFError:
-        return  # the recorder was killed: all whole lines are there
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise RecordingError(f"{path}: {error}") from error
+        return
+    rest = b""
+    for piece in _decompressed(path):
+        *whole, rest = (rest + piece).split(b"\n") if piece is not None else [b""]
+        yield from (line + b"\n" for line in whole)
+        if len(rest) > _MAXIMUM_LINE:
+            raise RecordingError(f"{path}: a line of more than {_MAXIMUM_LINE >> 20} MiB")
 
 
-def _add(recording: Recording, line: dict[str, Any], number: int) -> None:
+def _decompressed(path: Path) -> Iterator[bytes | None]:
+    """The content piece by piece; None where a recorder was killed, and another one went on behind that."""
+    data = path.read_bytes()
+    if not data.startswith(_MAGIC):
+        raise RecordingError(f"{path}: not compressed by gzip")
+    start, torn = 0, 0
+    while start >= 0:
+        inflating, place = zlib.decompressobj(31), start
+        try:
+            while place < len(data) and not inflating.eof:
+                before = inflating.copy()
+                yield inflating.decompress(data[place : place + _PIECE])
+                place += _PIECE
+            # What is behind a whole one is the next one.
+            end = min(place, len(data)) - len(inflating.unused_data)
+            start = data.find(_MAGIC, end) if inflating.eof else -1
+        except zlib.error as error:
+            torn += 1
+            if torn > _MAXIMUM_TORN:
+                raise RecordingError(f"{path}: {error}") from error
+            yield from _until_it_breaks(before, data[place : place + _PIECE])
+            yield None
+            start = data.find(_MAGIC, max(place, start + 1))
+
+
+def _until_it_breaks(inflating: Any, data: bytes) -> Iterator[bytes]:
+    with contextlib.suppress(zlib.error):
+        for place in range(len(data)):
+            yield inflating.decompress(data[place : place + 1])
+
+
+def _add(recording: Recording, line: dict[str, Any]) -> None:
     if "format" in line:
         if (line["format"], line["version"]) != (_FORMAT, _VERSION):
             raise ValueError(f"{line['format']!r} version {line['version']!r} is not known here")
+        recording.base = max((recorded.session for recorded in recording.calls), default=0)
         recording.anonymize = max(recording.anonymize, Anonymize(line["anonymize"]), key=list(Anonymize).index)
     elif "left_out" in line:
         recording.left_out += int(line["left_out"])
@@ -164,13 +215,13 @@ def _add(recording: Recording, line: dict[str, Any], number: int) -> None:
         if interface is None:
             recording.others += 1
         else:
-            recording.calls.append(_call(interface, line))
+            recording.calls.append(_call(interface, line, recording.base))
 
 
-def _call(interface: RpcInterface, line: dict[str, Any]) -> RecordedCall:
+def _call(interface: RpcInterface, line: dict[str, Any], base: int) -> RecordedCall:
     fault = line["fault"]
     return RecordedCall(
-        int(line.get("session", 0)),
+        base + int(line.get("session", 0)),
         interface,
         int(line["opnum"]),
         _stub(line["request_stub_hex"]),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 
 import pytest
 
 from openchange_py.proxy.anonymize import Anonymize
+from openchange_py.proxy.line_file import LineFile
 from openchange_py.proxy.recording import (
     RecordedCall,
     RecordingError,
@@ -37,11 +39,54 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     assert (recording.anonymize, recording.left_out) == (Anonymize.NAMES, 2)
 
 
-def test_a_recording_that_was_cut_off_has_its_whole_lines(tmp_path: Path) -> None:
-    """Of a recorder that was killed. What is compressed is readable as far as it was written."""
+SYNCED = zlib.Z_SYNC_FLUSH
+
+
+def killed(*lines: str) -> bytes:
+    """What a recorder wrote before it was killed: compressed and readable, but not ended."""
+    deflating = zlib.compressobj(wbits=31)
+    return b"".join(deflating.compress(f"{line}\n".encode()) + deflating.flush(SYNCED) for line in lines)
+
+
+@pytest.mark.parametrize("cut", [0, 25])
+def test_a_recording_that_was_cut_off_has_its_whole_lines(tmp_path: Path, cut: int) -> None:
+    data = killed(header_line(Anonymize.NONE), CALL.line(), FAULT.line())
+    path = tmp_path / "r.jsonl.gz"
+    path.write_bytes(data[: len(data) - cut])
+    assert read_recording(path).calls == ([CALL] if cut else [CALL, FAULT])
+    plain = tmp_path / "r.jsonl"
+    plain.write_text(f"{CALL.line()}\n{FAULT.line()}\n"[: -cut - 1])
+    assert read_recording(plain).calls == ([CALL] if cut else [CALL, FAULT])
+
+
+def test_many_recorders_one_behind_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl.gz"
     whole = gzip.compress((CALL.line() + "\n").encode())
-    (tmp_path / "r.jsonl.gz").write_bytes(whole + gzip.compress(FAULT.line().encode())[:15])
-    assert read_recording(tmp_path / "r.jsonl.gz").calls == [CALL]
+    path.write_bytes(b"".join((killed(FAULT.line()), whole, whole)) * 40)
+    assert read_recording(path).calls == [FAULT, CALL, CALL] * 40
+    path.write_bytes(killed(FAULT.line()) * 2000)
+    with pytest.raises(RecordingError, match="invalid"):
+        read_recording(path)
+
+
+@pytest.mark.parametrize("cut", [0, 25])
+def test_another_recorder_goes_on_behind_one_that_was_killed(tmp_path: Path, cut: int) -> None:
+    first = killed(header_line(Anonymize.NONE), *[CALL.line()] * 30, FAULT.line())
+    path = tmp_path / "r.jsonl.gz"
+    path.write_bytes(first[: len(first) - cut])
+    for name in (path, tmp_path / "r.jsonl"):
+        if name is not path:
+            name.write_text(f"{CALL.line()}\n{FAULT.line()}"[: -cut or None])
+        file = LineFile(name)
+        file.write(header_line(Anonymize.CONTENT))
+        file.write(CALL.line())
+        file.close()
+        recording = read_recording(name)
+        assert recording.anonymize is Anonymize.CONTENT
+        assert recording.calls[0] == CALL
+        assert recording.calls[-1].session > CALL.session
+        assert recording.calls[-1].request == CALL.request
+        assert (FAULT in recording.calls) == (not cut)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +114,7 @@ def test_nothing_in_it_is_none(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="no call"):
         read_recording(tmp_path / "r.jsonl")
     (tmp_path / "r.jsonl.gz").write_text("this is not compressed")
-    with pytest.raises(RecordingError, match="Not a gzipped file"):
+    with pytest.raises(RecordingError, match="not compressed by gzip"):
         read_recording(tmp_path / "r.jsonl.gz")
 
 

@@ -85,6 +85,7 @@ class RecordModule(Module):
         self._users = frozenset(user.casefold() for user in settings[USERS])
         self._reader, self._begin = RopReader(), time.monotonic()
         self._recorded: set[int] = set()
+        goes_on = where.exists() and where.stat().st_size > 0
         self._file = LineFile(
             where,
             limit=settings[MAX_SIZE],
@@ -92,6 +93,8 @@ class RecordModule(Module):
             header=lambda: header_line(what),
             lost=left_out_line,
         )
+        if goes_on:
+            self._file.write(header_line(what))  # sessions are numbered anew
 
     def close(self) -> None:
         """Writes what waits."""

@@ -131,6 +131,19 @@ def test_what_does_not_decode_is_left_out_and_passes(tmp_path: Path) -> None:
     assert RopBuffer.unpack_request(carrier.read_requests()[0]).tail == b"\xf0" + bytes(len(SECRET))
 
 
+def test_a_recorder_that_starts_again_goes_on_in_the_file_and_mixes_no_sessions(tmp_path: Path) -> None:
+    """Session numbers begin anew with each process."""
+
+    async def work(module: DrivenModule) -> None:
+        module.session.number = 1
+        await write(module)
+
+    recorded(tmp_path, work)
+    calls = recorded(tmp_path, work).calls
+    assert len(calls) == 4
+    assert calls[0].session == calls[1].session != calls[2].session == calls[3].session
+
+
 def test_a_full_recording_stops_and_disturbs_nobody(tmp_path: Path) -> None:
     async def work(module: DrivenModule) -> None:
         for _ in range(200):
