@@ -122,6 +122,35 @@ def test_read_ahead_and_synchronize(row: Row, large: Message, tmp_path: Path) ->
     assert names[0] == names[1]
 
 
+def test_with_everything_else_that_stands_between_two_hops(row: Row, shared: Message, tmp_path: Path) -> None:
+    """The question for the hash, and what the cache asks itself, are packed, compressed and encrypted as all else."""
+    ocpy("hopkey", "create", row.place / "hop.key")
+    common = f"    mpm_encrypt:key file = {row.place}/hop.key\n    mpm_cache:path = {row.place}/%s\n"
+    far = row.proxy(
+        "far",
+        row.site.exchange,
+        "    dcerpc_mapiproxy:modules = encrypt, compress, pack, cache\n"
+        "    mpm_encrypt:lasthop = yes\n    mpm_compress:lasthop = yes\n    mpm_cache:ahead = yes\n"
+        + common
+        % "far-packed",
+    )
+    near = row.proxy(
+        "near",
+        far,
+        "    dcerpc_mapiproxy:modules = cache, pack, compress, encrypt\n    mpm_pack:opnums = 0x2B, 0x2C, 0x5F, 0x07\n"
+        f"    mpm_cache:sync = yes\n    mpm_cache:sync_cmd = cp {row.place}/far-packed/__NAME__ __FILE__\n"
+        + common
+        % "near-packed",
+    )
+    expected = Pattern(SHARED_SIZE, 2).digest()
+    before = len(server_reads(row))
+    for _ in range(2):
+        assert asyncio.run(got(row, near, *shared, tmp_path)) == expected
+    assert sum(server_reads(row)[before:]) == SHARED_SIZE
+    told = stats_with(near, hits=1)
+    assert (told["synchronized"], told["upstream_reads"]) == (1, 0)
+
+
 def part_size(node: Node) -> int:
     """Bytes of the stream that the node is filling."""
     sizes = [0]
