@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from openchange_py.rpc.call import Call, RpcFault
 from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.store.base import AttachmentDraft, MessageDraft, SpecialFolder
 from openchange_py.wire import proptags as p
-from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.ids import FolderId
 from openchange_py.wire.oxcdata.properties import PropertyType
 from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request
@@ -29,6 +31,7 @@ from openchange_py.wire.rop.oxcmsg import (
     RopSaveChangesAttachmentRequest,
 )
 from openchange_py.wire.rop.oxcprpt_streams import (
+    BYTE_COUNT_IN_MAXIMUM,
     Origin,
     RopCloneStreamRequest,
     RopGetStreamSizeRequest,
@@ -40,7 +43,7 @@ from openchange_py.wire.rop.oxcprpt_streams import (
 )
 from openchange_py.wire.rpcheaderext import pack_payload
 from tests.proxy.streamcache.parties import CachingProxy, ProxyClient, caching_proxy
-from tests.servers.emsmdb.parties import DATA, LONG_BODY, NONE, World, letter
+from tests.servers.emsmdb.parties import DATA, LONG_BODY, NONE, Client, World, letter
 
 BODY8 = p.PidTagBody.with_type(PropertyType.String8)
 _INBOX, _SENT = SpecialFolder.INBOX, SpecialFolder.SENT_ITEMS
@@ -464,3 +467,95 @@ def test_folders_are_for_their_owner_alone(proxy: CachingProxy) -> None:
         "0o600",
     ]
     assert (proxy.folder / "index.db").stat().st_mode & 0o777 == 0o600
+
+
+def _operation(chance: random.Random) -> RopRequest:
+    """What a client may do with a stream, sensible or not."""
+    match chance.randrange(5):
+        case 0:
+            offset = chance.choice((0, 1, -1, 77, 5000, -5000, len(DATA), len(DATA) + 9, -len(DATA), 1 << 31))
+            return RopSeekStreamRequest(0, 0, chance.choice((0, 1, 2, 3)), offset)
+        case 1:
+            return RopGetStreamSizeRequest(0, 0)
+        case 2:
+            return RopReadStreamRequest(0, 0, BYTE_COUNT_IN_MAXIMUM, chance.choice((0, 10, 40_000, 1 << 20)))
+        case _:
+            return RopReadStreamRequest(0, 0, chance.choice((0, 1, 100, 3000, 0x7000, 0x7F00, 0xFFFF)))
+
+
+def test_whatever_a_client_does_with_a_stream_it_gets_what_the_server_gives(proxy: CachingProxy) -> None:
+    """Response for response, as a client without the proxy: while the stream is fetched, and when it is there."""
+    chance = random.Random(20)
+    directly, alice = Client(proxy.world), proxy.client()
+    for number in range(40):
+        attachment = directly.open(RopOpenAttachmentRequest(0, 0, 1, 0, 0), directly.message(proxy.world.rich))
+        reference = directly.open(RopOpenStreamRequest(0, 0, 1, p.PidTagAttachDataBinary, 0), attachment)
+        stream = alice.data_stream()
+        for _ in range(chance.randrange(25)):
+            request = _operation(chance)
+            assert alice.ask(request, stream) == directly.ask(request, reference), f"stream {number}: {request}"
+        alice.release(stream)
+        if chance.random() < 0.2:
+            proxy.cache.clear()
+    assert proxy.counts["hits"] > 5
+    assert proxy.counts["misses"] > 5
+
+
+def test_readers_and_a_writer_at_once(proxy: CachingProxy) -> None:
+    """Every version has other bytes and the same size. Nobody reads a mixture, or what was old when he opened it."""
+    versions = [DATA, *(random.Random(number).randbytes(len(DATA)) for number in range(8))]
+    current, errors = 0, list[int]()
+
+    async def read(account: str, seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(12):
+            client = clients[account]
+            newest = current
+            answer = await client.beside(
+                [
+                    RopOpenMessageRequest(0, 0, 1, 0x0FFF, FolderId(0), 0, proxy.world.rich),
+                    RopOpenAttachmentRequest(0, 1, 2, 0, 0),
+                    RopOpenStreamRequest(0, 2, 3, p.PidTagAttachDataBinary, 0),
+                ],
+                [client.logon, NONE, NONE, NONE],
+            )
+            try:
+                data = await client.read_beside(answer.handles[3], chance.choice((2000, 0x3000, 0x7000)))
+            except MapiError as error:
+                # The server keeps no bytes of a value that was replaced, even if somebody has it open.
+                errors.append(error.code)
+            else:
+                assert data in versions[newest:], "mixed, or out of date"
+            await client.beside([RopReleaseRequest(0, index) for index in range(3)], answer.handles[1:])
+
+    async def write() -> None:
+        nonlocal current
+        writer = clients["writer"]
+        for content in versions[1:]:
+            await asyncio.to_thread(_save_directly, directly, proxy.world, content)
+            current += 1
+            await writer.beside([RopGetStreamSizeRequest(0, 0)], [writer.logon])
+
+    directly = Client(proxy.world)
+    clients = {name: proxy.client("relay" if name == "b" else "alice") for name in ("a", "b", "c", "writer")}
+    for client in clients.values():
+        _ = client.logon
+
+    async def everybody() -> None:
+        await asyncio.gather(write(), *(read(account, seed) for seed, account in enumerate("abc")))
+
+    proxy.run(everybody())
+    assert proxy.counts["misses"] + proxy.counts["hits"] + proxy.counts["joined"] == 36
+    assert set(errors) <= {ErrorCode.NotFound}
+    assert clients["a"].read_all(clients["a"].data_stream()) == versions[-1]
+
+
+def _save_directly(client: Client, world: World, content: bytes) -> None:
+    """Another value of the attachment, saved beside the proxy."""
+    message = client.message(world.rich, mode=1)
+    attachment = client.open(RopOpenAttachmentRequest(0, 0, 1, 1, 0), message)
+    stream = client.open(RopOpenStreamRequest(0, 0, 1, p.PidTagAttachDataBinary, 1), attachment)
+    for start in range(0, len(content), 0x7000):
+        assert client.ask(RopWriteStreamRequest(0, 0, content[start : start + 0x7000]), stream).return_value == 0
+    client.execute(RopSaveChangesAttachmentRequest(0, 1, 0, 0), handles=[attachment, message])
+    assert client.save(message).return_value == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +15,10 @@ from openchange_py.proxy.streamcache.cache import StreamCache
 from openchange_py.proxy.testing import settings_of
 from openchange_py.rpc.call import Call
 from openchange_py.wire import proptags as p
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response, RpcFlags
-from openchange_py.wire.rop.base import Rop
+from openchange_py.wire.rop.base import Rop, RopRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.oxcmsg import RopOpenAttachmentRequest
 from openchange_py.wire.rop.oxcprpt_streams import (
@@ -127,6 +128,27 @@ class ProxyClient(Client):
         response = EMSMDB.methods[opnum].response
         assert response is not None
         return response.unpack(call.reply_bytes())
+
+    async def beside(self, rops: Sequence[RopRequest], handles: Sequence[int]) -> RopBuffer:
+        """Those ROPs in one buffer, beside what other clients do."""
+        request = RopBuffer(list(rops), list(handles))
+        stub = EcDoRpcExt2Request(self.cxh, 0, pack_payload(request.pack()), 0x8008).pack()
+        call = Call(EMSMDB, 11, stub, self.session, self.identity)
+        await self.proxy.handle(call)
+        [payload] = unpack_payloads(EcDoRpcExt2Response.unpack(call.reply_bytes()).rgb_out)
+        return RopBuffer.unpack_response(payload, request, self.states)
+
+    async def read_beside(self, stream: int, count: int) -> bytes:
+        """All from the position on, beside what other clients do; `MapiError`."""
+        data = b""
+        while True:
+            [rop] = (await self.beside([RopReadStreamRequest(0, 0, count)], [stream])).rops
+            assert isinstance(rop, RopReadStreamResponse)
+            if rop.return_value:
+                raise MapiError(ErrorCode(rop.return_value), f"behind {len(data)} bytes")
+            if not rop.data:
+                return data
+            data += rop.data
 
     def leave(self) -> None:
         """The connection is gone."""

@@ -12,29 +12,11 @@ import pytest
 from openchange_py.proxy.streamcache import fetching
 from openchange_py.rpc.call import Call
 from openchange_py.wire import proptags as p
-from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Request, EcDoRpcExt2Response
+from openchange_py.wire.oxcrpc import EcDoRpcExt2Request, EcDoRpcExt2Response
 from openchange_py.wire.rop.buffer import RopBuffer
-from openchange_py.wire.rop.oxcprpt_streams import RopReadStreamRequest
 from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
-from tests.proxy.streamcache.parties import CachingProxy, ProxyClient, caching_proxy
+from tests.proxy.streamcache.parties import CachingProxy, caching_proxy
 from tests.servers.emsmdb.parties import DATA, World
-
-
-async def read_all(proxy: CachingProxy, client: ProxyClient, stream: int, count: int) -> bytes:
-    """As `ProxyClient.read_all`, beside others."""
-    data = b""
-    while True:
-        request = RopBuffer([RopReadStreamRequest(0, 0, count)], [stream])
-        stub = EcDoRpcExt2Request(client.cxh, 0, pack_payload(request.pack()), 0x8008).pack()
-        call = Call(EMSMDB, 11, stub, client.session, client.identity)
-        await proxy.handle(call)
-        response = EcDoRpcExt2Response.unpack(call.reply_bytes())
-        [payload] = unpack_payloads(response.rgb_out)
-        [rop] = RopBuffer.unpack_response(payload, request, client.states).rops
-        piece: bytes = getattr(rop, "data")  # noqa: B009
-        if not piece:
-            return data
-        data += piece
 
 
 def test_clients_at_once_share_one_transfer(proxy: CachingProxy) -> None:
@@ -44,7 +26,7 @@ def test_clients_at_once_share_one_transfer(proxy: CachingProxy) -> None:
     async def all_of_them() -> list[bytes]:
         sizes = (100, 1000, 0x3000, 0x7000)
         readers = zip(clients, streams, sizes, strict=True)
-        return await asyncio.gather(*(read_all(proxy, client, stream, count) for client, stream, count in readers))
+        return await asyncio.gather(*(client.read_beside(stream, count) for client, stream, count in readers))
 
     assert proxy.run(all_of_them()) == [DATA] * 4
     assert proxy.counts["upstream_bytes"] == len(DATA)

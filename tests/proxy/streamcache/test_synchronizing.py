@@ -14,7 +14,6 @@ from openchange_py.proxy.streamcache.synchronizing import QUESTION
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.rop.oxcprpt import RopQueryNamedPropertiesRequest
 from tests.proxy.streamcache.parties import CachingProxy, caching_proxy
-from tests.proxy.streamcache.test_fetching import read_all
 from tests.servers.emsmdb.parties import DATA, World
 
 COPY = "import shutil, sys; open(sys.argv[3], 'a').write('x'); shutil.copy(sys.argv[1], sys.argv[2])"
@@ -64,7 +63,7 @@ def test_clients_at_once_have_it_run_once(world: World, tmp_path: Path) -> None:
 
         async def all_of_them() -> list[bytes]:
             pairs = zip(clients, streams, strict=True)
-            return await asyncio.gather(*(read_all(local, client, stream, 0x3000) for client, stream in pairs))
+            return await asyncio.gather(*(client.read_beside(stream, 0x3000) for client, stream in pairs))
 
         assert local.run(all_of_them()) == [DATA] * 4
         assert (tmp_path / "ran").read_text() == "x"
