@@ -6,6 +6,7 @@ others `netlogon.py` asks a domain controller, where there is one, and `kerberos
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import logging
 import os
@@ -14,11 +15,13 @@ from typing import Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError
 from openchange_py.auth import ntlm_crypto
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.failures import FailureTracker
-from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, NtlmVerifier, ServerNames
+from openchange_py.auth.ntlm import NtlmAcceptor, NtlmLogin, NtlmVerifier, ServerNames, filetime_now
 from openchange_py.auth.spnego import Mechanism, SpnegoAcceptor
 from openchange_py.rpc.peers import address_of
-from openchange_py.rpc.security import AuthType, Identity, Logon, SecurityContext, SecurityError
+from openchange_py.rpc.security import AuthLevel, AuthType, Identity, Logon, SecurityContext, SecurityError
+from openchange_py.wire.ntlm import NtlmV2ClientChallenge, TargetInfo
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +149,8 @@ class LocalAuthenticator:
 
     `passwords` tells NT hashes of accounts whose own source does not; `pass_through`, which shares `failures`, checks
     NTLM proofs of the others.
-    `kerberos` makes a Kerberos acceptor for a client at an address; without it Kerberos is not offered.
+    `kerberos` makes a Kerberos acceptor for a client at an address, and for its TLS channel; without it Kerberos is not
+    offered.
     """
 
     def __init__(
@@ -158,7 +162,7 @@ class LocalAuthenticator:
         failures: FailureTracker | None = None,
         passwords: PasswordSource | None = None,
         pass_through: NtlmVerifier | None = None,
-        kerberos: Callable[[str], Mechanism] | None = None,
+        kerberos: Callable[[str, ChannelBindings | None], Mechanism] | None = None,
     ) -> None:
         failures = failures if failures is not None else FailureTracker()
         self._verifier = StoredHashVerifier(accounts, failures, names.workgroup, pass_through, passwords)
@@ -170,17 +174,43 @@ class LocalAuthenticator:
 
     def acceptor(self, auth_type: AuthType, peer: str, logon: Logon | None = None) -> SecurityContext | None:
         """A fresh context for a mechanism, or for SPNEGO with all of them; None for what is not offered."""
-        context = self._local(auth_type, peer)
+        context = self.over(auth_type, peer, None)
         if context is None or logon is None or self.passing is None:
             return context
         return self.passing(context, peer, logon)
 
-    def _local(self, auth_type: AuthType, peer: str) -> SecurityContext | None:
+    def over(self, auth_type: AuthType, peer: str, bindings: ChannelBindings | None) -> SecurityContext | None:
+        """As `acceptor`, for a client on a TLS channel; it is always decided here."""
         if auth_type == AuthType.KERBEROS:
-            return self._kerberos(peer) if self._kerberos is not None else None
+            return self._kerberos(peer, bindings) if self._kerberos is not None else None
         if auth_type not in (AuthType.NTLMSSP, AuthType.SPNEGO):
             return None
-        ntlm = NtlmAcceptor(self._verifier, self._names, peer, allow_anonymous=self._allow_anonymous)
+        ntlm = NtlmAcceptor(
+            self._verifier,
+            self._names,
+            peer,
+            allow_anonymous=self._allow_anonymous,
+            channel_bindings=bindings.ntlm_hash if bindings is not None else None,
+            bindings_required=bindings is not None and bindings.required,
+        )
         if auth_type == AuthType.NTLMSSP:
             return ntlm
-        return SpnegoAcceptor([ntlm] if self._kerberos is None else [self._kerberos(peer), ntlm])
+        return SpnegoAcceptor([ntlm] if self._kerberos is None else [self._kerberos(peer, bindings), ntlm])
+
+    def check_password(self, user_name: str, password: str, peer: str) -> Identity:
+        """Who proves to be somebody with a password itself. Raises `SecurityError`. May block.
+
+        What he would prove with NTLM is made here, and checked by whoever checks NTLM, a domain controller perhaps.
+        """
+        domain, _, name = user_name.rpartition("\\")
+        filetime = filetime_now()
+        pairs = TargetInfo.unpack(self._names.target_info(filetime)).av_pairs
+        blob = NtlmV2ClientChallenge.new(filetime, os.urandom(8), pairs).pack()
+        challenge = os.urandom(8)
+        try:
+            key = ntlm_crypto.ntowf_v2(ntlm_crypto.nt_hash(password), name, domain)
+        except UnicodeError as error:
+            raise SecurityError("a password or name that is no text") from error
+        proof = ntlm_crypto.nt_proof_str(key, challenge, blob)
+        identity, _ = self._verifier.verify(NtlmLogin(name, domain, "", challenge, proof, blob, peer))
+        return dataclasses.replace(identity, level=AuthLevel.CONNECT)

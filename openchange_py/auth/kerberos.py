@@ -2,7 +2,7 @@
 
 The library is reached through the optional package `gssapi`; without it nothing here is offered. Messages are protected
 as [MS-RPCE] 2.2.2.11 and Windows lay them out: `GSS_C_DCE_STYLE`, everything that sealing adds in one header.
-Not done: channel bindings, principals of other realms (trusts), the groups of the PAC.
+Not done: principals of other realms (trusts), the groups of the PAC.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from openchange_py.addressbook.base import Account, DirectoryError, Entry
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.gss_acceptor import AcceptorKeys, DceAcceptor
 from openchange_py.auth.krb5 import Received, read_ap_req
 from openchange_py.rpc.security import AuthLevel, Authority, AuthType, Delegated, Identity, SecurityError
@@ -219,7 +220,7 @@ class KerberosAcceptor(KerberosContext):
     Only users of `realm` who have an account are let in, by sAMAccountName or else by userPrincipalName: the same order
     as the KDC's ([MS-KILE] 3.3.5.6.1). `workgroup` is the domain of accounts whose directory names none.
     `delegated` makes of a client's AP-REQ what the identity carries to act for him elsewhere; without it what he
-    forwards is wiped.
+    forwards is wiped. A ticket for another channel than `bindings` is refused.
     """
 
     def __init__(
@@ -231,8 +232,10 @@ class KerberosAcceptor(KerberosContext):
         peer: str,
         *,
         delegated: Callable[[Received], Delegated] | None = None,
+        bindings: ChannelBindings | None = None,
     ) -> None:
         super().__init__()
+        self._bindings = bindings
         self._keytab = keytab
         self._accounts = accounts
         self._realm = realm
@@ -275,6 +278,9 @@ class KerberosAcceptor(KerberosContext):
     def _finish(self, principal: bytes, flags: Any) -> None:
         # Nobody is let in half: the account is known before the context can be used.
         self._over = True
+        if self._bindings is not None and self._bindings.required and gssapi.RequirementFlag.channel_bound not in flags:
+            logger.warning("%s: Kerberos logon does not name the TLS channel that it is for", self._peer)
+            raise SecurityError("the logon does not name its TLS channel")
         self.identity = self._identify(principal.decode("utf-8", "replace"))
         self._established(flags)
 
@@ -282,12 +288,19 @@ class KerberosAcceptor(KerberosContext):
         """One step of GSSAPI. In DCE style the first token is a bare AP-REQ, which impacket frames nevertheless."""
         framed = self._context is None and unframed_ap_req(token)
         try:
-            return gss.accept_sec_context(framed or token, self._keytab.dce_style_credential, self._context)
+            return gss.accept_sec_context(
+                framed or token, self._keytab.dce_style_credential, self._context, channel_bindings=self._channel()
+            )
         except gss.GSSError as error:
             if not framed or error.maj_code != _DEFECTIVE_TOKEN:
                 raise
         # Not in DCE style, then.
-        return gss.accept_sec_context(token, self._keytab.credential)
+        return gss.accept_sec_context(token, self._keytab.credential, channel_bindings=self._channel())
+
+    def _channel(self) -> Any:
+        if self._bindings is None:
+            return None
+        return gss.ChannelBindings(application_data=self._bindings.application_data)
 
     def _read(self, ap_req: bytes) -> None:
         """Look what the client delegates; what can't be read is for GSSAPI to refuse."""
@@ -299,7 +312,8 @@ class KerberosAcceptor(KerberosContext):
         self._forwards = received.forwarded is not None
         if received.problem:
             logger.warning("%s: what the client forwards can't be used: %s", self._peer, received.problem)
-        if GssFlags.DELEGATE in received.flags and GssFlags.DCE_STYLE in received.flags:
+        in_dce_style = GssFlags.DCE_STYLE in received.flags and self._bindings is None
+        if GssFlags.DELEGATE in received.flags and in_dce_style:
             self._dce = DceAcceptor(self._keytab.keys)
         if self._make_delegated is not None:
             self._delegated = self._make_delegated(received)

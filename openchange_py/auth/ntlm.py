@@ -225,7 +225,8 @@ class NtlmAcceptor(NtlmContext):
     """The server's side. Its steps take a NEGOTIATE_MESSAGE and then an AUTHENTICATE_MESSAGE.
 
     `channel_bindings` is the MD5 hash of the outer TLS channel's bindings where there is one (2.2.2.1): a client
-    that names another channel is refused. `random` and `clock` (FILETIME) are for tests.
+    that names another channel is refused, and with `bindings_required` one that names none. `random` and `clock`
+    (FILETIME) are for tests.
     """
 
     def __init__(
@@ -236,10 +237,12 @@ class NtlmAcceptor(NtlmContext):
         *,
         allow_anonymous: bool = False,
         channel_bindings: bytes | None = None,
+        bindings_required: bool = False,
         random: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], int] = filetime_now,
     ) -> None:
         super().__init__()
+        self._bindings_required = bindings_required
         self._verifier = verifier
         self._names = names
         self._peer = peer
@@ -340,7 +343,12 @@ class NtlmAcceptor(NtlmContext):
 
     def _check_channel(self, pairs: list[AvPair]) -> None:
         sent = av_value(pairs, AvId.CHANNEL_BINDINGS)
-        if self._channel_bindings is None or sent is None or sent == _NO_BINDINGS:
+        if self._channel_bindings is None:
+            return
+        if sent is None or sent == _NO_BINDINGS:
+            if self._bindings_required:
+                logger.warning("%s: NTLM logon does not name the TLS channel that it is for", self._peer)
+                raise SecurityError("the logon does not name its TLS channel")
             return
         if not hmac.compare_digest(sent, self._channel_bindings):
             logger.warning("%s: NTLM logon was made for another TLS channel", self._peer)

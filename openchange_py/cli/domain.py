@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openchange_py.addressbook.base import Directory
-from openchange_py.auth.accounts import LocalAuthenticator, stored_nt_hash
+from openchange_py.auth.accounts import LocalAuthenticator, PasswordSource, stored_nt_hash
+from openchange_py.auth.bearer import BearerTokens, Issuer, KeySet, check_source
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.delegation import DelegatedTickets
 from openchange_py.auth.failures import FailureTracker, Patience
+from openchange_py.auth.http import Bindings, Scheme, WebLogons
 from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab, require_library
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import ServerNames
@@ -78,12 +81,41 @@ class Domain:
         """See `stored_nt_hash`."""
         return stored_nt_hash(self.directory, self.passwords, account)
 
+    def web_logons(self, settings: Settings) -> WebLogons:
+        """What HTTP clients authenticate with; `ConfigError` says what is missing."""
+        schemes = settings[declared.HTTP_AUTHENTICATION]
+        return WebLogons(
+            self.authenticator,
+            [Scheme(name) for name in schemes],
+            realm=settings[declared.FQDN],
+            bearer=bearer_tokens(settings, self.directory, self.passwords),
+            bindings=Bindings(settings[declared.CHANNEL_BINDING]),
+        )
+
     async def close(self) -> None:
         """Close the connections to the domain controller and the password directory."""
         if self.passwords is not None:
             self.passwords.close()
         if self.channel is not None:
             await self.channel.close()
+
+
+def bearer_tokens(settings: Settings, directory: Directory, passwords: PasswordSource | None) -> BearerTokens | None:
+    """Whose tokens are taken; None where nobody's are."""
+    if not settings[declared.OIDC_ISSUER]:
+        return None
+    needs: tuple[Option[Any], ...] = (declared.OIDC_AUDIENCE, declared.OIDC_KEYS)
+    for needed in needs:
+        if not settings[needed]:
+            raise settings.error(declared.OIDC_ISSUER, f"it needs `{needed.name}`, {needed.help}")
+    try:
+        keys = KeySet(check_source(settings[declared.OIDC_KEYS]))
+    except ValueError as error:
+        raise settings.error(declared.OIDC_KEYS, str(error)) from error
+    audiences: tuple[str, ...] = settings[declared.OIDC_AUDIENCE]
+    claims: tuple[str, ...] = settings[declared.OIDC_CLAIM]
+    issuer = Issuer(settings[declared.OIDC_ISSUER], audiences, claims, settings[declared.OIDC_AUTHORIZATION])
+    return BearerTokens(issuer, keys, directory, settings[declared.WORKGROUP], passwords)
 
 
 def patience(settings: Settings) -> Patience:
@@ -161,7 +193,9 @@ async def connect_netlogon(host: str, context: SecurityContext | None, level: Au
     )
 
 
-def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str], Mechanism] | None:
+def kerberos_acceptor(
+    settings: Settings, directory: Directory
+) -> Callable[[str, ChannelBindings | None], Mechanism] | None:
     """Makes Kerberos acceptors with the keys of `ocpy:keytab`; None where none is configured."""
     path = settings[declared.KEYTAB]
     if path is None:
@@ -182,4 +216,6 @@ def kerberos_acceptor(settings: Settings, directory: Directory) -> Callable[[str
     if world_readable(path):
         logger.warning("%s: every user of this machine can read %s", declared.KEYTAB.name, path)
     delegated = DelegatedTickets.of if relay_as(settings) is RelayAs.CALLER else None
-    return lambda peer: KerberosAcceptor(keytab, directory, realm, workgroup, peer, delegated=delegated)
+    return lambda peer, bindings: KerberosAcceptor(
+        keytab, directory, realm, workgroup, peer, delegated=delegated, bindings=bindings
+    )

@@ -23,6 +23,8 @@ from openchange_py.config.options import (
     size,
     text,
     upper,
+    word,
+    words,
 )
 from openchange_py.config.settings import Settings
 from openchange_py.rpc.binding import parse_bindings
@@ -187,6 +189,27 @@ HTTP_WITHOUT_TLS = Option(
     boolean,
     False,
     "`ocpy:http port` is for everybody, though all on the way can read it",
+)
+HTTP_AUTHENTICATION = Option(
+    "ocpy:http authentication",
+    words("negotiate", "ntlm", "basic", "bearer"),
+    ("negotiate", "ntlm", "basic", "bearer"),
+    "how HTTP clients may say who they are; basic and bearer over TLS alone, bearer with `ocpy:oidc issuer`",
+)
+CHANNEL_BINDING = Option(
+    "ocpy:channel binding",
+    word("off", "allowed", "required"),
+    "allowed",
+    "NTLM and Kerberos logons over HTTPS must name this server's certificate: those that name one, or all, or none",
+)
+OIDC_ISSUER = Option("ocpy:oidc issuer", text, "", "whose bearer tokens are taken, as it stands in them")
+OIDC_AUDIENCE = Option("ocpy:oidc audience", names, (), "whom they must be for; one of these")
+OIDC_KEYS = Option("ocpy:oidc keys", text, "", "the issuer's keys, a JSON Web Key set: a file, or an https:// URL")
+OIDC_CLAIM = Option(
+    "ocpy:oidc claim", names, ("upn", "preferred_username"), "the claims that name the account; the first there counts"
+)
+OIDC_AUTHORIZATION = Option(
+    "ocpy:oidc authorization uri", text, "", "where clients get tokens, which they are told when they are asked for one"
 )
 MINIMUM_AUTH_LEVEL = Option(
     "ocpy:minimum auth level",

@@ -161,6 +161,29 @@ def choice(members: type[E], aliases: dict[str, E]) -> Callable[[str], E]:
     return parse
 
 
+def word(*known: str) -> Callable[[str], str]:
+    """One of several words, as it is."""
+
+    def parse(value: str) -> str:
+        if value.casefold() not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return value.casefold()
+
+    parse.__doc__ = f"One of {', '.join(known)}."
+    return parse
+
+
+def words(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """Some of several words, in an order."""
+    one = word(*known)
+
+    def parse(value: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one(name) for name in names(value)))
+
+    parse.__doc__ = f"Some of {', '.join(known)}."
+    return parse
+
+
 _SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20}
 _BYTES |= {"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30}

@@ -23,10 +23,11 @@ from typing import Final
 
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.peers import address_of, peer_name
+from openchange_py.rpc.web_logon import Channel
 from openchange_py.transports.admission import Admission
 from openchange_py.transports.http_connection import HttpConnection
 from openchange_py.transports.http_message import Field, Headers, HttpError
-from openchange_py.transports.http_request import Channel, HttpRequest, HttpResource
+from openchange_py.transports.http_request import HttpRequest, HttpResource
 from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tls import TlsCertificate
 

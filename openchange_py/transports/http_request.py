@@ -12,12 +12,12 @@ the first byte on that was not read as part of the head (or of the body, where s
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from openchange_py.rpc.log_context import LogFields
 from openchange_py.rpc.security import ANONYMOUS, Identity
+from openchange_py.rpc.web_logon import Channel
 from openchange_py.transports.http_message import Field, Headers, HttpError, Target
 
 if TYPE_CHECKING:
@@ -41,20 +41,6 @@ class HttpReceiver(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """The server stops: close the transport once all is said. Who does not within its patience is cut off."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Channel:
-    """What a request came through."""
-
-    #: The client's address and port: the proxy's client's, where a trusted proxy tells it.
-    peer: str
-    #: Nobody between the client and us, or us and a trusted proxy's client, can read along.
-    secure: bool
-    #: A proxy's connection, on which requests of several clients may come: nobody is bound to it.
-    shared: bool = False
-    #: RFC 5929 tls-server-end-point: the hash of our certificate; None where there is no TLS, or where a proxy ends it.
-    end_point: bytes | None = None
 
 
 class HttpRequest:
@@ -82,6 +68,11 @@ class HttpRequest:
     def connection_state(self) -> dict[Any, Any]:
         """What resources keep for the connection, each under its own key; all its requests have the same."""
         return self._connection.state
+
+    def identified(self, caller: Identity) -> None:
+        """It is known who sent the request: its connection is no stranger's."""
+        self.caller = caller
+        self._connection.authenticated = True
 
     @property
     def content_length(self) -> int | None:

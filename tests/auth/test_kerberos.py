@@ -245,7 +245,7 @@ def test_a_ticket_that_is_not_good(realm: Realm, options: dict[str, object]) -> 
 def spnego(realm: Realm) -> SpnegoAcceptor:
     keytab, people = Keytab(realm.keytab), People()
     source = LocalAuthenticator(
-        people, NAMES, kerberos=lambda peer: KerberosAcceptor(keytab, people, REALM, "EXAMPLE", peer)
+        people, NAMES, kerberos=lambda peer, _: KerberosAcceptor(keytab, people, REALM, "EXAMPLE", peer)
     )
     assert isinstance(source.acceptor(AuthType.KERBEROS, PEER), KerberosAcceptor)
     made = source.acceptor(AuthType.SPNEGO, PEER)

@@ -104,7 +104,7 @@ def test_a_keytab_makes_acceptors(tmp_path: Path, directory: Directory, caplog: 
     make = kerberos_acceptor(configured, directory)
     assert make is not None
     assert "can read" not in caplog.text
-    assert isinstance(make("192.0.2.1:1"), KerberosAcceptor)
+    assert isinstance(make("192.0.2.1:1", None), KerberosAcceptor)
     realm.keytab.chmod(0o644)
     kerberos_acceptor(configured, directory)
     assert f"every user of this machine can read {realm.keytab}" in caplog.text

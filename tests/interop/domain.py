@@ -117,7 +117,7 @@ class DomainServer:
             allow_anonymous=True,
             failures=failures,
             pass_through=NetlogonVerifier(self.channel, accounts, failures, self.loop),
-            kerberos=lambda peer: KerberosAcceptor(keytab, accounts, REALM, WORKGROUP, peer),
+            kerberos=lambda peer, _: KerberosAcceptor(keytab, accounts, REALM, WORKGROUP, peer),
         )
 
     async def _start(self) -> int:

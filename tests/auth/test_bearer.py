@@ -1,0 +1,177 @@
+"""Bearer tokens: whose are taken, which are not, and where the keys come from."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from openchange_py.auth.bearer import BearerTokens, Issuer, KeySet, KeySetError, check_source, parse_keys
+from openchange_py.rpc.security import SecurityError
+from tests.auth.clock import Clock
+from tests.auth.ntlm_parties import Accounts
+
+ISSUER, AUDIENCE = "https://login.example.test/", "https://mail.example.test"
+RSA_KEY, EC_KEY = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
+OTHER_KEY = rsa.generate_private_key(65537, 2048)
+
+
+def key_set(**keys: Any) -> bytes:
+    """A JWK set of public keys by id."""
+    entries = []
+    for key_id, key in keys.items():
+        algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+        entries.append(json.loads(algorithm.to_jwk(key.public_key())) | {"kid": key_id, "use": "sig"})
+    return json.dumps({"keys": entries}).encode()
+
+
+def token(key: Any = RSA_KEY, key_id: str | None = "r", algorithm: str = "RS256", **claims: Any) -> str:
+    """A token that is good but for what is said."""
+    now = int(time.time())
+    content = {"iss": ISSUER, "aud": AUDIENCE, "exp": now + 600, "upn": "alice@example.test"} | claims
+    content = {name: value for name, value in content.items() if value is not None}
+    return jwt.encode(content, key, algorithm, headers={"kid": key_id} if key_id is not None else None)
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> BearerTokens:
+    path = tmp_path / "keys.json"
+    path.write_bytes(key_set(r=RSA_KEY, e=EC_KEY))
+    return BearerTokens(Issuer(ISSUER, [AUDIENCE, "second"]), KeySet(path), Accounts(), "EXAMPLE")
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        token(),
+        token(EC_KEY, "e", "ES256"),
+        token(RSA_KEY, "r", "PS256"),
+        token(aud=["x", "second"]),
+        token(upn=None, preferred_username="alice"),
+        token(exp=int(time.time()) - 10),
+    ],
+    ids=["RS256", "ES256", "PS256", "audiences", "second claim", "clocks differ"],
+)
+def test_good_tokens(good: str, tokens: BearerTokens) -> None:
+    identity = tokens.identity(good)
+    assert (identity.account, identity.domain) == ("alice", "EXAMPLE")
+
+
+def _changed(text: str) -> str:
+    head, body, signature = text.split(".")
+    return f"{head}.{body[:-2]}{'AA' if not body.endswith('AA') else 'BB'}.{signature}"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        token(OTHER_KEY),
+        token(key_id="unknown"),
+        token(key_id=None),
+        token(EC_KEY, "r", "ES256"),
+        token("secret" * 8, "r", "HS256"),
+        token(RSA_KEY.public_key().public_numbers().n.to_bytes(256, "big"), "r", "HS256"),
+        jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "exp": 9999999999, "upn": "alice"}, None, "none", {"kid": "r"}),
+        token(iss="https://else.test/"),
+        token(iss=None),
+        token(aud="else"),
+        token(aud=None),
+        token(exp=int(time.time()) - 3600),
+        token(exp=None),
+        token(nbf=int(time.time()) + 3600),
+        token(upn="nobody"),
+        token(upn="carol"),
+        token(upn=None),
+        token(upn={"a": 1}),
+        token(upn="alice\n"),
+        _changed(token()),
+        "",
+        "a.b.c",
+        "e30.e30.",
+        "." * 5000,
+    ],
+)
+def test_tokens_that_are_refused(bad: str, tokens: BearerTokens) -> None:
+    with pytest.raises(SecurityError):
+        tokens.identity(bad)
+
+
+def test_the_challenge(tokens: BearerTokens) -> None:
+    assert tokens.challenge('a"b') == (f'Bearer realm="a\\"b", client_id="{AUDIENCE}", trusted_issuers="{ISSUER}"')
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"keys": 1}', b'{"keys": [1]}', b'{"keys": []}', b"[" * 100_000])
+def test_what_is_no_key_set(data: bytes) -> None:
+    with pytest.raises(KeySetError):
+        parse_keys(data)
+
+
+def test_keys_that_sign_nothing_are_left_out() -> None:
+    secret = {"kty": "oct", "k": "c2VjcmV0", "kid": "s"}
+    entries = [*json.loads(key_set(r=RSA_KEY))["keys"], secret]
+    assert list(parse_keys(json.dumps({"keys": entries}).encode())) == ["r"]
+
+
+def test_a_file_is_read_again_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_bytes(key_set(a=RSA_KEY))
+    keys = KeySet(path)
+    assert keys.key("a") is keys.key("")
+    path.write_bytes(key_set(b=RSA_KEY, c=EC_KEY))
+    assert keys.key("b")
+    for missing in ("a", ""):
+        with pytest.raises(KeySetError, match="no key"):
+            keys.key(missing)
+    path.unlink()
+    with pytest.raises(KeySetError, match="No such file"):
+        keys.key("b")
+
+
+def test_a_url_is_asked_seldom() -> None:
+    answers, asked = [key_set(a=RSA_KEY), key_set(a=RSA_KEY, b=EC_KEY), b"nothing"], []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answers[min(len(asked), 3) - 1])
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        clock = Clock()
+        keys = KeySet(f"http://127.0.0.1:{server.server_port}/keys", clock=clock)
+        assert keys.key("a")
+        for _ in range(5):
+            with pytest.raises(KeySetError):
+                keys.key("b")
+        assert asked == ["/keys"]
+        clock.now += 61
+        assert keys.key("a")
+        assert keys.key("b")
+        clock.now += 3601
+        assert keys.key("b")  # the answer is no key set: what was known stays
+        assert len(asked) == 3
+        server.shutdown()
+        thread.join()
+    with pytest.raises(KeySetError):
+        KeySet(f"http://127.0.0.1:{server.server_port}/keys").key("a")
+
+
+def test_where_keys_may_come_from() -> None:
+    assert check_source("/etc/keys.json") == Path("/etc/keys.json")
+    assert check_source("https://login.example.test/keys") == "https://login.example.test/keys"
+    for wrong in ("http://login.example.test/keys", "keys.json", "file:///etc/passwd"):
+        with pytest.raises(ValueError, match="neither"):
+            check_source(wrong)
