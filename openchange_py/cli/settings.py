@@ -31,12 +31,11 @@ def configuration_path(ctx: click.Context, config: str | None) -> Path:
 
 def load_settings(path: Path) -> Settings:
     """The checked settings of a file, with the options of every installed module; warnings go to standard error."""
-    from openchange_py.proxy.loading import check_modules, plugin_options
+    from openchange_py.proxy.loading import plugin_options
 
     if not path.exists():
         raise ConfigError(f"{path}: there is no such configuration; -c names another one, setup/smb.conf.* are samples")
     settings = load(path, plugin_options(path))
-    check_modules(settings)
     for warning in settings.warnings:
         click.echo(f"ocpy: warning: {warning}", err=True)
     return settings

@@ -9,6 +9,7 @@ import click
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings
 from openchange_py.config.routes import describe_relay, relay_as, routes
+from openchange_py.proxy.loading import check_modules
 
 
 @click.command("testparm")
@@ -23,6 +24,7 @@ def command(settings: Settings, everything: bool, as_json: bool) -> None:
     Shows what smb.conf sets (with -a every option, its default and what it is for; passwords never), and per
     interface the local server that answers it, or where it is relayed to. Exits with 1 where something is wrong.
     """
+    check_modules(settings)
     if as_json:
         click.echo(json.dumps(_as_json(settings), indent=2))
         return

@@ -66,3 +66,17 @@ def test_it_shows_who_relayed_calls_come_from(tmp_path: Path) -> None:
     installation = Installation.make(tmp_path, relaying + "    dcerpc_mapiproxy:delegated_auth = yes\n")
     assert "relayed as the caller himself" in installation.ok("testparm")
     assert json.loads(installation.ok("testparm", "--json"))["relayed_as"] == "caller"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("    dcerpc_mapiproxy:modules = cash\n", "no module 'cash' is installed; did you mean cache?"),
+        (
+            "    dcerpc_mapiproxy:modules = cache\n    mpm_cache:ahead = yes\n    mpm_cache:sync = yes\n",
+            "mpm_cache:sync: and mpm_cache:ahead are for two different proxies",
+        ),
+    ],
+)
+def test_modules_that_would_not_start(tmp_path: Path, options: str, reason: str) -> None:
+    assert reason in Installation.make(tmp_path, options).fails("testparm")
