@@ -29,7 +29,10 @@ COMMANDS: Final = {
     "import": ("import_", "Import mail into USER's mailbox."),
     "modules": ("modules", "List the modules that calls can pass through, loaded or not, with their options."),
     "newuser": ("newuser", "Make, change and remove the account USER and its mailbox."),
-    "provision": ("provision", "Set up the directory, the Exchange organization in it, and the mailbox database."),
+    "provision": (
+        "provision",
+        "Set up the directory, the Exchange organization in it, the mailbox database, and a certificate for HTTPS.",
+    ),
     "quickstart": ("quickstart", "Set up two nodes on this machine, and serve until Ctrl-C."),
     "replay": ("replay", "Send the calls of a recording to a server, and compare its answers with the recorded ones."),
     "serve": ("serve", "Serve the configured interfaces until SIGTERM, SIGINT or Ctrl-C."),

@@ -110,7 +110,7 @@ def test_it_serves_and_tells_programs_where(quickstarted: Quickstarted) -> None:
 
 
 def test_nobody_else_can_read_passwords_or_mail(quickstarted: Quickstarted) -> None:
-    public = ("lock", "endpoints.json")
+    public = ("lock", "endpoints.json", "certificate.pem")
     secret = [path for path in quickstarted.place.rglob("*") if path.is_file() and path.name not in public]
     assert {"alice", "passwords.json", "directory.db", "mailboxes.db", "quickstart.json"} <= {p.name for p in secret}
     for path in secret:
