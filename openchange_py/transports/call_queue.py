@@ -2,6 +2,8 @@
 
 One after the other, as their client waits for each answer; several at a time where it negotiated concurrent
 multiplexing, and takes the answers in any order (C706 12.6.3.1).
+
+One who has nothing more to do stays and waits for the connection's next call: a task is dearer than a future.
 """
 
 from __future__ import annotations
@@ -53,7 +55,11 @@ class CallQueue:
         #: The caller of the last call, and its session: with most connections every call's.
         self._session_of: tuple[Identity, Session] | None = None
         self._queue: collections.deque[RequestReceived] = collections.deque()
+        #: Those who work on a call, or are about to.
         self._workers = 0
+        #: What the one waits for who has nothing to do.
+        self._idle: asyncio.Future[None] | None = None
+        self._dropped = False
         self._in_work: set[int] = set()
         self._orphans: set[int] = set()
         self._waiting: dict[int, asyncio.Task[bytes | _Failure]] = {}
@@ -75,7 +81,11 @@ class CallQueue:
         self.size += len(request.stub)
         if self._workers < (self._server.limits.mixed_calls if self._acceptor.multiplexed else 1):
             self._workers += 1
-            spawn(self._work(), f"calls of {self._connection.peer}")
+            idle, self._idle = self._idle, None
+            if idle is None or idle.done():
+                spawn(self._work(), f"calls of {self._connection.peer}")
+            else:
+                idle.set_result(None)
 
     def orphan(self, call_id: int) -> None:
         """The client wants no answer any more: forget the call where it did not start, or its answer."""
@@ -103,29 +113,43 @@ class CallQueue:
         """The client is gone: what did not start never will."""
         self._queue.clear()
         self.size = 0
+        self._dropped = True
         self.cancel_waiting()
+        if self._idle is not None:
+            self._idle.cancel()
 
     async def _work(self) -> None:
-        """Answer queued calls in order; ends when there are none."""
-        try:
-            while self._queue:
-                request = self._queue.popleft()
-                self.size -= len(request.stub)
-                self._connection.read_or_wait()
-                self._in_work.add(request.call_id)
-                if self.full:
-                    await asyncio.sleep(0)  # thousands came at once, and others want to be served meanwhile
-                outcome = await self._outcome(request)
-                self._in_work.discard(request.call_id)
-                if request.call_id in self._orphans:
-                    self._orphans.discard(request.call_id)
-                elif not request.maybe:
-                    self._connection.write_answer(self._answer(request, outcome))
-                    if self._connection.blocked:
-                        await self._connection.unblocked()
-        finally:
-            self._workers -= 1
-            self._connection.worker_done()
+        """Answer calls; ends where another one waits for more of them, or none will come."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._answer_queued()
+            finally:
+                self._workers -= 1
+                self._connection.worker_done()
+            if self._idle is not None or self._dropped:
+                return
+            self._idle = waiting = loop.create_future()
+            await waiting
+
+    async def _answer_queued(self) -> None:
+        """Answer queued calls in order, until there are none."""
+        while self._queue:
+            request = self._queue.popleft()
+            self.size -= len(request.stub)
+            self._connection.read_or_wait()
+            self._in_work.add(request.call_id)
+            if self.full:
+                await asyncio.sleep(0)  # thousands came at once, and others want to be served meanwhile
+            outcome = await self._outcome(request)
+            self._in_work.discard(request.call_id)
+            if request.call_id in self._orphans:
+                self._orphans.discard(request.call_id)
+            elif not request.maybe:
+                self._connection.write_answer(self._answer(request, outcome))
+                if self._connection.blocked:
+                    await self._connection.unblocked()
+        set_log_context(self._connection)  # nothing of the last call is kept
 
     def _answer(self, request: RequestReceived, outcome: bytes | _Failure) -> bytes:
         """The PDUs. They are protected here, and so numbered: nothing may come between this and their writing."""
