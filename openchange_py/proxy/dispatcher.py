@@ -107,8 +107,12 @@ class Dispatcher:
             await asyncio.to_thread(self.standing.check, call.caller)
         if self.waits(call):
             return await self._handle(call)
-        async with self._turn(call.session):
+        turn = self._turn(call.session)
+        await turn.acquire()
+        try:
             return await self._handle(call)
+        finally:
+            turn.release()
 
     async def unbind(self, session: Session) -> None:
         """The session ended: close its upstream connections, then tell modules and servers."""
@@ -173,26 +177,27 @@ class Dispatcher:
     def _through_modules(self, interface: str) -> Answer:
         way = self._ways.get(interface)
         if way is None:
+            answer = self._answer if self._printer is None else self._answer_printed
             check = self.relay.check if self.relay is not None and interface in self.relayed else None
-            way = self._ways[interface] = self.stack.around(interface, self._answer, check)
+            way = self._ways[interface] = self.stack.around(interface, answer, check)
         return way
 
-    async def _answer(self, call: Call) -> None:
-        """By the local server or the relay, with the `print` flag to the log as well."""
-        call.forget_answer()
+    async def _answer_printed(self, call: Call) -> None:
+        """As `_answer`; a binding's `print` flag has it shown in the log."""
         printer = self._printer
-        if printer is None:
-            await self._answer_unseen(call)
-            return
+        assert printer is not None
+        call.forget_answer()
         await printer.print_request(call)
         try:
-            await self._answer_unseen(call)
+            await self._answer(call)
         except RpcFault as fault:
             printer.print_fault(call, fault)
             raise
         printer.print_response(call)
 
-    async def _answer_unseen(self, call: Call) -> None:
+    async def _answer(self, call: Call) -> None:
+        """By the local server or the relay."""
+        call.forget_answer()
         server = self._servers.get(call.interface.name)
         if server is not None:
             if call.caller.authority is Authority.UPSTREAM:

@@ -152,7 +152,7 @@ class Relay:
     async def _answer(self, association: Association, call: Call, taken: bytes | None) -> tuple[UpstreamClient, bytes]:
         """Which connection answered, and with what; with the second try where a call can be repeated."""
         for again in (repeatable(call.interface.name, call.opnum), False):
-            client = await self._take(association, call)
+            client = association.idle_client(call.interface.name) or await self._take(association, call)
             try:
                 return client, await self._exchange(client, association, call, taken)
             except ConnectionLost as error:
@@ -172,8 +172,9 @@ class Relay:
         association.busy.append((name, client))
         answered = False
         try:
-            stub = await self._stub(client, association, call, taken)
-            if self.renamer is not None:
+            handle = None if taken is None else association.handles.get(taken)
+            stub = call.stub if handle == taken else await self._stub(client, association, call, taken)
+            if self.renamer is not None and self.renamer.renames_in_requests(call):
                 stub = await self.renamer.request(client, call, stub)
             reply = await client.call(call.opnum, stub, call.object_uuid, call_timeout=self._timeout)
             answered = True
@@ -206,11 +207,8 @@ class Relay:
     # Connections
 
     async def _take(self, association: Association, call: Call) -> UpstreamClient:
-        """An idle connection for the call's interface, or a new one."""
+        """A new connection for the call's interface."""
         name = call.interface.name
-        client = association.idle_client(name)
-        if client is not None:
-            return client
         if sum(other == name for other, _ in association.busy) >= MAXIMUM_CONNECTIONS:
             raise RpcFault(FaultStatus.SERVER_TOO_BUSY, "too many calls wait upstream")
         async with association.opening:

@@ -60,9 +60,13 @@ class Renamer:
         """The upstream that has the caller's mailbox, as another one said with a redirect."""
         return self.book.redirect_of(caller.account)
 
+    def renames_in_requests(self, call: Call) -> bool:
+        """Whether requests of the call's interface hold names of servers."""
+        return call.interface.name in _ADDRESS_BOOK
+
     async def request(self, client: KnownServer, call: Call, stub: bytes) -> bytes:
         """A request's stub with other names; as it is where it is malformed, or the names do not fit in it."""
-        if call.interface.name not in _ADDRESS_BOOK:
+        if not self.renames_in_requests(call):
             return stub
         names = self.book.names(client.upstream)
         method = call.interface.methods.get(call.opnum)

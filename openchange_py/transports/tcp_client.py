@@ -163,22 +163,25 @@ class RpcClient(asyncio.Protocol):
         `interface` other than the one connected with is negotiated with its first call. A call that takes longer
         than `call_timeout`, or is cancelled, takes the connection with it: its answer could come any time later.
         """
-        async with self._turn:
+        await self._turn.acquire()
+        try:
             self._limit(call_timeout or self._call_timeout)
-            try:
-                context_id = 0 if interface is None else await self._context_id(interface)
-                if self._stubs is not None:
-                    stub = await self._made_anew(len(stub), context_id, self._stubs.request, opnum, stub)
-                answer = await self._exchange(context_id, opnum, stub, object_uuid)
-                if self._stubs is None and not self._big_endian:
-                    return answer
-                response = functools.partial((self._stubs or PLAIN).response, big_endian=self._big_endian)
-                return await self._made_anew(len(answer), context_id, response, opnum, answer)
-            except asyncio.CancelledError:
-                self._abort("a call was cancelled")
-                raise
-            finally:
-                self._deadline = None
+            context_id = 0 if interface is None else await self._context_id(interface)
+            if self._stubs is not None:
+                stub = await self._made_anew(len(stub), context_id, self._stubs.request, opnum, stub)
+            self._check()
+            answer = await self._answered(self._initiator.send_request(context_id, opnum, stub, object_uuid)[1])
+            assert isinstance(answer, bytes)
+            if self._stubs is None and not self._big_endian:
+                return answer
+            response = functools.partial((self._stubs or PLAIN).response, big_endian=self._big_endian)
+            return await self._made_anew(len(answer), context_id, response, opnum, answer)
+        except asyncio.CancelledError:
+            self._abort("a call was cancelled")
+            raise
+        finally:
+            self._deadline = None
+            self._turn.release()
 
     @property
     def waiting(self) -> float:
@@ -235,13 +238,6 @@ class RpcClient(asyncio.Protocol):
             reason = {int(r): r.name for r in ProviderReason}.get(result.reason, str(result.reason))
             raise BindError(f"{self.peer}: interface {syntax} was not accepted: {reason}")
         self._contexts[syntax] = context_id
-
-    async def _exchange(self, context_id: int, opnum: int, stub: bytes, object_uuid: uuid.UUID | None) -> bytes:
-        self._check()
-        _, data = self._initiator.send_request(context_id, opnum, stub, object_uuid)
-        answer = await self._answered(data)
-        assert isinstance(answer, bytes)
-        return answer
 
     async def _made_anew(
         self, size: int, context_id: int, convert: Callable[[RpcInterface, int, bytes], bytes], opnum: int, stub: bytes
