@@ -74,6 +74,19 @@ class Entry:
         return [value for value in self.attributes.get(attribute, ()) if isinstance(value, str)]
 
     @property
+    def smtp_address(self) -> str | None:
+        """The primary mail address: the one of proxyAddresses that says `SMTP:`, others say `smtp:`; else mail."""
+        for address in self.all("proxyAddresses"):
+            if address.startswith("SMTP:"):
+                return address[5:]
+        return self.first("mail")
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether address lists leave the entry out (msExchHideFromAddressLists)."""
+        return (self.first("msExchHideFromAddressLists") or "").casefold() == "true"
+
+    @property
     def mailbox_guid(self) -> uuid.UUID | None:
         """msExchMailboxGuid, where the entry has a mailbox."""
         for value in self.attributes.get("msExchMailboxGuid", ()):

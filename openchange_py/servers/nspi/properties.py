@@ -114,10 +114,7 @@ class Properties:
         return int(entry.display_type)
 
     def smtp_address(self, entry: Entry) -> str | None:
-        for address in entry.all("proxyAddresses"):
-            if address.startswith("SMTP:"):  # the primary one; others are `smtp:`
-                return address[5:]
-        return entry.first("mail")
+        return entry.smtp_address
 
     def display_name_printable(self, entry: Entry) -> str:
         name = entry.display_name
