@@ -279,8 +279,12 @@ class RopPassage:
             self._remake(payloads, local)
 
     def _missed_something(self) -> None:
-        if self._objects is not None:
+        if self._objects is not None and self._objects.is_complete:
             self._objects.is_complete = False
+            name = self._module.name
+            logger.info(
+                "%s: ROPs that module %s does not understand may change what it knows", self._call.session, name
+            )
 
     def take_back(self) -> None:
         """The client gets none of the module's answers."""

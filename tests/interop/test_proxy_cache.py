@@ -22,7 +22,9 @@ from typing import Any
 
 import pytest
 
+from openchange_py.client.errors import ClientError
 from openchange_py.proxy.streamcache.cache import CacheLimits, StreamCache, default_url
+from openchange_py.rpc.call import RpcFault
 from openchange_py.wire.oxcdata.ids import FolderId, MessageId
 from tests.conftest import ROOT
 from tests.interop.nodes import PATIENCE, Node, environment, ocpy
@@ -227,8 +229,10 @@ def test_kill_at_any_point_serves_no_wrong_byte(row: Row, shared: Message, tmp_p
         reading = asyncio.ensure_future(got(row, node, *shared, tmp_path))
         await until_filled(node, SHARED_SIZE * fraction, reading.done)
         node.kill()
-        with contextlib.suppress(Exception):
-            assert await reading == expected
+        with contextlib.suppress(ClientError, OSError, RpcFault):
+            await reading
+        seen = (tmp_path / node.name).read_bytes()
+        assert seen == Pattern(SHARED_SIZE, 2).read(len(seen)), "what came before is right"
 
     for number in range(KILLS):
         # The last few are at the very end: while the file gets its name, and its row.
