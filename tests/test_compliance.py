@@ -40,7 +40,7 @@ def test_what_only_refuses_is_not_called_answered() -> None:
     page = rows()
     assert page["EcDoRpcExt2"][2:] == ["yes", "yes", "yes"]
     assert page["EcRRegisterPushNotification"][4] == "refused"
-    assert page["EcDoAsyncWaitEx"][2:] == ["yes", "yes", ""]
+    assert page["EcDoAsyncWaitEx"][2:] == ["yes", "yes", "yes"]
     assert page["NspiDeleteEntries"][2:] == ["", "", ""]
 
 

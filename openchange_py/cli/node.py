@@ -20,12 +20,13 @@ from openchange_py.config.declared import NamedPipes
 from openchange_py.config.interfaces import listen_addresses
 from openchange_py.config.routes import routes
 from openchange_py.proxy.assembly import assemble, make_passages, reconfigure
-from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
+from openchange_py.proxy.dispatcher import AnyServer, Dispatcher
 from openchange_py.proxy.loading import find_server, installed_servers, is_path
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
 from openchange_py.rpc.metrics import Metrics
+from openchange_py.servers.emsmdb.asyncemsmdb import AsyncEmsmdbServer
 from openchange_py.servers.emsmdb.server import EmsmdbServer
 from openchange_py.servers.nspi.server import NspiServer
 from openchange_py.servers.rfr.server import RfrServer
@@ -206,11 +207,11 @@ class Node:
             raise cannot_listen(self.settings, declared.METRICS_PORT, address, port, error) from error
         self._resources.callback(server.stop)
 
-    def _servers(self, directory: Directory) -> dict[str, LocalServer]:
+    def _servers(self, directory: Directory) -> dict[str, AnyServer]:
         """The local servers by name; the mailbox database is opened only where one of them needs it."""
         settings = self.settings
         name, fqdn = settings[declared.NETBIOS_NAME], settings[declared.FQDN]
-        servers: dict[str, LocalServer] = {
+        servers: dict[str, AnyServer] = {
             "nspi": NspiServer(directory, name, fqdn, pipes=settings[declared.NAMED_PIPES] is not NamedPipes.OFF),
             "rfr": RfrServer(directory, fqdn),
         }
@@ -224,6 +225,7 @@ class Node:
                 session_limit=settings[declared.MAX_SESSIONS],
                 largest_message=settings[declared.MAX_MESSAGE_SIZE],
             )
+            servers[f"emsmdb/{declared.ASYNC_EMSMDB}"] = AsyncEmsmdbServer()
         for word in {route.server for route in routes(settings) if route.server} - servers.keys():
             if is_path(word) or word in installed_servers():
                 custom = servers[word] = find_server(settings, word)(settings, directory)

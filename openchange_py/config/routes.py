@@ -38,8 +38,6 @@ class Route:
         return SERVER_OPTIONS[EMSMDB if self.interface == ASYNC_EMSMDB else self.interface]
 
     def __str__(self) -> str:
-        if self.server and self.interface == ASYNC_EMSMDB:
-            return f"not offered yet by local server {self.server}"
         return f"local server {self.server}" if self.server else f"relay to {', '.join(map(str, self.bindings))}"
 
 

@@ -29,7 +29,7 @@ from openchange_py.config.settings import Settings
 from openchange_py.proxy.authorize import Authorizer
 from openchange_py.proxy.credentials import KerberosLogons, MachineAccount, SpecifiedAccount, UpstreamCredentials
 from openchange_py.proxy.delegated import DelegatedCredentials, NtHashOf, UpstreamAuthorizes
-from openchange_py.proxy.dispatcher import Dispatcher, LocalServer
+from openchange_py.proxy.dispatcher import AnyServer, Dispatcher, WaitingServer
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.loading import load_modules
 from openchange_py.proxy.names import NameBook, OwnNames, UpstreamNames
@@ -57,7 +57,7 @@ INTERFACES: Final[dict[str, RpcInterface]] = {
 
 async def assemble(
     settings: Settings,
-    servers: Mapping[str, LocalServer],
+    servers: Mapping[str, AnyServer],
     directory: Directory,
     *,
     modules: Sequence[Module] | None = None,
@@ -76,20 +76,22 @@ async def assemble(
     for module in stack.modules:
         module.metrics = metrics
     await stack.init(settings)
-    local: dict[str, LocalServer] = {}
+    local: dict[str, AnyServer] = {}
     relayed: dict[str, RpcInterface] = {}
     for route in routes(settings):
         if route.server is None:
             relayed[route.interface] = INTERFACES[route.interface]
-        elif (server := _find_server(settings, route, servers)) is not None:
-            local[route.interface] = server
+        elif (found := _find_server(settings, route, servers)) is not None:
+            local[route.interface] = found
         else:
             continue
         logger.info("%s: %s", route.interface, route)
     replace_names = settings[declared.REPLACE_NAMES]
     if relayed and replace_names:
         for name in {NSPI.name, RFR.name} & local.keys():
-            local[name] = RenamedServer(local[name], own_names(settings), directory)
+            server = local[name]
+            if not isinstance(server, WaitingServer):
+                local[name] = RenamedServer(server, own_names(settings), directory)
     return Dispatcher(
         local,
         stack,
@@ -122,7 +124,7 @@ def _printer(settings: Settings) -> Printer | None:
     return Printer() if any(binding.print for binding in settings[declared.BINDING]) else None
 
 
-def _find_server(settings: Settings, route: Route, servers: Mapping[str, LocalServer]) -> LocalServer | None:
+def _find_server(settings: Settings, route: Route, servers: Mapping[str, AnyServer]) -> AnyServer | None:
     """The server that a route names. Only `exchange_async_emsmdb` may be without: clients can do without it."""
     for key in (f"{route.server}/{route.interface}", str(route.server)):
         server = servers.get(key)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from openchange_py.auth.standing import Standing
 from openchange_py.proxy.printing import Printer
@@ -46,6 +46,28 @@ class LocalServer(Protocol):
         """The session ended; its handles are still there."""
 
 
+@runtime_checkable
+class WaitingServer(Protocol):
+    """A local server whose calls wait for something: on the event loop, without a thread each."""
+
+    @property
+    def name(self) -> str:
+        """The name that the configuration knows it by."""
+
+    @property
+    def interface(self) -> RpcInterface:
+        """The interface that it answers."""
+
+    async def wait(self, call: Call) -> None:
+        """As `LocalServer.call`; beside the session's other calls where the interface is one of those that wait."""
+
+    def end_session(self, session: Session) -> None:
+        """The session ended; its handles are still there. In a worker thread."""
+
+
+AnyServer: TypeAlias = LocalServer | WaitingServer
+
+
 class CallRelay(Protocol):
     """What relays calls to another server."""
 
@@ -68,7 +90,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        servers: Mapping[str, LocalServer],
+        servers: Mapping[str, AnyServer],
         stack: ModuleStack | None = None,
         *,
         relayed: Mapping[str, RpcInterface] | None = None,
@@ -203,6 +225,9 @@ class Dispatcher:
             if call.caller.authority is Authority.UPSTREAM:
                 logger.warning("%s: %s refused: only the upstream knows %s", call.session, call.name, call.caller)
                 raise RpcFault(FaultStatus.ACCESS_DENIED, "not authenticated by this server")
+            if isinstance(server, WaitingServer):
+                await server.wait(call)
+                return
             async with self._share_of(call.caller):
                 await self._in_worker(_answer_locally, server, call)
         elif call.interface.name in self.relayed and self.relay is not None:

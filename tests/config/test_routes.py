@@ -31,7 +31,7 @@ def shown(settings: Settings) -> dict[str, str]:
 def test_server_true_answers_everything_locally(tmp_path: Path) -> None:
     assert shown(settings_of(tmp_path, "dcerpc_mapiproxy:server = true")) == {
         "exchange_emsmdb": "local server emsmdb",
-        "exchange_async_emsmdb": "not offered yet by local server emsmdb",
+        "exchange_async_emsmdb": "local server emsmdb",
         "exchange_nsp": "local server nspi",
         "exchange_ds_rfr": "local server rfr",
     }

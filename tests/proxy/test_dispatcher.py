@@ -67,6 +67,44 @@ def test_a_local_server_answers_in_a_worker_thread() -> None:
     assert threads != [threading.main_thread()]
 
 
+class Patient:
+    """A server whose calls wait until they are let go."""
+
+    name = "patient"
+    interface = ASYNCEMSMDB
+
+    def __init__(self) -> None:
+        self.goes_on = asyncio.Event()
+        self.ended: list[Session] = []
+
+    async def wait(self, call: Call) -> None:
+        await self.goes_on.wait()
+        call.answer(b"answered")
+
+    def end_session(self, session: Session) -> None:
+        self.ended.append(session)
+
+
+def test_calls_that_wait_take_no_thread_and_hold_up_no_other_call() -> None:
+    async def work() -> None:
+        patient, session = Patient(), Session("test", "client")
+        dispatcher = Dispatcher({ASYNCEMSMDB.name: patient, NUMBERS.name: Doubler()}, worker_threads=1)
+        waiting = [
+            asyncio.ensure_future(dispatcher.handle(Call(ASYNCEMSMDB, 0, b"", session, ALICE))) for _ in range(9)
+        ]
+        call = number_call(21)
+        call.session = session
+        assert Number.unpack(await dispatcher.handle(call)).value == 42
+        assert not any(one.done() for one in waiting)
+        patient.goes_on.set()
+        assert await asyncio.gather(*waiting) == [b"answered"] * 9
+        await dispatcher.unbind(session)
+        assert patient.ended == [session]
+        dispatcher.close()
+
+    asyncio.run(work())
+
+
 def test_interfaces_of_servers_and_relay() -> None:
     dispatcher = Dispatcher({NUMBERS.name: Doubler()}, relayed={ASYNCEMSMDB.name: ASYNCEMSMDB}, relay=RelayDouble())
     assert dispatcher.interfaces() == [NUMBERS, ASYNCEMSMDB]

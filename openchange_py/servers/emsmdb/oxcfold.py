@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from openchange_py.servers.emsmdb.objects.folder import FolderObject
+from openchange_py.servers.emsmdb.objects.folder_tables import ContentsTable, HierarchyTable
 from openchange_py.servers.emsmdb.objects.logon import Logon
-from openchange_py.servers.emsmdb.objects.table import ContentsTable, HierarchyTable
 from openchange_py.servers.emsmdb.registry import RopCall, handles
-from openchange_py.store.base import Folder
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.ids import PRIVATE_REPLICA_ID, FolderId, MessageId, split_id
 from openchange_py.wire.rop.base import RopRequest
@@ -34,6 +33,7 @@ from openchange_py.wire.rop.oxcfold import (
 _ASSOCIATED: Final = 0x02
 _DEPTH: Final = 0x04
 _SOFT_DELETES: Final = 0x20
+_NO_NOTIFICATIONS: Final = 0x10
 _CONVERSATION_MEMBERS: Final = 0x80
 _HIERARCHY_FLAGS: Final = 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80
 _CONTENTS_FLAGS: Final = 0x02 | 0x08 | 0x10 | 0x20 | 0x40 | _CONVERSATION_MEMBERS
@@ -56,14 +56,15 @@ def get_hierarchy_table(call: RopCall, request: RopGetHierarchyTableRequest) -> 
     folder = call.object(request, FolderObject)
     if request.table_flags & ~_HIERARCHY_FLAGS:
         raise MapiError(ErrorCode.NotSupported, f"TableFlags 0x{request.table_flags:02x}")
-    table = HierarchyTable(folder.mailbox_logon, folder.folder_id, _subfolders(folder, request.table_flags))
-    call.open(request.output_handle_index, table)
+    table = HierarchyTable(
+        folder.mailbox_logon,
+        folder.folder_id,
+        deep=bool(request.table_flags & _DEPTH),
+        soft_deleted=bool(request.table_flags & _SOFT_DELETES),
+        notifies=not request.table_flags & _NO_NOTIFICATIONS,
+    )
+    call.follow(request.output_handle_index, table)
     return RopGetHierarchyTableResponse(request.output_handle_index, ErrorCode.Success, table.row_count)
-
-
-def _subfolders(folder: FolderObject, flags: int) -> list[Folder]:
-    subfolders = folder.mailbox_logon.mailbox.subfolders(folder.folder_id, deep=bool(flags & _DEPTH))
-    return [] if flags & _SOFT_DELETES else subfolders
 
 
 @handles(RopGetContentsTableRequest)
@@ -79,8 +80,9 @@ def get_contents_table(call: RopCall, request: RopGetContentsTableRequest) -> Ro
         folder.folder_id,
         associated=bool(request.table_flags & _ASSOCIATED),
         soft_deleted=bool(request.table_flags & _SOFT_DELETES),
+        notifies=not request.table_flags & _NO_NOTIFICATIONS,
     )
-    call.open(request.output_handle_index, table)
+    call.follow(request.output_handle_index, table)
     return RopGetContentsTableResponse(request.output_handle_index, ErrorCode.Success, table.announced_rows())
 
 

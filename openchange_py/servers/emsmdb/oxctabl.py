@@ -82,6 +82,7 @@ def sort_table(call: RopCall, request: RopSortTableRequest) -> RopSortTableRespo
 def query_position(call: RopCall, request: RopQueryPositionRequest) -> RopQueryPositionResponse:
     """RopQueryPosition: [MS-OXCTABL] 3.2.5.8."""
     table = call.object(request, TableObject)
+    table.use()
     return RopQueryPositionResponse(request.input_handle_index, ErrorCode.Success, table.position, table.row_count)
 
 
@@ -91,6 +92,7 @@ def seek_row(call: RopCall, request: RopSeekRowRequest) -> RopSeekRowResponse:
     table = call.object(request, TableObject)
     if request.origin not in (Bookmark.Beginning, Bookmark.Current, Bookmark.End):
         raise MapiError(ErrorCode.InvalidParameter, f"Origin {request.origin}")
+    table.use()
     moved = table.seek(request.origin, request.row_count)
     if not request.want_row_moved_count:
         return RopSeekRowResponse(request.input_handle_index, ErrorCode.Success, 0, 0)
@@ -116,6 +118,7 @@ def query_rows(call: RopCall, request: RopQueryRowsRequest) -> WrittenRowsRespon
     """
     table = call.object(request, TableObject)
     maker = table.needed_rows()
+    table.use()
     forward = bool(request.forward_read)
     start = table.position if forward else max(table.position - request.row_count, 0)
     stop = min(start + request.row_count, table.row_count) if forward else table.position

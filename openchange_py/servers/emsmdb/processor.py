@@ -3,7 +3,7 @@
 ROPs run in order; one that fails does not stop the others, but for what `_ENDING` names. A buffer that cannot be
 decoded as a whole is refused before its first ROP runs (ecRpcFormat).
 
-Not done yet: RopBackoff, RopPending, RopNotify.
+Not done yet: RopBackoff.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from openchange_py.wire.rop.ids import RopId
 logger = logging.getLogger(__name__)
 
 #: The files with handlers, by the documents' names. Importing them registers the handlers.
-DOCUMENTS: Final = ("oxcstor", "oxcfold", "oxcmsg", "oxctabl", "oxcprpt", "oxcprpt_streams")
+DOCUMENTS: Final = ("oxcstor", "oxcfold", "oxcmsg", "oxctabl", "oxcprpt", "oxcprpt_streams", "oxcnotif")
 for _document in DOCUMENTS:
     importlib.import_module(f"openchange_py.servers.emsmdb.{_document}")
 
@@ -90,6 +90,12 @@ class _Execution:
         self._maximum = maximum
 
     def run(self) -> bytes:
+        with self._session.notifications.executing():
+            self._run_all()
+            self._notify()
+        return self._buffer()
+
+    def _run_all(self) -> None:
         requests = [rop.pack() for rop in self._rops]
         left = sum(map(len, requests))
         for index, rop in enumerate(self._rops):
@@ -110,7 +116,12 @@ class _Execution:
             self._responses.append(packed)
             if (rop.rop_id, code) in _ENDING:
                 break
-        return self._buffer()
+
+    def _notify(self) -> None:
+        """Behind the responses, what the session has to be told: [MS-OXCNOTIF] 3.1.5.4."""
+        for packed in self._session.notifications.responses(self._maximum - self._used):
+            self._used += len(packed)
+            self._responses.append(packed)
 
     def _run(self, call: RopCall, rop: RopRequest) -> tuple[int, bytes]:
         """One ROP's ReturnValue and response."""

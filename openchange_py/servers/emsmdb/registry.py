@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from openchange_py.servers.emsmdb.handles import NO_HANDLE
 from openchange_py.servers.emsmdb.objects.base import ServerObject
+from openchange_py.servers.emsmdb.objects.folder_tables import FolderTable
+from openchange_py.servers.emsmdb.objects.subscription import SubscriptionObject
 from openchange_py.servers.emsmdb.session import EmsmdbSession
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.rop.base import RopRequest, RopResponse
@@ -17,6 +19,10 @@ Q = TypeVar("Q", bound=RopRequest)
 
 #: What most documents answer for an object of a kind that the ROP is not for; [MS-OXCMSG] says NullObject.
 _WRONG: Final = ErrorCode.NotSupported
+
+
+#: Objects that hear of events.
+FollowedObject: TypeAlias = FolderTable | SubscriptionObject
 
 
 @dataclasses.dataclass(slots=True)
@@ -44,6 +50,11 @@ class RopCall:
         self.handle_at(index)
         self.handles[index] = self.session.objects.add(value)
         self.opened = index
+
+    def follow(self, index: int, target: FollowedObject) -> None:
+        """Open it, and have it told of what happens in its mailbox."""
+        self.open(index, target)
+        self.session.notifications.follow(self.handles[index], target, self.session.store)
 
     def undo(self) -> None:
         """Release what the ROP opened: the client will not hear of it."""

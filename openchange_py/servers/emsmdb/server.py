@@ -3,7 +3,7 @@
 EcDoConnect and EcDoRpc are reserved in the document; clients up to Outlook 2002 use them, and later ones where
 EcDoConnectEx is answered with a fault. A session is the same whichever call began it.
 
-Not done yet: push notifications (EcRRegisterPushNotification), the asynchronous interface, EcGetMoreRpc and EcDoRpcExt.
+Not done yet: push notifications (EcRRegisterPushNotification), EcGetMoreRpc and EcDoRpcExt.
 They answer the documented error or the fault for an unknown operation.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Final
 from openchange_py.addressbook.base import Directory, Entry, may_open_mailbox
 from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.servers.emsmdb.asyncemsmdb import AsyncContext
 from openchange_py.servers.emsmdb.codepages import codec_of, narrow
 from openchange_py.servers.emsmdb.processor import MAXIMUM_OUTPUT, decode_request, execute
 from openchange_py.servers.emsmdb.session import LARGEST_MESSAGE, ClientSettings, EmsmdbSession, SessionCounter
@@ -29,6 +30,8 @@ from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcrpc import (
     EMSMDB,
     Connected,
+    EcDoAsyncConnectExRequest,
+    EcDoAsyncConnectExResponse,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
     EcDoConnectRequest,
@@ -121,6 +124,7 @@ class EmsmdbServer:
         settings = ClientSettings(request.cpid, request.lcid_string, request.lcid_sort)
         session = EmsmdbSession(self._directory, self._store, caller, user, settings)
         session.largest_message = self._largest_message
+        session.notifications.index = next(self._indexes)
         if not self._open.add(session, self._session_limit):
             raise MapiError(ErrorCode.TooManySessions, f"{self._session_limit} sessions are open")
         try:
@@ -135,7 +139,7 @@ class EmsmdbServer:
             _POLLS_MAX,
             _RETRY_COUNT,
             _RETRY_DELAY,
-            next(self._indexes),
+            session.notifications.index,
             f"{prefix}/cn=".encode("ascii", "replace"),
             narrow(terminated(user.display_name), codec_of(request.cpid)),
             SERVER_VERSION,
@@ -212,6 +216,9 @@ class EmsmdbServer:
         """EcDoDisconnect (opnum 1), 3.1.4.3."""
         session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
         self._close(session)
+        for handle, value in list(call.session.handles.items()):
+            if isinstance(value, AsyncContext) and value.notifications is session.notifications:
+                call.session.drop_handle(handle)
         call.session.drop_handle(request.cxh)
         call.response = EcDoDisconnectResponse(NULL_HANDLE, ErrorCode.Success)
 
@@ -224,6 +231,12 @@ class EmsmdbServer:
         call.session.find_handle(request.cxh, EmsmdbSession)
         call.response = EcRRegisterPushNotificationResponse(request.cxh, 0, ErrorCode.NotSupported)
 
+    def _async_connect(self, call: Call, request: EcDoAsyncConnectExRequest) -> None:
+        """EcDoAsyncConnectEx (opnum 14), 3.1.4.4: the handle that `asyncemsmdb` is asked with."""
+        session: EmsmdbSession = call.session.find_handle(request.cxh, EmsmdbSession)
+        acxh = call.session.add_handle(AsyncContext(session.notifications))
+        call.response = EcDoAsyncConnectExResponse(acxh, ErrorCode.Success)
+
 
 #: What answers which call.
 METHODS: Final[dict[type[RpcMessage], Callable[[EmsmdbServer, Call, Any], None]]] = {
@@ -233,5 +246,6 @@ METHODS: Final[dict[type[RpcMessage], Callable[[EmsmdbServer, Call, Any], None]]
     EcDoRpcExt2Request: EmsmdbServer._rpc,
     EcDoDisconnectRequest: EmsmdbServer._disconnect,
     EcDummyRpcRequest: EmsmdbServer._dummy,
+    EcDoAsyncConnectExRequest: EmsmdbServer._async_connect,
     EcRRegisterPushNotificationRequest: EmsmdbServer._register_push,
 }

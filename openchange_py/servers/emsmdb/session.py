@@ -11,6 +11,7 @@ from typing import Final
 from openchange_py.addressbook.base import Directory, Entry
 from openchange_py.servers.emsmdb.codepages import FALLBACK
 from openchange_py.servers.emsmdb.handles import HandleTable
+from openchange_py.servers.emsmdb.notifications import Notifications
 from openchange_py.store.base import Store
 
 #: Bytes that one message may have, where nothing else is said.
@@ -42,10 +43,12 @@ class EmsmdbSession:
         #: Bytes that a message which it saves may have.
         self.largest_message = LARGEST_MESSAGE
         self.objects = HandleTable()
+        self.notifications = Notifications()
 
     def close(self) -> None:
         """Let go of everything."""
         self.objects.clear()
+        self.notifications.close()
 
 
 class SessionCounter:

@@ -9,6 +9,7 @@ class ErrorCode(enum.IntEnum):
     """[MS-OXCDATA] 2.4; a code without a name stays a plain int."""
 
     Success = 0x00000000
+    Rejected = 0x000007EE
     GeneralFailure = 0x80004005
     OutOfMemory = 0x8007000E
     InvalidParameter = 0x80070057

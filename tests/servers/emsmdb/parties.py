@@ -51,6 +51,7 @@ from openchange_py.wire.rop.oxcmsg import (
     RopOpenMessageRequest,
     RopSaveChangesMessageRequest,
 )
+from openchange_py.wire.rop.oxcnotif import RopNotifyResponse, RopPendingResponse
 from openchange_py.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest, RopSetPropertiesRequest
 from openchange_py.wire.rop.oxcstor import RopLogonPrivateResponse, RopLogonRequest
 from openchange_py.wire.rop.oxctabl import RopQueryRowsRequest, RopSetColumnsRequest
@@ -202,6 +203,8 @@ class Client:
         self.session = Session("test", "127.0.0.1:1")
         self.identity = Identity(account, "", AuthLevel.PRIVACY) if account else Identity("")
         self.states = HandleStates()
+        #: RopNotify and RopPending that came in answers.
+        self.told: list[Any] = []
         self.connected = self.connect(**connect)
         self.cxh = self.connected.cxh
         self._logon: int | None = None
@@ -245,6 +248,9 @@ class Client:
         payload = self.answered(request.pack(), xor=xor, compress=compress, **options)
         response = RopBuffer.unpack_response(payload, request, self.states)
         assert response.tail == b""
+        unsolicited = (RopNotifyResponse, RopPendingResponse)
+        self.told += [rop for rop in response.rops if isinstance(rop, unsolicited)]
+        response.rops = [rop for rop in response.rops if not isinstance(rop, unsolicited)]
         return response
 
     def answered(self, payload: bytes, *, xor: bool, compress: bool, **options: int) -> bytes:

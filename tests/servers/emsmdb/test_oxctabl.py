@@ -261,14 +261,25 @@ def test_a_table_is_needed(client: Client, request_: RopQueryPositionRequest) ->
     assert client.ask(request_, NONE).return_value == ErrorCode.NullObject
 
 
-def test_a_table_stays_as_it_was_when_its_rows_were_first_asked_for(own_world: World) -> None:
-    """Or positions would mean other rows with every message that comes."""
+def test_an_open_table_follows_what_comes_and_its_position_what_was_read(own_world: World) -> None:
     client = Client(own_world)
     table = client.contents(p.PidTagSubject)
-    assert len(client.rows(table, 1).rows) == 1
-    client.ask(RopSeekRowRequest(0, 0, Bookmark.Beginning, 0, 0), table)
+    assert subjects(client.rows(table, 1)) == ["RE: letter 2"]
     own_world.mailbox.save_message(own_world.folder(SpecialFolder.INBOX), letter(3))
-    assert len(client.rows(table).rows) == 3
+    assert subjects(client.rows(table)) == ["RE: letter 1", "RE: letter 0"], "where it was, nothing twice"
+    client.ask(RopSeekRowRequest(0, 0, Bookmark.Beginning, 0, 0), table)
+    assert subjects(client.rows(table)) == [f"RE: letter {number}" for number in (3, 2, 1, 0)]
+
+
+def test_rows_that_go_are_not_read(own_world: World) -> None:
+    client = Client(own_world)
+    table = client.contents(p.PidTagSubject)
+    assert subjects(client.rows(table, 1)) == ["RE: letter 2"]
+    own_world.mailbox.delete_messages(own_world.folder(SpecialFolder.INBOX), own_world.letters[1:])
+    position = client.ask(RopQueryPositionRequest(0, 0), table)
+    assert (position.numerator, position.denominator) == (0, 1)
+    assert subjects(client.rows(table)) == ["RE: letter 0"]
+    assert subjects(client.rows(table, forward=False)) == ["RE: letter 0"]
 
 
 def test_many_rows_come_in_several_responses(own_world: World) -> None:

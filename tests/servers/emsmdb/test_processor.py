@@ -54,6 +54,7 @@ ANSWERED = {
     *(RopId.WriteStream, RopId.WriteStreamExtended, RopId.WriteAndCommitStream),
     *(RopId.CommitStream, RopId.SetStreamSize),
     *(RopId.LongTermIdFromId, RopId.IdFromLongTermId, RopId.GetReceiveFolder),
+    RopId.RegisterNotification,
 }
 
 

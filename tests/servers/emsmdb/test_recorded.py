@@ -25,6 +25,7 @@ from openchange_py.wire.oxcdata.named import PropertyName
 from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 from openchange_py.wire.oxcdata.rows import PropertyError
 from openchange_py.wire.oxcdata.values import TypedPropertyValue
+from openchange_py.wire.oxcrpc import EMSMDB, EcDoAsyncConnectExResponse, EcRRegisterPushNotificationResponse
 from openchange_py.wire.rop.base import RopReleaseRequest, RopRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import HandleStates
@@ -44,7 +45,7 @@ from openchange_py.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest, RopG
 from openchange_py.wire.rop.oxcstor import RopLogonPrivateResponse, RopLogonRequest
 from openchange_py.wire.rop.oxctabl import RopQueryRowsRequest
 from tests.conftest import json_lines, shared_path
-from tests.servers.emsmdb.parties import NONE, ORGANIZATION, Client, OldClient, World, build_world, to
+from tests.servers.emsmdb.parties import NONE, ORGANIZATION, Client, OldClient, World, build_world, letter, to
 
 #: Recordings in which clients only read, all of them by TCP or RPC over HTTP.
 READING = (
@@ -72,6 +73,8 @@ WRITING = (
     "tasks-tcp-connect-2007",
     "deletemail-tcp-connect-2007",
 )
+#: ... and in which they ask to be told of new mail, by push notifications.
+NOTIFIED = ("notify-tcp-connect-2007", "notify-tcp-connect-2010", "notify-tcp-seal-2010")
 
 #: What libmapi asks for that is not answered yet.
 NOT_ANSWERED_READING: set[RopId] = set()
@@ -414,3 +417,46 @@ def test_a_client_that_writes_gets_what_it_got(growing_world: World, name: str) 
     assert outcome.other_codes == []
     assert outcome.not_answered <= NOT_ANSWERED_WRITING
     assert outcome.no_values <= NO_VALUES
+
+
+@pytest.mark.parametrize("name", NOTIFIED)
+def test_a_client_that_waits_for_mail_gets_what_it_got(growing_world: World, name: str) -> None:
+    """EcDoAsyncConnectEx succeeds, push notifications are refused, and the client goes on with neither."""
+    outcome = replay(growing_world, name)
+    assert (outcome.left_out, outcome.other_codes, outcome.not_answered) == (0, [], set())
+    client = Client(growing_world)
+    answers = {4: EcRRegisterPushNotificationResponse, 14: EcDoAsyncConnectExResponse}
+    seen: dict[int, set[int]] = {}
+    for call in json_lines(shared_path("wire") / f"calls-{name}.jsonl"):
+        if call["interface"] == "emsmdb" and call["opnum"] in answers:
+            method = EMSMDB.methods[call["opnum"]]
+            assert method.request is not None
+            request: Any = method.request.unpack(bytes.fromhex(call["request_stub_hex"]))
+            request.cxh = client.cxh
+            then = answers[call["opnum"]].unpack(bytes.fromhex(call["response_stub_hex"]))
+            now = client.call(call["opnum"], request)
+            assert now.return_value == then.return_value
+            seen.setdefault(call["opnum"], set()).add(now.return_value)
+    assert seen == {4: {ErrorCode.NotSupported}, 14: {ErrorCode.Success}}
+
+
+def test_a_recorded_subscription_gets_what_it_got(growing_world: World) -> None:
+    """The probe's RopRegisterNotification, as it came over MAPI over HTTP, on our logon."""
+    found = [
+        (bytes.fromhex(asked), bytes.fromhex(answered))
+        for name in ("mapihttp-probe", "mapihttp-probe-compressed")
+        for call in json_lines(shared_path("wire") / f"{name}.jsonl.gz")
+        for asked, answered in zip(call.get("rop_request_hex") or (), call.get("rop_response_hex") or (), strict=False)
+        if asked[4:6] == f"{RopId.RegisterNotification:02x}"
+    ]
+    assert len(found) == 2
+    for asked, answered in found:
+        request = RopBuffer.unpack_request(asked)
+        then = RopBuffer.unpack_response(answered, request, HandleStates())
+        client = Client(growing_world)
+        handles = [client.logon, *request.handles[1:]]
+        now = client.execute(*[rop for rop in request.rops if isinstance(rop, RopRequest)], handles=handles)
+        assert now.rops == then.rops
+        growing_world.mailbox.deliver_message(growing_world.folder(SpecialFolder.INBOX), letter(1))
+        client.execute(handles=[])
+        assert [rop.notification_data.notification_flags for rop in client.told] == [0x8004, 0x8002]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from openchange_py.servers.emsmdb.objects.folder_tables import ContentsTable
 from openchange_py.servers.emsmdb.objects.logon import Logon
 from openchange_py.servers.emsmdb.objects.message import MessageObject
-from openchange_py.servers.emsmdb.objects.table import AttachmentTable, ContentsTable, HierarchyTable, TableObject
-from openchange_py.store.base import SortKey, SpecialFolder
+from openchange_py.servers.emsmdb.objects.table import AttachmentTable, TableObject
+from openchange_py.store.base import SpecialFolder
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from tests.servers.emsmdb.parties import World
@@ -38,33 +39,6 @@ def test_rows_need_columns(inbox: ContentsTable) -> None:
     assert raised.value.code == ErrorCode.NullObject
     inbox.set_columns([p.PidTagSubject])
     assert inbox.needed_rows().columns == (p.PidTagSubject,)
-
-
-def test_sorting(inbox: ContentsTable, world: World) -> None:
-    inbox.seek(2, 0)
-    inbox.sort([SortKey(p.PidTagMessageDeliveryTime)])
-    assert inbox.position == 0
-    assert [row[p.PidTagMid] for row in inbox.rows(0, 3, [p.PidTagMid])] == world.letters
-
-
-def test_ids_are_only_made_where_a_column_needs_them(inbox: ContentsTable) -> None:
-    (row,) = inbox.rows(0, 1, [p.PidTagSubject])
-    assert set(row) == {p.PidTagSubject}
-    (row,) = inbox.rows(0, 1, [p.PidTagEntryId])
-    assert len(row[p.PidTagEntryId]) == 70
-
-
-def test_a_contents_table_of_soft_deleted_messages_stays_empty(logon: Logon, world: World) -> None:
-    table = ContentsTable(logon, world.folder(SpecialFolder.INBOX), associated=False, soft_deleted=True)
-    table.sort([])
-    assert table.row_count == 0
-
-
-def test_depths_count_from_the_folder(logon: Logon, world: World) -> None:
-    root = world.folder(SpecialFolder.ROOT)
-    table = HierarchyTable(logon, root, world.mailbox.subfolders(root, deep=True))
-    depths = {row[p.PidTagDisplayName]: row[p.PidTagDepth] for row in table.rows(0, table.row_count, [])}
-    assert (depths["Finder"], depths["Inbox"]) == (1, 2)
 
 
 def test_only_contents_tables_sort(logon: Logon, world: World) -> None:
