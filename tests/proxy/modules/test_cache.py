@@ -12,6 +12,7 @@ import pytest
 
 from openchange_py.config.parser import ConfigError
 from openchange_py.proxy.modules.cache import CacheModule
+from openchange_py.proxy.streamcache.names import VERSION_TAGS
 from openchange_py.proxy.testing import settings_of
 from openchange_py.rpc.call import Call, RpcFault
 from openchange_py.rpc.security import AuthLevel, Identity
@@ -548,6 +549,16 @@ def test_readers_and_a_writer_at_once(proxy: CachingProxy) -> None:
     assert proxy.counts["misses"] + proxy.counts["hits"] + proxy.counts["joined"] == 36
     assert set(errors) <= {ErrorCode.NotFound}
     assert clients["a"].read_all(clients["a"].data_stream()) == versions[-1]
+
+
+def test_an_open_message_keeps_its_version_when_somebody_saves_another(proxy: CachingProxy) -> None:
+    """What the cache relies on, and asks for again at the end of every stream that it stores."""
+    directly, alice = Client(proxy.world), proxy.client()
+    message = alice.message(proxy.world.rich)
+    before = alice.get(message, *VERSION_TAGS)
+    _save_directly(directly, proxy.world, bytes(reversed(DATA)))
+    assert alice.get(message, *VERSION_TAGS) == before
+    assert alice.get(alice.message(proxy.world.rich), *VERSION_TAGS) != before
 
 
 def _save_directly(client: Client, world: World, content: bytes) -> None:
