@@ -60,13 +60,13 @@ class Fetcher:
             return True
         if self._settings[SYNC] and shared.size >= self._settings[SYNC_MIN]:
             await self._synchronizer.synchronize(rop, shared)
+        if self._settings[AHEAD]:
+            await self.fetch_ahead(rop, stream)
         if end > shared.filled + _JUMP and stream.position > shared.filled:
             return False
         while shared.filled < end:
             if not await self._fetch(rop, stream, end):
                 return False
-        if self._settings[AHEAD]:
-            await self.fetch_ahead(rop, stream)
         return True
 
     async def fetch_ahead(self, rop: PassingRop, stream: ClientStream) -> None:

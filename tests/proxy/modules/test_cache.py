@@ -428,7 +428,9 @@ def test_ahead_fetches_all_at_the_first_read(world: World, tmp_path: Path) -> No
     with caching_proxy(world, tmp_path / "cache", {"mpm_cache:ahead": "yes"}) as proxy:
         alice = proxy.client()
         stream = alice.data_stream()
-        assert alice.read(stream, 10) == DATA[:10]
+        alice.ask(RopSeekStreamRequest(0, 0, Origin.End, -10), stream)
+        assert alice.read(stream) == DATA[-10:]
+        alice.ask(RopSeekStreamRequest(0, 0, Origin.Beginning, 10), stream)
         assert proxy.counts["stored"] == 1
         asked = proxy.upstream_reads
         assert alice.read_all(stream) == DATA[10:]
