@@ -48,7 +48,7 @@ class Scope(enum.Enum):
 
 
 LASTHOP = Option("mpm_compress:lasthop", boolean, False, "this is the hop near the server: it decompresses requests")
-LEVEL = Option("mpm_compress:level", integer(1, 19), 9, "zstd's level: more is smaller and slower")
+LEVEL = Option("mpm_compress:level", integer(1, 19), 3, "zstd's level: more is smaller and slower")
 SCOPE = Option(
     "mpm_compress:scope",
     choice(Scope, {"buffer": Scope.BUFFER, "packed": Scope.PACKED}),
