@@ -428,6 +428,10 @@ class NtlmInitiator(NtlmContext):
         #: What the server calls itself in its challenge: NetBIOS and DNS name, where it tells them.
         self.server_names: tuple[str, ...] = ()
 
+    def bind_channel(self, channel_bindings: bytes) -> None:
+        """The hash that the AUTHENTICATE_MESSAGE is to have, where the TLS channel is known only now."""
+        self._channel_bindings = channel_bindings
+
     def step(self, token: bytes) -> bytes:
         """See `SecurityContext.step`. After an error the context is of no more use."""
         step, self._step = self._step, _Step.OVER

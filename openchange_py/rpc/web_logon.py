@@ -1,11 +1,12 @@
-"""Who calls over HTTP: what transports ask for a connection's logon, and what a request came through."""
+"""Who calls over HTTP: what transports ask for a connection's logon, of either side, and what a request came by."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
 
-from openchange_py.rpc.security import Identity
+from openchange_py.rpc.security import Identity, SecurityContext
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,4 +57,26 @@ class WebAuthenticator(Protocol):
 
     def logon(self) -> WebLogon:
         """For a new connection."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WebCredentials:
+    """What a client answers a challenge with: the tokens of a context, or one secret with every request."""
+
+    #: As it stands in the Authorization field.
+    scheme: str
+    context: SecurityContext | None = None
+    #: What stands behind the scheme where there is no context.
+    secret: str = dataclasses.field(default="", repr=False)
+
+
+class WebInitiator(Protocol):
+    """Where a client's connection gets its credentials from."""
+
+    async def answer(self, offered: Sequence[str], secure: bool, end_point: bytes | None) -> WebCredentials:
+        """For a server that offers these schemes (lower case), through TLS with that `Channel.end_point` or not.
+
+        Raises `SecurityError`.
+        """
         ...

@@ -1,7 +1,12 @@
-"""The server's TLS: certificate and key, which can be read again while it runs, and the channel binding of RFC 5929."""
+"""TLS: a server's certificate and key, which can be read again while it runs; whom a client believes; channel bindings.
+
+The channel binding is RFC 5929's.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import ssl
 from pathlib import Path
 from typing import Final
@@ -40,6 +45,31 @@ class TlsCertificate:
         self.certificate = first
         #: tls-server-end-point: the certificate's hash.
         self.end_point = end_point(first)
+
+
+class ClientTls:
+    """Whom a client believes, TLS 1.2 and later: a server's name signed by the CAs of a file, or of the system.
+
+    With `pin`, the SHA-256 of the server's certificate (64 hexadecimal digits, colons allowed), neither name nor CA
+    count. Raises `TlsError`.
+    """
+
+    def __init__(self, authorities: Path | None = None, pin: str = "") -> None:
+        try:
+            self.context = ssl.create_default_context(cafile=None if authorities is None else str(authorities))
+        except (OSError, ValueError) as error:
+            raise TlsError(f"no certificates of authorities in {authorities}: {error}") from error
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self._pin = pin.replace(":", "").lower()
+        if self._pin:
+            self.context.check_hostname = False
+            self.context.verify_mode = ssl.CERT_NONE
+
+    def check(self, certificate: bytes) -> None:
+        """Look at the certificate (DER) that a server showed. Raises `ssl.SSLError`."""
+        if self._pin and not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), self._pin):
+            raise ssl.SSLError(f"another certificate than the pinned one: {hashlib.sha256(certificate).hexdigest()}")
 
 
 def _context() -> ssl.SSLContext:
