@@ -30,8 +30,8 @@ SYNC = Option("mpm_cache:sync", boolean, False, "have a program fetch streams fr
 SYNC_MIN = Option("mpm_cache:sync_min", size, 1 << 20, "bytes that a stream has at least for that program to be run")
 SYNC_CMD = Option(
     "mpm_cache:sync_cmd",
-    program.command_words,
-    (),
+    program.command,
+    "",
     "that program, which writes __FILE__; __NAME__, __USER__, __SIZE__ and __HASH__ may be in its arguments too",
 )
 SYNC_TIMEOUT = Option("mpm_cache:sync_timeout", seconds, 300.0, "how long that program may run")

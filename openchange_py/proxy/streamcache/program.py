@@ -33,12 +33,17 @@ _MARK: Final = re.compile(r"__(?:FILE|NAME|USER|SIZE|HASH)__")
 _SAID: Final = 500
 
 
-def command_words(value: str) -> Sequence[str]:
-    """A command as its words; quotes keep some together. `ValueError` where it does not say what to fetch."""
-    words = tuple(shlex.split(value))
+def command(value: str) -> str:
+    """A program and its arguments; quotes keep words together, and one of them has `__FILE__` in it."""
+    words = command_words(value)
     if words and not any("__FILE__" in word for word in words[1:]):
         raise ValueError("the command does not say __FILE__, which is what it has to write")
-    return words
+    return value
+
+
+def command_words(value: str) -> Sequence[str]:
+    """A command as its words. `ValueError` for a quote without its end."""
+    return tuple(shlex.split(value))
 
 
 def filled_in(words: Sequence[str], values: Mapping[str, str]) -> list[str] | None:

@@ -90,7 +90,7 @@ class Synchronizer:
         name, files = shared.entry.name, self._cache.files
         target, values = files.final(name), {"__NAME__": files.relative(name), "__USER__": account}
         values |= {"__FILE__": str(target), "__SIZE__": str(shared.size), "__HASH__": digest}
-        words = program.filled_in(self._settings[SYNC_CMD], values)
+        words = program.filled_in(program.command_words(self._settings[SYNC_CMD]), values)
         try:
             if words is None:
                 logger.warning("mpm_cache:sync_cmd: %r can't stand in a command", account)

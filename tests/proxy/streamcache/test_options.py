@@ -17,7 +17,7 @@ def test_defaults() -> None:
     assert settings[PATH] == Path("/var/lib/openchange-py/cache")
     assert settings[URL] == "sqlite:////var/lib/openchange-py/cache/index.db"
     assert settings[MODE] == 0o700
-    assert settings[SYNC_CMD] == ()
+    assert settings[SYNC_CMD] == ""
 
 
 def test_the_cache_that_they_describe(tmp_path: Path) -> None:

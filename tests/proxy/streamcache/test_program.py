@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.proxy.streamcache.program import command_words, filled_in, run
+from openchange_py.proxy.streamcache.program import command, command_words, filled_in, run
 
 VALUES = {"__FILE__": "/c/3f/3fa4", "__NAME__": "3f/3fa4", "__USER__": "alice", "__SIZE__": "5", "__HASH__": "ab"}
 
@@ -33,11 +33,12 @@ def test_an_account_that_could_be_taken_for_something_else(account: str) -> None
     assert filled_in(command_words("fetch __FILE__"), VALUES | {"__USER__": account}) is not None
 
 
-@pytest.mark.parametrize("command", ["rsync a b", "__FILE__", "cp 'a __FILE__"])
-def test_commands_that_are_none(command: str) -> None:
+@pytest.mark.parametrize("text", ["rsync a b", "__FILE__", "cp 'a __FILE__"])
+def test_commands_that_are_none(text: str) -> None:
     with pytest.raises(ValueError):
-        command_words(command)
-    assert command_words("") == ()
+        command(text)
+    assert command("") == ""
+    assert command("cp 'a b' __FILE__") == "cp 'a b' __FILE__", "as it is shown"
 
 
 def test_it_runs_without_a_shell(tmp_path: Path) -> None:
