@@ -26,6 +26,7 @@ from openchange_py.cli.client_output import (
     time_text,
 )
 from openchange_py.cli.client_reading import attachment, folder_option, json_option, mailbox_option, read
+from openchange_py.cli.client_watching import watch
 from openchange_py.cli.client_writing import delete, put
 from openchange_py.client.endpoints import list_endpoints
 from openchange_py.client.mailbox import FolderInfo, MessageSummary, format_id
@@ -237,3 +238,4 @@ command.add_command(read)
 command.add_command(attachment)
 command.add_command(put)
 command.add_command(delete)
+command.add_command(watch)

@@ -99,6 +99,11 @@ class Channel:
             name = self._interface.method_name(opnum)
             raise ClientError(f"{self.peer}: the answer to {name} is malformed: {error}") from error
 
+    @property
+    def assoc_group(self) -> int:
+        """The association group that the server put the connection into: context handles are good within it."""
+        return self._client.assoc_group
+
     async def exchange(self, opnum: int, stub: bytes) -> bytes:
         """A call as bytes: the response stub. Raises `RpcFault`, `ConnectionLost`."""
         return await self._client.call(opnum, stub)
@@ -156,8 +161,13 @@ class Connector:
         except ConnectionLost as error:
             raise unreachable(host, port, "its endpoint mapper", error) from error
 
-    async def connect(self, interface: RpcInterface) -> Channel:
-        """A channel for the interface. Raises `Unreachable`, `LogonRefused`."""
+    async def connect(
+        self, interface: RpcInterface, *, beside: Channel | None = None, call_timeout: float | None = None
+    ) -> Channel:
+        """A channel for the interface, in the association group of the one `beside`. `call_timeout` is seconds.
+
+        Raises `Unreachable`, `LogonRefused`.
+        """
         host, port = self.server.host, await self.port(interface)
         try:
             client = await RpcClient.connect(
@@ -166,8 +176,9 @@ class Connector:
                 interface,
                 context=self._context(interface),
                 level=self._level,
+                assoc_group=0 if beside is None else beside.assoc_group,
                 connect_timeout=self._connect_timeout,
-                call_timeout=self._call_timeout,
+                call_timeout=call_timeout or self._call_timeout,
                 stubs=StubFormat(ndr64=self._ndr64),
             )
         except RpcFault as fault:

@@ -10,11 +10,14 @@
 A server that does not know EcDoConnectEx, or says so (a proxy's module `downgrade`), is spoken to with the calls of
 old clients, EcDoConnect and EcDoRpc.
 
-Not done yet: notifications (EcDoAsyncConnectEx), auxiliary buffers, requests chained over several payloads.
+What servers tell of without being asked (RopNotify) is kept until `fetch`; `notifications` waits for it.
+
+Not done yet: auxiliary buffers, requests chained over several payloads.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import zlib
 from collections.abc import Sequence
@@ -28,6 +31,8 @@ from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcrpc import (
     MAXIMUM_BUFFER,
+    EcDoAsyncConnectExRequest,
+    EcDoAsyncConnectExResponse,
     EcDoConnectExRequest,
     EcDoConnectExResponse,
     EcDoConnectResponse,
@@ -50,6 +55,7 @@ from openchange_py.wire.rop.base import (
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.context import NO_HANDLE, HandleStates
 from openchange_py.wire.rop.ids import RopId
+from openchange_py.wire.rop.oxcnotif import RopNotifyResponse, RopPendingResponse
 from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
 
 P = TypeVar("P", bound=RopResponse)
@@ -61,6 +67,8 @@ CLIENT_VERSION: Final = wire_version(14, 0, 7015, 1000)
 _NO_LINK: Final = 0xFFFFFFFF
 _CODE_PAGE: Final = 1252
 _LOCALE: Final = 1033
+#: RopNotify that nobody fetched, at most; the oldest are forgotten.
+_KEPT_NOTIFICATIONS: Final = 4096
 #: A handle table has at most 256 places, as an index has 8 bits.
 _PLACES: Final = 0x100
 
@@ -84,7 +92,8 @@ class EmsmdbClient:
     """One session. With `compress` and `obfuscate` requests are sent so, and the server is asked to answer so."""
 
     def __init__(self, channel: Channel, *, compress: bool = False, obfuscate: bool = False) -> None:
-        self._channel = channel
+        #: What its calls go through.
+        self.channel = channel
         self._compress = compress
         self._obfuscate = obfuscate
         #: With EcDoConnect and EcDoRpc.
@@ -92,6 +101,8 @@ class EmsmdbClient:
         self._cxh: ContextHandle = NULL_HANDLE
         self._states = HandleStates()
         self._released: list[tuple[int, int]] = []
+        self._told: collections.deque[RopNotifyResponse] = collections.deque(maxlen=_KEPT_NOTIFICATIONS)
+        self._more_to_tell = False
 
     async def connect(self, user_dn: str) -> EcDoConnectExResponse | EcDoConnectResponse:
         """As the user with that legacy distinguished name: EcDoConnectEx (3.1.4.1), or EcDoConnect.
@@ -101,13 +112,13 @@ class EmsmdbClient:
         request = _connect_request(user_dn)
         response: EcDoConnectExResponse | EcDoConnectResponse
         try:
-            response = await self._channel.call(request, EcDoConnectExResponse)
+            response = await self.channel.call(request, EcDoConnectExResponse)
             check_return(response.return_value, "EcDoConnectEx")
         except RpcFault as fault:
             if fault.status != FaultStatus.OP_RANGE_ERROR:
                 raise
             self.old = True
-            response = await self._channel.call(request.old(), EcDoConnectResponse)
+            response = await self.channel.call(request.old(), EcDoConnectResponse)
             check_return(response.return_value, "EcDoConnect")
         self._cxh = response.cxh
         return response
@@ -116,7 +127,26 @@ class EmsmdbClient:
         """EcDoDisconnect (3.1.4.3); the server closes everything that is open in the session."""
         if not self._cxh.is_null:
             handle, self._cxh = self._cxh, NULL_HANDLE
-            await self._channel.call(EcDoDisconnectRequest(handle), EcDoDisconnectResponse)
+            await self.channel.call(EcDoDisconnectRequest(handle), EcDoDisconnectResponse)
+
+    async def async_connect(self) -> ContextHandle:
+        """EcDoAsyncConnectEx (3.1.4.4): the handle for EcDoAsyncWaitEx. Raises `MapiError`, `RpcFault`."""
+        response = await self.channel.call(EcDoAsyncConnectExRequest(self._cxh), EcDoAsyncConnectExResponse)
+        check_return(response.return_value, "EcDoAsyncConnectEx")
+        return response.acxh
+
+    async def fetch(self) -> list[RopNotifyResponse]:
+        """What happened since the last time, as far as the server tells: [MS-OXCNOTIF] 3.2.5.7."""
+        self._more_to_tell = True
+        while self._more_to_tell:
+            self._more_to_tell = False
+            before = len(self._told)
+            await self._exchange([], [])
+            if len(self._told) == before:
+                break
+        told = list(self._told)
+        self._told.clear()
+        return told
 
     def release(self, handle: int, logon_id: int = 0) -> None:
         """Close a server object; RopRelease travels with the next buffer."""
@@ -160,9 +190,9 @@ class EmsmdbClient:
                 for index, payload in enumerate(payloads)
             ]
         except DecodeError as error:
-            raise ClientError(f"{self._channel.peer}: malformed ROP buffer: {error}") from error
+            raise ClientError(f"{self.channel.peer}: malformed ROP buffer: {error}") from error
         if not buffers:
-            raise ClientError(f"{self._channel.peer}: an answer without ROP buffer")
+            raise ClientError(f"{self.channel.peer}: an answer without ROP buffer")
         return self._sorted(buffers, rops, table)
 
     def _sorted(
@@ -171,17 +201,19 @@ class EmsmdbClient:
         for buffer in buffers:
             if buffer.tail:
                 raise ClientError(
-                    f"{self._channel.peer}: a ROP response that is not understood: {buffer.tail[:8].hex()}"
+                    f"{self.channel.peer}: a ROP response that is not understood: {buffer.tail[:8].hex()}"
                 )
             if any(isinstance(rop, RopBackoffResponse) for rop in buffer.rops):
                 raise MapiError(ErrorCode.ServerBusy, "EcDoRpc" if self.old else "EcDoRpcExt2")
+            self._told.extend(rop for rop in buffer.rops if isinstance(rop, RopNotifyResponse))
+            self._more_to_tell |= any(isinstance(rop, RopPendingResponse) for rop in buffer.rops)
         first = [rop for rop in buffers[0].rops if isinstance(rop, RopResponse)]
         too_small = any(isinstance(rop, RopBufferTooSmallResponse) for rop in buffers[0].rops)
         rest = _behind(rops, len(first)) if too_small else []
         more = [rop for buffer in buffers[1:] for rop in buffer.rops if isinstance(rop, RopResponse)]
         handles = buffers[0].handles[: len(table)]
         if len(handles) < len(table):
-            raise ClientError(f"{self._channel.peer}: a handle table of {len(handles)} for {len(table)} objects")
+            raise ClientError(f"{self.channel.peer}: a handle table of {len(handles)} for {len(table)} objects")
         return first + more, handles, rest
 
     def _with_releases(self, rops: list[RopRequest], table: list[int]) -> RopBuffer:
@@ -203,19 +235,19 @@ class EmsmdbClient:
         flags |= 0 if self._obfuscate else RpcFlags.NoXorMagic
         rgb = pack_payload(payload, compress=self._compress, xor=self._obfuscate)
         stub = EcDoRpcExt2Request(self._cxh, flags, rgb, MAXIMUM_BUFFER)
-        response = await self._channel.call(stub, EcDoRpcExt2Response)
+        response = await self.channel.call(stub, EcDoRpcExt2Response)
         self._cxh = response.cxh
         check_return(response.return_value, "EcDoRpcExt2")
         try:
             return unpack_payloads(response.rgb_out)
         except DecodeError as error:
-            raise ClientError(f"{self._channel.peer}: malformed answer to EcDoRpcExt2: {error}") from error
+            raise ClientError(f"{self.channel.peer}: malformed answer to EcDoRpcExt2: {error}") from error
 
     async def _old_rpc(self, payload: bytes) -> list[bytes]:
         """EcDoRpc (opnum 2): the one payload that answers."""
         if len(payload) > MAXIMUM_OLD_BUFFER:
             raise ClientError(f"{len(payload)} bytes of ROPs, EcDoRpc has room for {MAXIMUM_OLD_BUFFER}")
-        response = await self._channel.call(EcDoRpcRequest.of(self._cxh, payload), EcDoRpcResponse)
+        response = await self.channel.call(EcDoRpcRequest.of(self._cxh, payload), EcDoRpcResponse)
         self._cxh = response.cxh
         check_return(response.return_value, "EcDoRpc")
         return [response.payload]

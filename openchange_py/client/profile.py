@@ -19,6 +19,7 @@ from openchange_py.client.connection import Channel, Connector
 from openchange_py.client.emsmdb import EmsmdbClient
 from openchange_py.client.errors import ClientError, NoSuchName, Unreachable
 from openchange_py.client.mailbox import MailboxClient
+from openchange_py.client.notifications import WAIT_TIMEOUT, Waiter
 from openchange_py.client.nspi import NspiClient
 from openchange_py.client.rfr import RfrClient
 from openchange_py.rpc.call import RpcFault
@@ -28,7 +29,7 @@ from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcdata.errors import MapiError
 from openchange_py.wire.oxcdata.properties import PropertyMap
-from openchange_py.wire.oxcrpc import EMSMDB
+from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EMSMDB
 from openchange_py.wire.oxnspi import NSPI
 
 
@@ -111,6 +112,14 @@ class Profile:
         mailbox = await MailboxClient.logon(session, dn, self._logons)
         self._logons += 1
         return mailbox
+
+    async def waiter(self) -> Waiter:
+        """What waits for notifications of the session. Raises `Unreachable` where the server has no such interface."""
+        session = await self.session()
+        beside, acxh = session.channel, await session.async_connect()
+        channel = await self._connector.connect(ASYNCEMSMDB, beside=beside, call_timeout=WAIT_TIMEOUT)
+        self._open.push_async_callback(channel.close)
+        return Waiter(session, channel, acxh)
 
     async def _channel(self, interface: RpcInterface) -> Channel:
         channel = await self._connector.connect(interface)

@@ -109,6 +109,11 @@ def _addresses(message: Part) -> PropertyMap:
     return properties
 
 
+def sender_properties(sender: Address) -> PropertyMap:
+    """Of a message that does not say who sent it."""
+    return _person(_SENT_REPRESENTING, sender) | _person(_SENDER, sender)
+
+
 def _person(tags: tuple[PropertyTag, ...], address: Address) -> PropertyMap:
     name, smtp = _cut(address.display_name), _cut(address.address)
     return dict(zip(tags, (name, "SMTP", smtp, smtp, one_off(name, smtp), search_key(smtp)), strict=True))
