@@ -12,6 +12,7 @@ from typing import Any
 from openchange_py.addressbook.base import Directory
 from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.standing import Standing
+from openchange_py.cli.autodiscover import AutodiscoverResource, https_port, offer
 from openchange_py.cli.domain import Domain, patience
 from openchange_py.cli.listening import cannot_listen
 from openchange_py.cli.web import Web
@@ -26,13 +27,18 @@ from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
 from openchange_py.rpc.metrics import Metrics
+from openchange_py.servers.autodiscover import server as autodiscover_server
+from openchange_py.servers.autodiscover.server import AutodiscoverServer
+from openchange_py.servers.autodiscover.settings import Offer
 from openchange_py.servers.emsmdb.asyncemsmdb import AsyncEmsmdbServer
 from openchange_py.servers.emsmdb.server import EmsmdbServer
 from openchange_py.servers.nspi.server import NspiServer
 from openchange_py.servers.rfr.server import RfrServer
 from openchange_py.store.source import open_store
+from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.pipe import PipeServer, PipeTaken
 from openchange_py.transports.tcp import TcpLimits, TcpServer
+from openchange_py.transports.web_logon import authenticate
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +106,7 @@ class Node:
             "pipes": [str(path) for path in self.pipes],
             "https": self._web and self._web.https and _addresses(self._web.https),
             "http": self._web and self._web.http and _addresses(self._web.http),
+            "http_paths": list(self._web.resources) if self._web else [],
             "metrics": self.metrics and {"host": self.metrics[0], "port": self.metrics[1]},
             "interfaces": {
                 route.interface: (
@@ -158,7 +165,7 @@ class Node:
         )
         if settings[declared.NAMED_PIPES] is NamedPipes.SAMBA:
             await self._listen_on_pipes(dispatcher, mapper, epmapper, domain)
-        self._web = Web(settings, self._metrics, resources={})
+        self._web = Web(settings, self._metrics, self._web_resources(settings, directory, domain))
         await self._web.start(addresses)
         self._start_metrics(groups)
 
@@ -190,6 +197,21 @@ class Node:
             except OSError as error:
                 raise _no_pipe(settings, name, error) from error
             self._listening.append(server)
+
+    def _web_resources(self, settings: Settings, directory: Directory, domain: Domain) -> dict[str, HttpResource]:
+        """What answers over HTTP, by prefix of the path; `web.SERVED` has the same."""
+        logons = domain.web_logons(settings)
+
+        def offered() -> Offer:
+            assert self._web is not None
+            return offer(settings, self._web.resources, https_port(settings, self._web.https))
+
+        autodiscover = AutodiscoverServer(directory, offered)
+        return {
+            autodiscover_server.PREFIX: AutodiscoverResource(
+                autodiscover, lambda request: authenticate(request, logons, self._metrics)
+            )
+        }
 
     def _start_metrics(self, groups: AssociationGroups) -> None:
         """Imported only here: who wants no metrics waits for no more than before."""

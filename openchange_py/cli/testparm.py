@@ -17,14 +17,18 @@ from openchange_py.proxy.loading import check_modules
     "-a", "--all", "everything", is_flag=True, help="Options that have their default, too, each with its help."
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@click.option("--autodiscover", metavar="ADDRESS", help="What Autodiscover would tell about this mail address.")
 @with_settings
-def command(settings: Settings, everything: bool, as_json: bool) -> None:
+def command(settings: Settings, everything: bool, as_json: bool, autodiscover: str | None) -> None:
     """Check the configuration, and show what it means.
 
     Shows what smb.conf sets (with -a every option, its default and what it is for; passwords never), and per
     interface the local server that answers it, or where it is relayed to. Exits with 1 where something is wrong.
     """
     check_modules(settings)
+    if autodiscover is not None:
+        _show_autodiscover(settings, autodiscover, as_json)
+        return
     if as_json:
         click.echo(json.dumps(_as_json(settings), indent=2))
         return
@@ -41,6 +45,15 @@ def command(settings: Settings, everything: bool, as_json: bool) -> None:
         click.echo(f"{route.interface}: {route}")
     if any(route.server is None for route in routes(settings)):
         click.echo(f"relayed as {describe_relay(settings)}")
+
+
+def _show_autodiscover(settings: Settings, address: str, as_json: bool) -> None:
+    """As the user himself would get it, from a server that serves all that this one can."""
+    # Imported only here: directory and HTTP take a while to load.
+    from openchange_py.cli.autodiscover import answers_for, readable
+
+    answers = answers_for(settings, address)
+    click.echo(json.dumps(answers, indent=2) if as_json else readable(answers))
 
 
 def _as_json(settings: Settings) -> dict[str, object]:

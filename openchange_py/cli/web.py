@@ -6,11 +6,13 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from openchange_py.cli.listening import cannot_listen
 from openchange_py.config import Settings, declared
 from openchange_py.config.declared import AutoPort
 from openchange_py.rpc.metrics import Metrics
+from openchange_py.servers.autodiscover.server import PREFIX as AUTODISCOVER
 from openchange_py.transports.http import HttpLimits, HttpServer
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.tls import TlsCertificate, TlsError
@@ -21,6 +23,9 @@ Address = tuple[str, int]
 
 HTTPS_PORT = 443
 
+#: What a node serves over HTTP, by prefix of the path: what Autodiscover may offer without that one runs.
+SERVED: Final = (AUTODISCOVER,)
+
 
 class Web:
     """The HTTP servers of a node: `await web.start(addresses)`, then `https` and `http` tell what is bound."""
@@ -28,7 +33,7 @@ class Web:
     def __init__(self, settings: Settings, metrics: Metrics, resources: Mapping[str, HttpResource]) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._resources = resources
+        self.resources = resources
         self._servers: list[HttpServer] = []
         self._tls: TlsCertificate | None = None
         self.https: list[Address] = []
@@ -110,7 +115,7 @@ class Web:
         bound = []
         for address in addresses:
             server = HttpServer(
-                self._resources,
+                self.resources,
                 limits=limits(self._settings),
                 tls=self._tls if tls else None,
                 trusted_proxies=self._settings[declared.TRUSTED_PROXIES],

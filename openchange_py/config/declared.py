@@ -12,11 +12,13 @@ from openchange_py.config.options import (
     Option,
     boolean,
     choice,
+    host,
     integer,
     ldap_urls,
     log_levels,
     names,
     networks,
+    optional_https_url,
     optional_path,
     path,
     seconds,
@@ -156,6 +158,18 @@ ADMINISTRATIVE_GROUP = Option(
 )
 MAIL_DOMAIN = Option("ocpy:mail domain", text, _mail_domain, "the domain of mail addresses made for new users")
 FQDN = Option("ocpy:fqdn", text, _fqdn, "the name by which clients find this server")
+EXTERNAL_FQDN = Option(
+    "ocpy:external fqdn",
+    host,
+    lambda settings: settings[FQDN],
+    "the name by which clients outside of the network find this server, which Autodiscover tells them",
+)
+ACTIVESYNC_URL = Option(
+    "ocpy:activesync url",
+    optional_https_url,
+    "",
+    "what Autodiscover tells mobile devices: an ActiveSync server's URL, which is none of this program's",
+)
 ENDPOINT_MAPPER_PORT = Option(
     "ocpy:endpoint mapper port", _port, 135, "TCP port of the endpoint mapper; 0: any free one"
 )

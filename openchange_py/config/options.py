@@ -134,6 +134,24 @@ def ldap_urls(value: str) -> tuple[str, ...]:
     return found
 
 
+def host(value: str) -> str:
+    """The name of a host."""
+    if len(value) > 253 or not re.fullmatch(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*", value, re.ASCII):
+        raise ValueError(f"{value!r} is no host's name")
+    return value
+
+
+def optional_https_url(value: str) -> str:
+    """An https:// URL, or nothing."""
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    _ = parts.port  # raises for one that is no number
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+        raise ValueError(f"{value!r} is no https://HOST/...")
+    return value
+
+
 def integer(minimum: int, maximum: int) -> Callable[[str], int]:
     """A number within bounds."""
 

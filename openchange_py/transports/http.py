@@ -27,7 +27,7 @@ from openchange_py.rpc.web_logon import Channel
 from openchange_py.transports.admission import Admission
 from openchange_py.transports.http_connection import HttpConnection
 from openchange_py.transports.http_message import Field, Headers, HttpError
-from openchange_py.transports.http_request import HttpRequest, HttpResource
+from openchange_py.transports.http_request import HttpRequest, HttpResource, PublicResource
 from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tls import TlsCertificate
 
@@ -71,7 +71,8 @@ class HttpServer:
     """Turns connections into requests, and hands each to the resource with the longest prefix of its path.
 
     Prefixes are compared whatever their case, by whole path segments. `tls` None: plain HTTP. Of `trusted_proxies`
-    X-Forwarded-For and X-Forwarded-Proto are believed; with `only_proxies` nobody else is answered.
+    X-Forwarded-For and X-Forwarded-Proto are believed; with `only_proxies` nobody else is answered, save by what
+    is a `PublicResource`.
     """
 
     #: As metrics name it.
@@ -153,12 +154,13 @@ class HttpServer:
 
     async def handle(self, request: HttpRequest) -> None:
         """Have a request answered by its resource."""
-        if self._only_proxies and not self._is_trusted(request.channel.peer) and not request.channel.shared:
+        resource = self._find(request.path)
+        strange = self._only_proxies and not self._is_trusted(request.channel.peer) and not request.channel.shared
+        if strange and not (isinstance(resource, PublicResource) and resource.is_public(request)):
             raise HttpError(403, "plain HTTP is for this server's proxies; use HTTPS", close=True)
         if request.path == "*" and request.method == "OPTIONS":
             await request.respond(204, fields=[("Allow", "GET, HEAD, POST, OPTIONS")])
             return
-        resource = self._find(request.path)
         if resource is None:
             raise HttpError(404)
         await resource.handle(request)

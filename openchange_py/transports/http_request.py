@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from openchange_py.rpc.log_context import LogFields
 from openchange_py.rpc.security import ANONYMOUS, Identity
@@ -33,6 +33,15 @@ class HttpResource(Protocol):
 
     def shut_down(self) -> None:
         """The server stops: end requests that only wait for something to happen."""
+        ...
+
+
+@runtime_checkable
+class PublicResource(HttpResource, Protocol):
+    """A resource with something for those, too, who are not to use this listener: plain HTTP that is for proxies."""
+
+    def is_public(self, request: HttpRequest) -> bool:
+        """Whether the answer may be anybody's: there is no secret in it, nor in the request."""
         ...
 
 

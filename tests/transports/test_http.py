@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from openchange_py.transports.http import HttpLimits, HttpServer, is_in
+from openchange_py.transports.http_request import HttpRequest
 from openchange_py.transports.tls import TlsCertificate
 from tests.transports.http_parties import Everything, get, http_serving, make_pair, raw_client, trusting
 from tests.transports.serving import LOOPS, run
@@ -151,6 +152,28 @@ def test_nobody_else_is_believed() -> None:
             await client.answer(get("/x/echo", "X-Forwarded-For: 198.51.100.7", "X-Forwarded-Proto: https"))
             channel = resource.requests[0].channel
             assert (channel.peer.partition(":")[0], channel.secure, channel.shared) == ("127.0.0.1", False, False)
+
+    run(main)
+
+
+class Half(Everything):
+    """What is in its path says whether it is for everybody."""
+
+    def is_public(self, request: HttpRequest) -> bool:
+        return "public" in request.path
+
+
+def test_a_plain_listener_for_proxies_answers_strangers_what_is_public() -> None:
+    async def main() -> None:
+        elsewhere = [ipaddress.ip_network("192.0.2.1/32")]
+        server = HttpServer({"/x": Half()}, trusted_proxies=elsewhere, only_proxies=True)
+        _, port = await server.start("127.0.0.1", 0)
+        try:
+            async with raw_client(port) as client:
+                assert (await client.answer(get("/x/public/echo")))[0] == 200
+                assert (await client.answer(get("/x/echo")))[0] == 403
+        finally:
+            await server.stop()
 
     run(main)
 

@@ -36,7 +36,7 @@ _SCHEMAS: Final = "http://schemas.microsoft.com/exchange/autodiscover"
 RESPONSE: Final = f"{_SCHEMAS}/responseschema/2006"
 OUTLOOK: Final = f"{_SCHEMAS}/outlook/responseschema/2006a"
 MOBILESYNC: Final = f"{_SCHEMAS}/mobilesync/responseschema/2006"
-_REQUESTS: Final = (f"{_SCHEMAS}/outlook/requestschema/2006", f"{_SCHEMAS}/mobilesync/requestschema/2006")
+REQUESTS: Final = (f"{_SCHEMAS}/outlook/requestschema/2006", f"{_SCHEMAS}/mobilesync/requestschema/2006")
 
 #: The versions of the mapiHttp Protocol element that there are (3.2.5.1).
 _MAPI_HTTP_VERSION: Final = 1
@@ -86,7 +86,7 @@ def _request(body: bytes) -> _Request:
         root = parse(body)
     except MarkupError as error:
         raise Refused(INVALID_REQUEST, str(error)) from error
-    for namespace in _REQUESTS:
+    for namespace in REQUESTS:
         request = root.find(f"{{{namespace}}}Request")
         if root.tag == f"{{{namespace}}}Autodiscover" and request is not None:
             return _Request(request, namespace)
@@ -219,14 +219,15 @@ def _exch(offer: Offer, mailbox: Mailbox) -> Markup:
 
 
 def _rpc_http(kind: str, host: str, offer: Offer, abilities: frozenset[str]) -> Markup:
-    package = "negotiate" if offer.kerberos and "negotiate" in abilities else "ntlm"
+    """2.2.4.1.1.2.6.4: "negotiate" is for those only who can handle it."""
+    package = next((name for name in offer.authentication if name != "negotiate" or name in abilities), None)
     return element(
         "Protocol",
         element("Type", kind),
         element("Server", host),
         element("TTL", "1"),
         element("SSL", "On"),
-        element("AuthPackage", package),
+        element("AuthPackage", package) if package else None,
         element("CertPrincipalName", f"msstd:{host}"),
     )
 

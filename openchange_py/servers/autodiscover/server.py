@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from openchange_py.addressbook.base import Directory
@@ -54,9 +54,10 @@ class Answer:
 class AutodiscoverServer:
     """Answers requests below `PREFIX`; from any thread."""
 
-    def __init__(self, directory: Directory, offer: Offer) -> None:
+    def __init__(self, directory: Directory, offer: Callable[[], Offer]) -> None:
+        """What is offered is asked for each time: the ports are known once all listen."""
+        self._directory = directory
         self._offer = offer
-        self._finder = Finder(directory, offer)
 
     def answer_anybody(self, request: Request) -> Answer | None:
         """The answer that needs no authentication; None where the caller must be known, and the body read."""
@@ -68,7 +69,8 @@ class AutodiscoverServer:
         if request.method not in ("GET", "HEAD", "POST"):
             return _not_allowed("GET, HEAD, POST, OPTIONS")
         if page == "autodiscover.xml" and request.method != "POST" and not request.secure:
-            url = self._offer.url(self._offer.external_host, f"{PREFIX}/{page}")
+            offer = self._offer()
+            url = offer.url(offer.external_host, f"{PREFIX}/{page}")
             return Answer(302, fields=(("Location", url),))
         return None
 
@@ -79,25 +81,27 @@ class AutodiscoverServer:
         if _page(request.path) == "autodiscover.svc":
             if request.method != "POST":
                 return _not_allowed("POST, OPTIONS")
-            status, document = soap.answer(self._offer, self._finder, caller, body)
+            offer = self._offer()
+            status, document = soap.answer(offer, Finder(self._directory, offer), caller, body)
             return Answer(status, document, (("Content-Type", _XML), *SERVICES))
         return Answer(200, self._pox(request, caller, body), (("Content-Type", _XML), *SERVICES))
 
     def _pox(self, request: Request, caller: Identity, body: bytes) -> bytes:
+        offer = self._offer()
         try:
             if request.method != "POST":
                 raise pox.Refused(pox.INVALID_REQUEST, f"method {request.method}")
-            return pox.answer(self._offer, self._finder, caller, request.headers, body)
+            return pox.answer(offer, Finder(self._directory, offer), caller, request.headers, body)
         except pox.Refused as refused:
             logger.info("autodiscover of %s: %s", caller, refused)
-            return pox.error(refused.code, self._offer.internal_host)
+            return pox.error(refused.code, offer.internal_host)
 
     def _json(self, request: Request, rest: str) -> Answer:
         if request.method not in ("GET", "HEAD"):
             return _not_allowed("GET, HEAD, OPTIONS")
         if rest and not rest.startswith("/"):
             return Answer(404)
-        status, document = json_v2.answer(self._offer, rest, request.query)
+        status, document = json_v2.answer(self._offer(), rest, request.query)
         return Answer(status, document, (("Content-Type", _JSON), ("Cache-Control", "no-store")))
 
 

@@ -59,7 +59,8 @@ class Offer:
     mapi_http: bool = False
     rpc_http: bool = False
     rpc_tcp: bool = True
-    kerberos: bool = False
+    #: How clients may say who they are over HTTP: "negotiate", "ntlm", "basic", in the order of preference.
+    authentication: tuple[str, ...] = ("negotiate", "ntlm", "basic")
     #: Mailboxes are another server's, and this one is the way to it.
     relays: bool = False
     #: Of an ActiveSync server that is none of this program's; "" for none.

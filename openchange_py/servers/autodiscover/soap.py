@@ -87,7 +87,7 @@ _DOMAIN_SETTINGS: Final = frozenset({"ExternalEwsUrl", "ExternalEwsVersion"})
 
 
 def _methods(offer: Offer) -> str:
-    return "Negotiate, Ntlm, Basic" if offer.kerberos else "Ntlm, Basic"
+    return ", ".join(name.capitalize() for name in offer.authentication)
 
 
 def answer(offer: Offer, finder: Finder, caller: Identity, body: bytes) -> tuple[int, bytes]:
@@ -109,6 +109,19 @@ def answer(offer: Offer, finder: Finder, caller: Identity, body: bytes) -> tuple
     else:
         content = operation(offer, finder, caller, message)
     return 200, _respond(name, content)
+
+
+def request_all(address: str) -> bytes:
+    """A request for all that can be told of a user, to look at it."""
+    settings = [element("Setting", name) for name in _SETTINGS]
+    asked = element(
+        "Request",
+        element("Users", element("User", element("Mailbox", address))),
+        element("RequestedSettings", *settings),
+    )
+    version = element("RequestedServerVersion", "Exchange2010", xmlns=SERVICE)
+    body = element("GetUserSettingsRequestMessage", asked, xmlns=SERVICE)
+    return _envelope(element("s:Header", version), element("s:Body", body))
 
 
 # GetUserSettings

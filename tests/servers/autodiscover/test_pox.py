@@ -145,13 +145,20 @@ def test_only_what_is_offered_is_told(finder: Finder) -> None:
 
 
 def test_what_a_client_says_that_it_can_handle(finder: Finder) -> None:
-    kerberos = dataclasses.replace(OFFER, kerberos=True)
-    assert protocol(ask(finder, request(), offer=kerberos), "EXPR")["AuthPackage"] == "ntlm"
-    able = ask(finder, request(), {"x-clientcanhandle": "negotiate , ExHttpInfo"}, kerberos)
+    able = ask(finder, request(), {"x-clientcanhandle": "negotiate , ExHttpInfo"})
     assert protocol(able, "EXPR")["AuthPackage"] == "negotiate"
     assert kinds(able) == ["EXCH", "EXPR", "EXHTTP", "EXHTTP"]
-    without = ask(finder, request(), {"x-clientcanhandle": "Negotiate"})
-    assert protocol(without, "EXPR")["AuthPackage"] == "ntlm"
+
+
+@pytest.mark.parametrize(
+    ("authentication", "package"),
+    [(("negotiate", "ntlm", "basic"), "ntlm"), (("basic",), "basic"), (("ntlm",), "ntlm"), (("negotiate",), None)],
+)
+def test_a_client_that_can_handle_nothing_new_is_told_of_something_old(
+    finder: Finder, authentication: tuple[str, ...], package: str | None
+) -> None:
+    offer = dataclasses.replace(OFFER, authentication=authentication)
+    assert protocol(ask(finder, request(), offer=offer), "EXPR").get("AuthPackage") == package
 
 
 def test_a_legacy_dn_is_used_before_the_address(finder: Finder) -> None:

@@ -19,7 +19,7 @@ RECORDINGS = ("mapihttp-nspi.jsonl", "mapihttp-probe.jsonl.gz", "mapihttp-probe-
 
 @pytest.fixture
 def server(directory: EmbeddedDirectory) -> AutodiscoverServer:
-    return AutodiscoverServer(directory, OFFER)
+    return AutodiscoverServer(directory, lambda: OFFER)
 
 
 def to(path: str, method: str = "POST", *, query: str = "", secure: bool = True) -> Request:
@@ -96,7 +96,7 @@ def test_recorded_requests_are_answered(directory: EmbeddedDirectory, recording:
 
     mail = "user1@example.test"
     directory.create_entry("user1", exchange_attributes(ORGANIZATION, "EXCH1", "user1", mail, "User One"))
-    server = AutodiscoverServer(directory, OFFER)
+    server = AutodiscoverServer(directory, lambda: OFFER)
     found = 0
     for line in json_lines(shared_path("wire") / recording):
         if "autodiscover" not in line["path"].casefold():

@@ -121,8 +121,7 @@ def test_rpc_over_http_is_told_only_where_it_is_offered(finder: Finder) -> None:
     bare = dataclasses.replace(OFFER, rpc_http=False, mapi_http=False)
     (user,) = ask(finder, users("alice@example.test", settings=names), bare).findall(f"{A}UserResponses/*")
     assert settings(user) == {"MapiHttpEnabled": "False"}
-    kerberos = dataclasses.replace(OFFER, kerberos=True)
-    (user,) = ask(finder, users("alice@example.test", settings=names), kerberos).findall(f"{A}UserResponses/*")
+    (user,) = ask(finder, users("alice@example.test", settings=names)).findall(f"{A}UserResponses/*")
     assert settings(user)["ExternalMailboxServerAuthenticationMethods"] == "Negotiate, Ntlm, Basic"
 
 
