@@ -40,6 +40,9 @@ class Protection:
         #: Every PDU has a signature.
         self.protects = self.level >= AuthLevel.PACKET
         self._seals = self.level >= AuthLevel.PRIVACY
+        self._signature_size: int | None = None
+        #: sec_trailers by their padding and byte order.
+        self._tails: dict[tuple[int, bool], bytes] = {}
 
     @property
     def settled(self) -> bool:
@@ -79,16 +82,24 @@ class Protection:
 
     def room(self, max_fragment: int, header_size: int) -> int:
         """How many stub bytes a fragment of `max_fragment` bytes can carry, padding considered."""
-        signature = self.context.signature_size(self.level)
-        room = max_fragment - header_size - SEC_TRAILER_SIZE - signature
+        room = max_fragment - header_size - SEC_TRAILER_SIZE - self._size_of_signature()
         return room // AUTH_PAD_ALIGNMENT * AUTH_PAD_ALIGNMENT
+
+    def _size_of_signature(self) -> int:
+        """Bytes of a PDU's signature: asked of the context once, as every PDU needs to know."""
+        if self._signature_size is None:
+            self._signature_size = self.context.signature_size(self.level)
+        return self._signature_size
 
     def protect(self, pdu: Request | Response, flags: int, stub: bytes, alloc_hint: int) -> bytes:
         """The bytes of a fragment of the PDU with this part of its stub, padded and signed or sealed."""
-        size = self.context.signature_size(self.level)
+        size = self._size_of_signature()
         pad = -len(stub) % AUTH_PAD_ALIGNMENT
         body = stub + bytes(pad) if pad else stub
-        tail = sec_trailer(self.auth_type, self.auth_level, pad, self.context_id, pdu.big_endian)
+        tail = self._tails.get((pad, pdu.big_endian))
+        if tail is None:
+            tail = sec_trailer(self.auth_type, self.auth_level, pad, self.context_id, pdu.big_endian)
+            self._tails[pad, pdu.big_endian] = tail
         head = pdu.fragment_head(flags, alloc_hint, len(body) + SEC_TRAILER_SIZE + size, size)
         if not self._seals:
             signature = self.context.sign(head + body + tail if self.covers_header else body)

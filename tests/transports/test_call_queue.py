@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from openchange_py.rpc.call import FaultStatus
+from openchange_py.rpc.call import Call, FaultStatus
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.tcp import TcpLimits
 from openchange_py.wire.mgmt import MGMT, InqStatsResponse
@@ -28,7 +28,7 @@ from openchange_py.wire.pdu import (
     decode_pdu,
 )
 from openchange_py.wire.syntax import NDR64
-from tests.rpc.echo import ECHO, REVERSE, WAIT
+from tests.rpc.echo import ECHO, REVERSE, WAIT, EchoHandler
 from tests.rpc.parties import Pair
 from tests.transports.serving import LOOPS, client, run, serving
 
@@ -95,6 +95,56 @@ def test_without_multiplexing_answers_come_in_order() -> None:
             raw.writer.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_one_task_answers_the_calls_of_a_connection_and_ends_with_it(loop: str) -> None:
+    tasks = []
+
+    class Remembering(EchoHandler):
+        async def handle(self, call: Call) -> bytes:
+            tasks.append(asyncio.current_task())
+            return await super().handle(call)
+
+    async def main() -> None:
+        async with serving() as (server, handler, port):
+            server.handler = Remembering()
+            server.handler.all_ended = handler.all_ended
+            raw = await Raw.connect(port)
+            for call_id in (2, 3, 4):
+                raw.send(request(call_id, stub=b"ab"))
+                assert (await raw.receive()).stub == b"ba"
+            raw.send(request(5), request(6), request(7))
+            assert await raw.call_ids(3) == [5, 6, 7]
+            assert len(tasks) == 6
+            assert len(set(tasks)) == 1
+            assert not tasks[0].done()
+            raw.writer.close()
+            await handler.all_ended.wait()
+            await asyncio.wait([tasks[0]])
+
+    run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_call_in_another_one_s_wake_finds_who_answers_it(loop: str) -> None:
+    """The first worker is busy, a second one comes and stays, and the first one goes."""
+
+    async def main() -> None:
+        async with serving(waits=waits) as (_, handler, port):
+            raw = await Raw.connect(port, mixed=True)
+            raw.send(request(2, WAIT))
+            await handler.waiting.wait()
+            raw.send(request(3))
+            assert await raw.call_ids(1) == [3]
+            handler.gate.set()
+            assert await raw.call_ids(1) == [2]
+            for call_id in (4, 5):
+                raw.send(request(call_id))
+                assert await raw.call_ids(1) == [call_id]
+            raw.writer.close()
+
+    run(main, loop)
 
 
 def test_as_many_calls_are_handled_at_a_time_as_are_allowed() -> None:
