@@ -11,11 +11,18 @@ from openchange_py.proxy.streamcache import program
 from openchange_py.proxy.streamcache.cache import CacheLimits, StreamCache, default_url
 
 
-def folder_mode(value: str) -> int:
+class FolderMode(int):
+    """Permissions of a folder, shown in octal digits."""
+
+    def __str__(self) -> str:
+        return f"{int(self):04o}"
+
+
+def folder_mode(value: str) -> FolderMode:
     """Permissions of a folder, in octal digits; its owner must have all."""
     if not re.fullmatch(r"0?[0-7]{3}", value) or int(value, 8) & 0o700 != 0o700:
         raise ValueError(f"{value!r} are no permissions of a folder such as 0700")
-    return int(value, 8)
+    return FolderMode(value, 8)
 
 
 PATH = Option(
@@ -24,7 +31,9 @@ PATH = Option(
 URL = Option(
     "mpm_cache:url", text, lambda settings: default_url(settings[PATH]), "SQLAlchemy URL of the index of the cache"
 )
-MODE = Option("mpm_cache:mode", folder_mode, 0o700, "permissions of the cache's folders; files get the same without x")
+MODE = Option(
+    "mpm_cache:mode", folder_mode, FolderMode(0o700), "permissions of the cache's folders; files get the same without x"
+)
 AHEAD = Option("mpm_cache:ahead", boolean, False, "fetch all of a stream at its first read")
 SYNC = Option("mpm_cache:sync", boolean, False, "have a program fetch streams from the next proxy's cache")
 SYNC_MIN = Option("mpm_cache:sync_min", size, 1 << 20, "bytes that a stream has at least for that program to be run")

@@ -32,6 +32,7 @@ def test_the_cache_that_they_describe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "mode"), [("0700", 0o700), ("750", 0o750), ("0711", 0o711)])
 def test_modes(text: str, mode: int) -> None:
     assert folder_mode(text) == mode
+    assert str(folder_mode(text)) == f"{mode:04o}"
 
 
 @pytest.mark.parametrize("text", ["0600", "rwx", "17777", "0o700", ""])
