@@ -6,7 +6,9 @@ mailbox of every RopLogon ([MS-OXCSTOR] 2.2.1.1.1) in EcDoRpcExt2 and EcDoRpc, m
 was given full access to. Calls that could get around this are refused: the reserved ones, administrator privilege,
 and changes to the address book, which the account may be allowed and the caller not. What can't be read can't be
 checked, and is refused as well. ROPs carry no length, so that an upstream may read them otherwise than this program
-does: what looks like a RopLogon within another ROP is checked like one.
+does: what looks like a RopLogon within another ROP is checked like one. What one hop makes unreadable for the next
+(`wire.rop.container`) is refused where it comes from a client: that hop would open it, and take our word for what is
+in it.
 
 Not done: logons to public folders are refused altogether; the sender of a submitted message is not compared
 with the caller.
@@ -36,9 +38,10 @@ from openchange_py.wire.oxcrpc import (
 )
 from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.buffer import RopBuffer
+from openchange_py.wire.rop.container import ContainerId
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcstor import LogonFlags, OpenFlags, RopLogonRequest, logon_lookalikes
-from openchange_py.wire.rpcheaderext import may_contain, obfuscate
+from openchange_py.wire.rpcheaderext import may_contain_any, obfuscate
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +65,12 @@ RELAYED_CALLS: Final[dict[str, frozenset[int]]] = {
 #: ulFlags of EcDoConnectEx: the client wants to be an administrator.
 _ADMIN_CONNECT: Final = 0x00000001
 _LOGON: Final = int(RopId.Logon)
+#: What hides ROPs; in MAPIProxy's 0xA5 they can be seen.
+_HIDING: Final = bytes([ContainerId.Compressed, ContainerId.Encrypted])
+#: ROPs without one of these bytes log nobody on.
+_TELLING: Final = bytes([_LOGON]) + _HIDING
+#: The same as EcDoRpc obfuscates them, and RopLogon for an upstream that does not do that.
+_OLD_TELLING: Final = obfuscate(_TELLING) + bytes([_LOGON])
 #: ulIcxrLink of EcDoConnectEx: no link to another session.
 _NO_LINK: Final = 0xFFFFFFFF
 
@@ -232,12 +241,11 @@ def _connect_response(call: Call) -> type[EcDoConnectExResponse] | type[EcDoConn
 
 
 def _may_log_on(call: Call) -> bool:
-    """Whether the byte of RopLogon stands anywhere in the ROPs of a call. In most it does not."""
+    """Whether the byte of RopLogon, or of what could hide one, stands in the ROPs of a call. In most it does not."""
     if call.opnum == EC_DO_RPC:
-        # Obfuscated, and as it would be for an upstream that does not do that.
-        return any(call.stub.find(byte, HANDLE_SIZE) >= 0 for byte in (_LOGON ^ 0xA5, _LOGON))
+        return any(call.stub.find(byte, HANDLE_SIZE) >= 0 for byte in _OLD_TELLING)
     try:
-        return may_contain(EcDoRpcExt2Request.rgb_in_of(call.stub), _LOGON)
+        return may_contain_any(EcDoRpcExt2Request.rgb_in_of(call.stub), _TELLING)
     except DecodeError:
         return True  # answered as it is read in full
 
@@ -247,7 +255,7 @@ def _find_logons(payloads: list[bytes], others: list[bytes]) -> tuple[list[RopLo
     logons: list[RopLogonRequest] = []
     lookalikes: list[RopLogonRequest] = []
     for payload in payloads:
-        if RopId.Logon in payload:
+        if any(byte in payload for byte in _TELLING):
             logons += [rop for rop in _read_rops(payload).rops if isinstance(rop, RopLogonRequest)]
             _check_count(logons)
     for data in (*payloads, *others):
@@ -266,8 +274,8 @@ def _check_count(logons: list[RopLogonRequest]) -> None:
 def _read_rops(payload: bytes) -> RopBuffer:
     """A buffer that may hold a RopLogon; `DecodeError` where one might be in what can't be read."""
     buffer = RopBuffer.unpack_request(payload)
-    if RopId.Logon in buffer.tail:
-        raise DecodeError(f"an unknown ROP 0x{buffer.tail[0]:02X}, and perhaps a RopLogon behind it")
+    if any(byte in buffer.tail for byte in _TELLING):
+        raise DecodeError(f"an unknown ROP 0x{buffer.tail[0]:02X}, and perhaps a RopLogon in it or behind it")
     return buffer
 
 

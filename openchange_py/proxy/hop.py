@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Final
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.rop_carrier import carrier_of
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault
-from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.buffer import DecodeError, EncodeError
+from openchange_py.wire.ndr import ContextHandle
 from openchange_py.wire.oxcrpc import EMSMDB
 from openchange_py.wire.rop.container import CONTAINER_OVERHEAD, ContainerId, unwrapped, wrapped
 
@@ -41,7 +42,8 @@ class HopModule(Module):
     def wrap(self, payload: bytes, direction: bytes, exchange: Any) -> tuple[bytes, Any]:
         """The blob, and what `open` is to have at this hop for the answers. `exchange` is what `open` gave.
 
-        `direction` is `REQUEST` or `RESPONSE`, and which of how many buffers of its call it is.
+        `direction` is `REQUEST` or `RESPONSE`, which of how many buffers of its call it is, and in which session
+        context, whose handle is the same at both hops.
         """
         raise NotImplementedError
 
@@ -61,9 +63,8 @@ class HopModule(Module):
             return
         change = self._opened if self.lasthop else self._wrapped
         payloads = await carrier.requests()
-        changed = [
-            change(call, payload, part, None) for payload, part in zip(payloads, _parts(REQUEST, payloads), strict=True)
-        ]
+        parts = _parts(REQUEST, payloads, carrier.cxh)
+        changed = [change(call, payload, part, None) for payload, part in zip(payloads, parts, strict=True)]
         exchange = next((found for _, found in changed if found is not None), None)
         if [payload for payload, _ in changed] == payloads:
             return
@@ -89,7 +90,7 @@ class HopModule(Module):
             return
         change = self._wrapped if self.lasthop else self._opened
         payloads = carrier.responses()
-        parts = _parts(RESPONSE, payloads)
+        parts = _parts(RESPONSE, payloads, carrier.cxh)
         if payloads:
             carrier.set_responses(
                 [change(call, payload, part, exchange)[0] for payload, part in zip(payloads, parts, strict=True)]
@@ -98,7 +99,10 @@ class HopModule(Module):
     def _wrapped(self, call: Call, payload: bytes, direction: bytes, exchange: Any) -> tuple[bytes, Any]:
         blob, kept = self.wrap(payload, direction, exchange)
         self._count(payload, blob)
-        return wrapped(self.container, blob), kept
+        try:
+            return wrapped(self.container, blob), kept
+        except EncodeError as error:
+            raise self.refusal(call, error) from error
 
     def _opened(self, call: Call, payload: bytes, direction: bytes, exchange: Any) -> tuple[bytes, Any]:
         try:
@@ -113,8 +117,8 @@ class HopModule(Module):
         self._count(opened, blob)
         return opened, kept
 
-    def refusal(self, call: Call, error: DecodeError) -> RpcFault:
-        """What a call is answered with that holds what can't be opened here."""
+    def refusal(self, call: Call, error: DecodeError | EncodeError) -> RpcFault:
+        """What a call is answered with that holds what can't be opened, or wrapped, here."""
         logger.warning("%s: module %s: %s: %s", call.session, self.name, call.name, error)
         return RpcFault(_FAULT[self.container], f"{self.name}: {error}")
 
@@ -123,6 +127,8 @@ class HopModule(Module):
         self.wrapped_bytes += len(blob) + CONTAINER_OVERHEAD
 
 
-def _parts(direction: bytes, payloads: list[bytes]) -> list[bytes]:
-    """`request 1/1`: which buffer of its call each is."""
-    return [b"%s %d/%d" % (direction, number, len(payloads)) for number in range(1, len(payloads) + 1)]
+def _parts(direction: bytes, payloads: list[bytes], cxh: ContextHandle) -> list[bytes]:
+    """`request 1/1 in HANDLE`, for each buffer of a call."""
+    return [
+        b"%s %d/%d in %b" % (direction, n, len(payloads), str(cxh.uuid).encode()) for n in range(1, len(payloads) + 1)
+    ]

@@ -101,20 +101,12 @@ def _readable(data: bytes, flags: RpcHeaderFlags, size_actual: int) -> bytes:
     return data
 
 
-def may_contain(rgb: bytes, value: int) -> bool:
-    """Whether a payload of a buffer may hold a byte of this value; where it may not, that is certain.
+def may_contain_any(rgb: bytes, values: bytes) -> bool:
+    """Whether a payload of a buffer may hold one of these bytes; where it may not, that is certain.
 
     Nothing is decompressed for it: LZ77 repeats bytes that stood before, so that what is nowhere in the compressed
     bytes is nowhere in the payload. Raises `DecodeError` for a chain of payloads that is none.
     """
-    for flags, start, end, _size_actual in _chain(rgb):
-        if rgb.find(value ^ 0xA5 if flags & _OBFUSCATED else value, start, end) >= 0:
-            return True
-    return False
-
-
-def may_contain_any(rgb: bytes, values: bytes) -> bool:
-    """`may_contain` for any of several byte values."""
     hidden = obfuscate(values)
     for flags, start, end, _size_actual in _chain(rgb):
         for value in hidden if flags & _OBFUSCATED else values:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import uuid
+import zlib
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from openchange_py.wire.oxcrpc import EMSMDB, EcDoConnectExResponse, EcDoRpcExt2
 from openchange_py.wire.oxnspi import NSPI
 from openchange_py.wire.rop.base import RopFailure, RopReleaseRequest
 from openchange_py.wire.rop.buffer import RopBuffer
+from openchange_py.wire.rop.container import Container, ContainerId
 from openchange_py.wire.rop.context import HandleStates
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcprpt_streams import RopWriteStreamRequest
@@ -203,6 +205,21 @@ def test_what_cannot_be_read_is_refused_where_it_might_log_on(carrying: Making) 
     for tail in (unknown + logon(BOB_DN).pack(), b"\xfe\x00"):
         assert refusal(carrying(session(), ALICE, rops(tail=tail))).return_value == ErrorCode.RpcFormat
     assert refusal(carrying(session(), ALICE, b"\xff\xff\xfe")).return_value == ErrorCode.RpcFormat
+
+
+@CARRYING
+@pytest.mark.parametrize("before", [(), (RopReleaseRequest(0, 0),)])
+@pytest.mark.parametrize("kind", [ContainerId.Compressed, ContainerId.Encrypted])
+def test_what_the_next_hop_would_open_is_refused(
+    carrying: Making, before: tuple[RopReleaseRequest, ...], kind: ContainerId, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Compressed, a RopLogon has no byte of its own: only that hop would see it, and it trusts the relay's account."""
+    blob = zlib.compress(rops(logon(BOB_DN)))
+    assert RopId.Logon not in blob, "else it would be looked at for that"
+    call = carrying(session(), ALICE, rops(*before, tail=Container(kind, blob).pack()))
+    assert refusal(call).return_value == ErrorCode.RpcFormat
+    assert f"an unknown ROP 0x{kind:02X}" in caplog.text
+    assert authorize(carrying(session(), ALICE, rops(RopWriteStreamRequest(0, 0, bytes([kind]) * 9)))) is None
 
 
 def test_an_old_client_s_logon_that_is_not_obfuscated_is_found() -> None:

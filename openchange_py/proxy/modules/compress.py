@@ -28,12 +28,12 @@ from openchange_py.config.options import Option, boolean, choice, integer, optio
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.hop import HopModule
 from openchange_py.rpc.call import Call
-from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.container import Container, ContainerId
 
-#: More than a ROP buffer can have, handle table included.
-MAXIMUM_SIZE: Final = 0x10000 + 0x400
+#: What a ROP buffer can have, handle table included: SizeActual has 16 bits.
+MAXIMUM_SIZE: Final = 0xFFFF
 #: What a zstd frame begins with elsewhere (RFC 8878, 3.1.1).
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 #: The first byte of a blob: how it is stored.
@@ -129,11 +129,11 @@ class CompressModule(HopModule):
             if compressed is None:
                 return payload, None
             opened, _ = self.open(compressed.blob, direction, exchange)
-        except DecodeError as error:
+            self._count(opened, compressed.blob)
+            buffer.tail = Container(ContainerId.Packed, opened).pack() + compressed.rest
+            return buffer.pack(), None
+        except (DecodeError, EncodeError) as error:
             raise self.refusal(call, error) from error
-        self._count(opened, compressed.blob)
-        buffer.tail = Container(ContainerId.Packed, opened).pack() + compressed.rest
-        return buffer.pack(), None
 
 
 def load_dictionary(path: Path | None) -> zstandard.ZstdCompressionDict:

@@ -8,7 +8,8 @@
 Each process seals under a key of its own (HKDF-SHA256 of the shared key, with a random stream id) and a counter, which
 is the nonce. A blob is: version 1, key id (4 bytes), stream id (16), time (8, ms), counter (8), ciphertext with its tag
 (16). What stands in front of the ciphertext is authenticated with it, and so is the direction, which of how many
-buffers of its call it is, and in a response the request that it answers: none can be put in another's place.
+buffers of its call it is, in which session context, and in a response the request that it answers: none can be put in
+another's place, nor one account's among another's.
 
 Replay: the last hop takes each counter of a stream once, nothing older than `mpm_encrypt:max age`, and nothing from
 before its own start, when it could not know any more what it had taken. So both clocks must agree within `max age`, and
@@ -100,6 +101,7 @@ class EncryptModule(HopModule):
         self._clock = clock
         self._stream = secrets.token_bytes(16)
         self._counter = 0
+        #: By key and stream: a key that took another's place in the file under its id is another one.
         self._sealers: OrderedDict[tuple[bytes, bytes], Aead] = OrderedDict()
         self._seen: OrderedDict[bytes, _Window] = OrderedDict()
         self._started = int(clock() * 1000)
@@ -116,10 +118,10 @@ class EncryptModule(HopModule):
 
     def wrap(self, payload: bytes, direction: bytes, exchange: Any) -> tuple[bytes, Any]:
         """Sealed under the first key; `exchange` is the header of the request that a response answers."""
-        key_id = next(iter(self._keys.keys))
+        key_id, key = next(iter(self._keys.keys.items()))
         self._counter += 1
         header = _HEADER.pack(VERSION, key_id, self._stream, int(self._clock() * 1000), self._counter)
-        sealer = self._sealer(key_id, self._stream)
+        sealer = self._sealer(key, self._stream)
         return header + sealer.encrypt(_nonce(self._counter), payload, _bound(header, direction, exchange)), header
 
     def open(self, blob: bytes, direction: bytes, exchange: Any) -> tuple[bytes, Any]:
@@ -128,10 +130,11 @@ class EncryptModule(HopModule):
         header = Header._make(reader.fields(_HEADER))
         if header.version != VERSION:
             raise DecodeError(f"version {header.version} of encryption", 0)
-        if header.key_id not in self._keys.keys:
+        key = self._keys.keys.get(header.key_id)
+        if key is None:
             raise DecodeError(f"key {header.key_id.hex()} is not in the key file", 1)
         front = blob[: _HEADER.size]
-        sealer = self._sealer(header.key_id, header.stream)
+        sealer = self._sealer(key, header.stream)
         try:
             opened = sealer.decrypt(_nonce(header.counter), reader.rest(), _bound(front, direction, exchange))
         except InvalidTag:
@@ -160,13 +163,13 @@ class EncryptModule(HopModule):
                 return
             del self._seen[stream]
 
-    def _sealer(self, key_id: bytes, stream: bytes) -> Aead:
-        sealer = self._sealers.get((key_id, stream))
+    def _sealer(self, key: bytes, stream: bytes) -> Aead:
+        sealer = self._sealers.get((key, stream))
         if sealer is None:
             info = b"openchange_py encrypt " + self._cipher.value.encode()
-            key = HKDF(SHA256(), KEY_SIZE, stream, info).derive(self._keys.keys[key_id])
-            sealer = ChaCha20Poly1305(key) if self._cipher is Cipher.CHACHA20_POLY1305 else AESGCM(key)
-            self._sealers[key_id, stream] = sealer
+            own = HKDF(SHA256(), KEY_SIZE, stream, info).derive(key)
+            sealer = ChaCha20Poly1305(own) if self._cipher is Cipher.CHACHA20_POLY1305 else AESGCM(own)
+            self._sealers[key, stream] = sealer
             if len(self._sealers) > MAXIMUM_STREAMS:
                 self._sealers.popitem(last=False)
         return sealer

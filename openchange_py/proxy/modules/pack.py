@@ -14,7 +14,7 @@ from openchange_py.config.settings import Settings
 from openchange_py.proxy.hooks import Module
 from openchange_py.proxy.rop_carrier import carrier_of, rop_states
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault
-from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.oxcrpc import EMSMDB
 from openchange_py.wire.rop.base import REQUESTS, Rop, RopRequest
 from openchange_py.wire.rop.buffer import RopBuffer
@@ -101,7 +101,7 @@ def _unpacked(buffer: RopBuffer, states: HandleStates) -> bytes:
             if index > len(rops):
                 raise DecodeError(f"index {index} of a packed ROP, with {len(rops)} ROPs before it", 0)
             rops.insert(index, rop)
-    except DecodeError as error:
+        # What stands behind the container was not packed; the buffer is read on there.
+        return RopBuffer(rops, buffer.handles, container.rest).pack()
+    except (DecodeError, EncodeError) as error:
         raise RpcFault(FaultStatus.BAD_STUB_DATA, f"a packed request: {error}") from error
-    # What stands behind the container was not packed; the buffer is read on there.
-    return RopBuffer(rops, buffer.handles, container.rest).pack()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from openchange_py.proxy.hop import REQUEST
 from openchange_py.proxy.modules.compress import MAXIMUM_SIZE, STORED, ZSTD, CompressModule, load_dictionary
 from openchange_py.proxy.modules.pack import PackModule
 from openchange_py.proxy.testing import settings_of
+from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.rop.base import RopReleaseRequest
 from openchange_py.wire.rop.buffer import RopBuffer
+from openchange_py.wire.rop.container import Container, ContainerId
 from openchange_py.wire.rop.oxcprpt_streams import RopReadStreamRequest, RopReadStreamResponse, RopWriteStreamRequest
+from tests.proxy.parties import status_of
 from tests.proxy.test_hop import Hops
 
 TEXT = b"Please find attached the report of this week's meeting. Thanks and regards. " * 40
@@ -86,6 +90,21 @@ def frame(data: bytes, **options: bool) -> bytes:
 def test_frames_that_nobody_should_send(blob: bytes, reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):
         module().open(blob, REQUEST, None)
+
+
+def test_a_buffer_that_no_container_holds_is_refused_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    noise = random.Random(1).randbytes(0xFFFB - 6)
+    largest = RopBuffer([], [], b"\xf0\0\0\0" + noise).pack()
+    assert len(largest) <= 0xFFFF
+    with pytest.raises(RpcFault, match="65539 at 0") as caught:
+        Hops([module()], [module(lasthop="yes")]).exchange(largest, b"\2\0")
+    assert status_of(caught) == FaultStatus.BAD_STUB_DATA
+    packed = Container(ContainerId.Compressed, module().wrap(bytes(0xFFF0), REQUEST, None)[0]).pack()
+    request = RopBuffer([RopWriteStreamRequest(0, 0, bytes(100))], [7], packed).pack()
+    with pytest.raises(RpcFault) as caught:
+        Hops([], [module(scope="packed", lasthop="yes")]).exchange(request, b"\2\0")
+    assert status_of(caught) == FaultStatus.BAD_STUB_DATA
+    assert "Traceback" not in caplog.text
 
 
 def test_only_what_was_packed() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
 
 from openchange_py.config import ConfigError
+from openchange_py.proxy import hop_keys
 from openchange_py.proxy.hop import REQUEST, RESPONSE
 from openchange_py.proxy.hop_keys import new_key, read_keys, write_keys
 from openchange_py.proxy.modules import encrypt
@@ -168,6 +170,32 @@ def test_keys_are_changed_without_a_break(tmp_path: Path, clock: Clock) -> None:
         blob, _ = near.wrap(SECRET, IN, None)
         assert far.open(blob, IN, None)[0] == SECRET
     assert far.open(after.wrap(SECRET, IN, None)[0], IN, None)[0] == SECRET
+
+
+def test_another_key_under_the_same_id_is_another_key(
+    keys: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hop_keys, "_INTERVAL", 0.0)
+    near, far = parties(keys, clock)
+    far.open(near.wrap(SECRET, IN, None)[0], IN, None)
+    stolen = module(keys, clock)
+    blob, _ = stolen.wrap(SECRET, IN, None)
+    far.open(stolen.wrap(SECRET, IN, None)[0], IN, None)
+    write_keys(keys, {key_id: new_key({})[1] for key_id in read_keys(keys)})
+    with pytest.raises(DecodeError, match="sealed with another key"):
+        far.open(blob, IN, None)
+    assert far.open(near.wrap(SECRET, IN, None)[0], IN, None)[0] == SECRET
+
+
+def test_what_was_sealed_in_one_session_context_is_not_taken_in_another(keys: Path, clock: Clock) -> None:
+    """Who listens and holds back a request must not be able to have it done with his own handles."""
+    near, far = parties(keys, clock)
+    hops = Hops([near], [far])
+    hops.exchange(SECRET, ANSWER)
+    other = bytes(4) + uuid.uuid4().bytes_le
+    with pytest.raises(RpcFault, match="sealed with another key, for something else") as caught:
+        hops.exchange(SECRET, ANSWER, diverted=other)
+    assert status_of(caught) == FaultStatus.SEC_PKG_ERROR
 
 
 def test_streams_are_forgotten_when_nothing_of_them_can_come_any_more(
