@@ -27,7 +27,7 @@ _HTTPS: Final = 443
 
 def offer(settings: Settings, served: Collection[str], port: int) -> Offer:
     """What a node offers that serves these paths over HTTP. `port` is where its clients find HTTPS."""
-    emsmdb = [route for route in routes(settings) if route.interface == EMSMDB]
+    relayed = {route.interface for route in routes(settings) if route.server is None}
     return Offer(
         netbios=settings[declared.NETBIOS_NAME],
         internal_host=settings[declared.FQDN].lower(),
@@ -37,7 +37,8 @@ def offer(settings: Settings, served: Collection[str], port: int) -> Offer:
         # Its clients know no other port.
         rpc_http=port == _HTTPS and any(path.startswith("/rpc/") for path in served),
         authentication=tuple(name for name in settings[declared.HTTP_AUTHENTICATION] if name != "bearer"),
-        relays=any(route.server is None for route in emsmdb),
+        relays=EMSMDB in relayed,
+        hides_servers=bool(relayed) and settings[declared.REPLACE_NAMES],
         activesync_url=settings[declared.ACTIVESYNC_URL],
         mail_domain=settings[declared.MAIL_DOMAIN],
     )

@@ -47,7 +47,9 @@ def test_rpc_over_http_has_one_port(tmp_path: Path) -> None:
 
 def test_a_relay_tells_its_own_names(tmp_path: Path) -> None:
     found = offer(settings_of(tmp_path, RELAYING + "    ocpy:external fqdn = Mail.Example.Test\n"), ALL, 443)
-    assert found.relays
+    assert (found.relays, found.hides_servers) == (True, True)
+    as_they_are = settings_of(tmp_path, RELAYING + "    dcerpc_mapiproxy:replace names = no\n")
+    assert not offer(as_they_are, ALL, 443).hides_servers
     assert (found.internal_host, found.external_host) == ("exch1.example.test", "mail.example.test")
 
 

@@ -1,7 +1,7 @@
 """What a user's client is told: who the user is, and how it reaches his mailbox here.
 
-Where mailboxes are relayed, everything names this server, which is the way to them: a client that was told the
-upstream's names would go past it. The names that its address book and referrals show are the same.
+Where mailboxes are relayed, all that leads a client anywhere names this server, which is the way to them: one that was
+told the upstream's names would go past it. The server's distinguished name is what address book and referrals show.
 
 Any authenticated account may ask for any address that the address book shows, as with Exchange: clients ask so for
 mailboxes that they were given access to. Who is hidden from it is found by himself and by who may open his mailbox.
@@ -63,6 +63,8 @@ class Offer:
     authentication: tuple[str, ...] = ("negotiate", "ntlm", "basic")
     #: Mailboxes are another server's, and this one is the way to it.
     relays: bool = False
+    #: Clients see this server's name in place of every other one's, as in the address book.
+    hides_servers: bool = False
     #: Of an ActiveSync server that is none of this program's; "" for none.
     activesync_url: str = ""
     mail_domain: str = ""
@@ -149,7 +151,8 @@ class Finder:
         address = entry.smtp_address
         if guid is None or not address or not entry.legacy_exchange_dn:
             raise NoSettings(Problem.NO_MAILBOX)
-        server_dn = self._own_dn() if self._offer.relays else entry.first("msExchHomeServerName") or self._own_dn()
+        home = None if self._offer.hides_servers else entry.first("msExchHomeServerName")
+        server_dn = home or self._own_dn()
         return Mailbox(
             smtp_address=address,
             display_name=entry.display_name,

@@ -24,7 +24,8 @@ from openchange_py.servers.emsmdb.server import SERVER_VERSION
 from openchange_py.wire.oxcrpc import wire_version
 from tests.servers.autodiscover.conftest import ALICE, ALICE_DN, BOB, OFFER, ORGANIZATION, SERVER_DN
 
-RELAYING = dataclasses.replace(OFFER, netbios="PROXY1", internal_host="proxy1.example.test", relays=True)
+NAMES = {"netbios": "PROXY1", "internal_host": "proxy1.example.test"}
+RELAYING = dataclasses.replace(OFFER, relays=True, hides_servers=True, **NAMES)  # type: ignore[arg-type]
 
 
 def test_a_mailbox_here(directory: EmbeddedDirectory, finder: Finder) -> None:
@@ -88,6 +89,15 @@ def test_in_front_of_another_server_everything_names_this_one(directory: Embedde
     own = ORGANIZATION.server_dn("PROXY1")
     assert (found.server_dn, found.mdb_dn) == (own, f"{own}/cn=Microsoft Private MDB")
     assert "EXCH1" not in repr(found)
+
+
+def test_where_names_are_not_replaced_the_server_is_called_as_the_address_book_has_it(
+    directory: EmbeddedDirectory,
+) -> None:
+    offer = dataclasses.replace(RELAYING, hides_servers=False)
+    found = Finder(directory, offer).find(ALICE, "alice@example.test")
+    assert isinstance(found, Mailbox)
+    assert found.server_dn == SERVER_DN
 
 
 def test_on_the_relayed_side_a_mailbox_needs_no_guid_in_this_directory(directory: EmbeddedDirectory) -> None:
