@@ -26,7 +26,7 @@ from openchange_py.rpc.presentation import MAX_CONTEXTS, PresentationContexts
 from openchange_py.rpc.protection import Protection
 from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT, IncomingCalls
 from openchange_py.rpc.refusal import Refusal, unbound
-from openchange_py.rpc.security import ANONYMOUS, Authenticator, AuthType, Identity, SecurityError
+from openchange_py.rpc.security import ANONYMOUS, Authenticator, Authority, AuthType, Identity, SecurityError
 from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS, NotAcceptable, SecurityContexts
 from openchange_py.rpc.verification import contradiction
 from openchange_py.wire.auth_trailer import BadSecTrailer, SecTrailer, split_verification_trailer
@@ -94,12 +94,18 @@ class Acceptor(Connection):
         anonymous_call_limit: int = ANONYMOUS_CALL_LIMIT,
         context_limit: int = MAX_CONTEXTS,
         security_limit: int = MAX_SECURITY_CONTEXTS,
+        transport_caller: Identity = ANONYMOUS,
     ) -> None:
         super().__init__(max_fragment=max_fragment, call_limit=call_limit)
+        #: Who the transport says the client is: he is the caller where he does not authenticate in the bind, and his
+        #: level is what the transport protects, whoever authenticates inside of it.
+        self._transport_caller = transport_caller
+        self._raised: tuple[Identity, Identity] | None = None
         self.group: AssociationGroup | None = None
         self.contexts = PresentationContexts(interfaces, context_limit)
         over_pipe = groups.transport == "ncacn_np"
         self.security = SecurityContexts(authenticator, peer, security_limit, transport_default=over_pipe)
+        self.security.transport_anonymous = transport_caller.is_anonymous
         self.security.group = self._group_id
         self.calls = IncomingCalls(self.contexts, self.security, call_limit, anonymous_call_limit)
         self._groups = groups
@@ -111,7 +117,18 @@ class Acceptor(Connection):
     def caller(self) -> Identity:
         """Who bound; anonymous before authentication. Calls of other security contexts tell theirs."""
         protection = self.security.default
-        return ANONYMOUS if protection is None else protection.caller
+        return self._transport_caller if protection is None else self._protected(protection.caller)
+
+    def _protected(self, caller: Identity) -> Identity:
+        """The caller at the level of the transport, where that is the higher one. Not who is only the upstream's word:
+        see `Authority`.
+        """
+        level = self._transport_caller.level
+        if caller.is_anonymous or caller.level >= level or caller.authority is Authority.UPSTREAM:
+            return caller
+        if self._raised is None or self._raised[0] is not caller:
+            self._raised = caller, dataclasses.replace(caller, level=level)
+        return self._raised[1]
 
     @property
     def multiplexed(self) -> bool:
@@ -281,9 +298,9 @@ class Acceptor(Connection):
     def _received(
         self, first: Request, context: PresentationContext, protection: Protection | None, stub: bytes
     ) -> RequestReceived:
-        caller = ANONYMOUS
+        caller = self._transport_caller
         if protection is not None:
-            caller = protection.caller
+            caller = self._protected(protection.caller)
             if protection.protects:
                 stub = self._without_trailer(stub, context, first)
         return RequestReceived(

@@ -243,6 +243,8 @@ class VirtualConnection:
         self.next_source: Channel | None = None
         self.next_sink: Channel | None = None
         self.opened = self.closed = False
+        #: The transport's.
+        self.owner: Any = None
         #: Bytes of RPC PDUs that wait for the peer's window.
         self.queued = 0
         self._reading = True

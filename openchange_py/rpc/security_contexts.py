@@ -53,6 +53,8 @@ class SecurityContexts:
         self._connect: Protection | None = None
         self._named_connect = False
         self.header_signing = False
+        #: The transport does not say who the client is.
+        self.transport_anonymous = True
         #: The association group of the connection; 0 before it has one.
         self.group: Callable[[], int] = lambda: 0
 
@@ -61,8 +63,10 @@ class SecurityContexts:
 
     @property
     def anonymous(self) -> bool:
-        """Nobody authenticated in any of them."""
-        return all(protection.refused or protection.caller.is_anonymous for protection in self._by_id.values())
+        """Nobody authenticated in any of them, nor to the transport."""
+        return self.transport_anonymous and all(
+            protection.refused or protection.caller.is_anonymous for protection in self._by_id.values()
+        )
 
     def sign_headers(self) -> None:
         """The client's bind or alter_context offered header signing: from now on, for the whole connection."""

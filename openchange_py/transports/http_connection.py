@@ -372,7 +372,7 @@ class HttpConnection(asyncio.Protocol):
         head = h11.Response(
             status_code=status,
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in all_fields],
-            reason=reason_of(status).encode("latin-1"),
+            reason=(request.reason or reason_of(status)).encode("latin-1"),
         )
         data = self._http.send(head) or b""
         if body and request.method != "HEAD":

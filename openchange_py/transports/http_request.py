@@ -71,6 +71,8 @@ class HttpRequest:
         self.response_fields: list[Field] = []
         #: Of the response, once it is begun; 0 before.
         self.status = 0
+        #: In place of the usual words for its status, where there is a protocol that wants others.
+        self.reason = ""
         self._connection = connection
 
     @property

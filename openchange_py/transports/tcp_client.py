@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Self, cast
 
 from openchange_py.rpc.call import FaultStatus, RpcFault
@@ -108,6 +108,44 @@ class RpcClient(asyncio.Protocol):
         server answered and refused. `stubs` other than plain: only calls of declared interfaces that have both codecs
         can be made then.
         """
+        local_addr = None if local_address is None else (local_address, 0)
+
+        async def reach(client: asyncio.Protocol) -> None:
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: client, host, port, local_addr=local_addr)
+
+        return await cls.over(
+            reach,
+            f"{host}:{port}",
+            interface,
+            context=context,
+            level=level,
+            assoc_group=assoc_group,
+            connect_timeout=connect_timeout,
+            call_timeout=call_timeout,
+            call_limit=call_limit,
+            stubs=stubs,
+        )
+
+    @classmethod
+    async def over(
+        cls,
+        reach: Callable[[asyncio.Protocol], Awaitable[None]],
+        where: str,
+        interface: RpcInterface | SyntaxId,
+        *,
+        context: SecurityContext | None = None,
+        level: AuthLevel = AuthLevel.NONE,
+        assoc_group: int = 0,
+        connect_timeout: float = 30.0,
+        call_timeout: float | None = None,
+        call_limit: int = DEFAULT_CALL_LIMIT,
+        stubs: StubFormat = PLAIN,
+    ) -> Self:
+        """As `connect`, over what `reach` makes the client's transport: `connection_made` is called before it returns.
+
+        `where` is what errors call the place.
+        """
         if (context is None) is not (level == AuthLevel.NONE):
             raise ValueError("a security context and a level above NONE belong together")
         initiator = Initiator(
@@ -119,21 +157,19 @@ class RpcClient(asyncio.Protocol):
             call_limit=call_limit,
         )
         client = cls(initiator, call_timeout=call_timeout, stubs=stubs)
-        loop = asyncio.get_running_loop()
-        local_addr = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(connect_timeout):
-                await loop.create_connection(lambda: client, host, port, local_addr=local_addr)
+                await reach(client)
                 await client._bind(interface, context)
             client.server_names = (*getattr(context, "server_names", ()), client.peer.rpartition(":")[0])
         except TimeoutError:
-            client._abort(f"{host}:{port} did not answer within {connect_timeout:g} s")
+            client._abort(f"{where} did not answer within {connect_timeout:g} s")
             raise client._loss() from None
         except ConnectionLost:
             client._abort("bind failed")
             raise
         except OSError as error:
-            raise ConnectionLost(f"{host}:{port}: {error}") from error
+            raise ConnectionLost(f"{where}: {error}") from error
         except BaseException:
             client._abort("connecting was given up")
             raise

@@ -23,7 +23,7 @@ from openchange_py.rpc.events import (
 )
 from openchange_py.rpc.log_context import LogFields, set_log_context
 from openchange_py.rpc.peers import network_of, peer_name
-from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext, SecurityError
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, AuthType, SecurityContext, SecurityError
 from openchange_py.transports.call_queue import CallQueue
 from openchange_py.transports.keepalive import keep_alive
 from openchange_py.transports.steps import stepped
@@ -100,6 +100,7 @@ class ServerConnection(asyncio.Protocol):
             anonymous_call_limit=server.limits.anonymous_call_size,
             context_limit=server.limits.presentation_contexts,
             security_limit=server.limits.security_contexts,
+            transport_caller=transport.get_extra_info("caller") or ANONYMOUS,
         )
         self._calls = CallQueue(self, server, self._acceptor, str(local[0]) if local else "")
         if not server.admit(self):

@@ -19,13 +19,14 @@ PEER = "192.0.2.7:49152"
 
 
 class Accounts:
-    """Three accounts: `alice`, who may log on, `carol`, disabled, and `dave`, whose hash is not known."""
+    """Four accounts: `alice` and `erin`, who may log on, `carol`, disabled, and `dave`, whose hash is not known."""
 
     def __init__(self) -> None:
         known = ntlm_crypto.nt_hash(PASSWORD)
         self._accounts = {
             "alice": Account("alice", "EXAMPLE", known),
             "alice@example.test": Account("alice", "EXAMPLE", known),
+            "erin": Account("erin", "EXAMPLE", known),
             "carol": Account("carol", "EXAMPLE", known, enabled=False),
             "dave": Account("dave", "EXAMPLE", None),
         }

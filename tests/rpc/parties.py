@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.rpc.acceptor import Acceptor
 from openchange_py.rpc.association import AssociationGroups
@@ -9,7 +11,7 @@ from openchange_py.rpc.connection import Connection
 from openchange_py.rpc.events import AuthTokenReceived, Event, RequestReceived
 from openchange_py.rpc.initiator import Initiator
 from openchange_py.rpc.interface import OfferedInterfaces
-from openchange_py.rpc.security import AuthLevel, SecurityContext, SecurityError
+from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Identity, SecurityContext, SecurityError
 from openchange_py.wire.pdu import Pdu, decode_pdu
 from tests.auth.ntlm_parties import PASSWORD, PEER, authenticator
 from tests.rpc.echo import ECHO, OTHER
@@ -24,11 +26,19 @@ def ntlm(level: AuthLevel, password: str = PASSWORD, user: str = "alice") -> Sec
     return NtlmInitiator(NtlmCredential.from_password(user, "EXAMPLE", password), level=level)
 
 
-def server(*, groups: AssociationGroups | None = None, call_limit: int = 1 << 20) -> Acceptor:
+def server(
+    *, groups: AssociationGroups | None = None, call_limit: int = 1 << 20, transport_caller: Identity = ANONYMOUS
+) -> Acceptor:
     """A server's connection that offers ECHO and OTHER."""
-    offered = OfferedInterfaces([ECHO, OTHER])
-    groups = AssociationGroups() if groups is None else groups
-    return Acceptor(offered, groups, authenticator(), peer=PEER, endpoint="6001", call_limit=call_limit)
+    return Acceptor(
+        OfferedInterfaces([ECHO, OTHER]),
+        AssociationGroups() if groups is None else groups,
+        authenticator(),
+        peer=PEER,
+        endpoint="6001",
+        call_limit=call_limit,
+        transport_caller=transport_caller,
+    )
 
 
 def settle(connection: Connection, events: list[Event]) -> list[Event]:
@@ -51,10 +61,10 @@ def settle(connection: Connection, events: list[Event]) -> list[Event]:
 class Pair:
     """A client and a server; `trace` is what went over the wire."""
 
-    def __init__(self, level: AuthLevel = AuthLevel.NONE, *, password: str = PASSWORD, **options: int) -> None:
+    def __init__(self, level: AuthLevel = AuthLevel.NONE, *, password: str = PASSWORD, **options: Any) -> None:
         self.context = ntlm(level, password)
         self.client = Initiator(self.context, level)
-        self.server = server(**options)  # type: ignore[arg-type]
+        self.server = server(**options)
         self.client_events: list[Event] = []
         self.server_events: list[Event] = []
         self.trace: list[Pdu] = []

@@ -19,7 +19,7 @@ from openchange_py.rpc.events import (
     RequestReceived,
 )
 from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
-from openchange_py.rpc.security import AuthLevel, SecurityError
+from openchange_py.rpc.security import AuthLevel, Identity, SecurityError
 from openchange_py.wire.auth_trailer import CLIENT_SUPPORT_HEADER_SIGNING, SecTrailer, VerificationTrailer
 from openchange_py.wire.ndr import NDR20, SyntaxId
 from openchange_py.wire.pdu import (
@@ -358,3 +358,20 @@ def test_connections_of_a_group_share_it() -> None:
     assert isinstance(again, BindAck)
     assert again.assoc_group_id == ack.assoc_group_id
     assert second.group is first.group
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_who_the_transport_says_the_client_is(level: AuthLevel) -> None:
+    """He is the caller without a logon in the bind; with one, that one's, no less protected than the transport is."""
+    pair = Pair(level, transport_caller=Identity("bob", "EXAMPLE", AuthLevel.PRIVACY))
+    pair.bind()
+    caller = pair.request(b"abc").caller
+    assert caller == Identity("alice" if level > AuthLevel.NONE else "bob", "EXAMPLE", AuthLevel.PRIVACY)
+    assert pair.server.caller is caller
+    assert not pair.server.security.anonymous
+
+
+def test_a_transport_that_protects_nothing_raises_nobody() -> None:
+    pair = Pair(AuthLevel.PACKET, transport_caller=Identity("bob", "EXAMPLE", AuthLevel.CONNECT))
+    pair.bind()
+    assert pair.request(b"abc").caller == Identity("alice", "EXAMPLE", AuthLevel.PACKET)

@@ -1,0 +1,170 @@
+"""ncacn_http: RPC over HTTP version 2 on the HTTP listener, [MS-RPCH] 2.1.2 and 3.2.
+
+    proxy = RpcProxy({6001: RpchServer(handler, authenticator, 6001)})
+    server = HttpServer({"/rpc/rpcproxy.dll": Authenticated(proxy, logons, metrics)})
+
+Who authenticated over HTTP is the caller of whoever does not authenticate again inside, in the bind; both channels,
+and their successors, must be the same account's. Over TLS every call counts as private, as with Exchange.
+
+The server name in the URL is not looked at: whatever clients call us by, it is us that they reach. Both channels of a
+virtual connection must come to the same process, of which there is one. Not done: version 1 of the protocol (a
+legacy client's single connection), extended error information in refusals, SessionId and ResourceTypeUuid.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Final
+
+from openchange_py.rpc.call import Call, CallHandler, Session
+from openchange_py.rpc.rpch import CloseChannel
+from openchange_py.rpc.rpch_server import ECHO, RpchSettings, ServerVirtualConnection, VirtualConnections, is_echo
+from openchange_py.transports.http_message import HttpError
+from openchange_py.transports.http_request import HttpRequest
+from openchange_py.transports.rpch_tunnel import UNAVAILABLE, Carrier, Tunnel
+from openchange_py.transports.tcp import TcpServer
+from openchange_py.transports.tcp_connection import ServerConnection
+from openchange_py.wire.ndr import RpcInterface
+
+_log: Final = logging.getLogger(__name__)
+
+#: Where clients look for the proxy: the second is for clients with certificates, who are as good as others here.
+PATHS: Final = ("/rpc/rpcproxy.dll", "/rpcwithcert/rpcproxy.dll")
+#: 2.2.2: the server and its port; what Exchange adds behind an ampersand is passed over.
+_TARGET: Final = re.compile(r"([^:&]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})(?:&.*)?", re.DOTALL)
+#: Channels of one account (or address, of who has none) that wait for their partners.
+_WAITING: Final = 64
+
+
+class RpchServer(TcpServer):
+    """A `TcpServer` whose clients come through an `RpcProxy`, for one of its ports. It does not listen itself."""
+
+    transport = "ncacn_http"
+
+    def connection(self) -> ServerConnection:
+        """A connection of a client whose virtual connection came to be."""
+        return self._connection()
+
+
+class SomeInterfaces:
+    """A `CallHandler` that offers only some of another's interfaces."""
+
+    def __init__(self, handler: CallHandler, names: Iterable[str]) -> None:
+        self._handler = handler
+        self._names = frozenset(names)
+
+    def interfaces(self) -> list[RpcInterface]:
+        """Those that both have."""
+        return [interface for interface in self._handler.interfaces() if interface.name in self._names]
+
+    async def handle(self, call: Call) -> bytes:
+        """See `CallHandler.handle`."""
+        return await self._handler.handle(call)
+
+    async def unbind(self, session: Session) -> None:
+        """See `CallHandler.unbind`."""
+        await self._handler.unbind(session)
+
+
+class RpcProxy:
+    """An `HttpResource`: takes the connections of RPC_IN_DATA and RPC_OUT_DATA over. `servers` are by their ports."""
+
+    def __init__(
+        self, servers: Mapping[int, RpchServer], *, settings: Callable[[], RpchSettings] = RpchSettings
+    ) -> None:
+        self._servers = dict(servers)
+        for port, server in self._servers.items():
+            server.endpoint = str(port)
+        self._connections = VirtualConnections(settings)
+        #: Channels without partner, by whose they are, the oldest first.
+        self._waiting: dict[Hashable, dict[Carrier, None]] = collections.defaultdict(dict)
+
+    async def handle(self, request: HttpRequest) -> None:
+        """Answer an echo request, refuse, or take the connection over."""
+        request.allow("RPC_IN_DATA", "RPC_OUT_DATA")
+        if is_echo(request.content_length):
+            await request.read(0x10)
+            request.reason = "Success"
+            await request.respond(200, ECHO, [("Content-Type", "application/rpc")])
+            return
+        server = self._server(request.query)
+        if server is None:
+            _log.warning("%s: no server for %r", request, request.query[:200])
+            request.reason = f"RPC Error: {UNAVAILABLE:x}"
+            await request.respond(503, b"no such server\n", [("Content-Type", "text/plain"), ("Connection", "close")])
+            return
+        if request.content_length is None:
+            raise HttpError(411, "a channel announces its length")
+        carrier = Carrier(self, server, request)
+        request.status = 200
+        request.take_over(carrier)
+
+    def _server(self, query: str) -> RpchServer | None:
+        target = _TARGET.fullmatch(query)
+        return None if target is None else self._servers.get(int(target[2]))
+
+    def shut_down(self) -> None:
+        """See `HttpResource`: the connections are told by themselves."""
+
+    def received(self, carrier: Carrier, data: bytes) -> None:
+        """Bytes came on a channel."""
+        channel, who = carrier.channel, _who(carrier)
+        tunnel = carrier.tunnel
+        if tunnel is not None:
+            tunnel.received(channel, data)
+            return
+        events = self._connections.receive(channel, who, data, carrier.min_timeout)
+        connection = channel.connection
+        if isinstance(connection, ServerVirtualConnection):
+            if connection.owner is None:
+                connection.owner = Tunnel(self, carrier.server, connection)
+            connection.owner.run(events)
+            self._note_waiting(carrier, who, connection)
+        for event in events if connection is None else ():
+            if isinstance(event, CloseChannel):
+                carrier.close(event.reason)
+
+    def _note_waiting(self, carrier: Carrier, who: Hashable, connection: ServerVirtualConnection) -> None:
+        """Half a connection waits, as many as one may have at a time; or it is whole."""
+        waiting = self._waiting[who]
+        if connection.complete or connection.closed:
+            for channel in connection.channels():
+                waiting.pop(channel.owner, None)
+        else:
+            waiting[carrier] = None
+            if len(waiting) > _WAITING:
+                oldest = next(iter(waiting))
+                del waiting[oldest]
+                assert oldest.tunnel is not None
+                oldest.tunnel.give_up("too many channels wait for their partners")
+        if not waiting:
+            self._waiting.pop(who, None)
+
+    def lost(self, carrier: Carrier) -> None:
+        """A channel's connection is gone."""
+        who, channel = _who(carrier), carrier.channel
+        if who in self._waiting:
+            self._waiting[who].pop(carrier, None)
+            if not self._waiting[who]:
+                del self._waiting[who]
+        if channel.connection is not None and carrier.tunnel is not None:
+            carrier.tunnel.run(channel.connection.lost(channel))
+        channel.closed = True
+
+    def forget(self, connection: ServerVirtualConnection) -> None:
+        """A virtual connection ended."""
+        self._connections.forget(connection)
+        for channel in connection.channels():
+            if channel.owner in self._waiting.get(connection.who, ()):
+                del self._waiting[connection.who][channel.owner]
+
+
+def _who(carrier: Carrier) -> Hashable:
+    """Whose a channel is, and for which port: its partner must be the same one's."""
+    caller, port = carrier.caller, carrier.server.endpoint
+    if caller.is_anonymous:
+        return carrier.address, port
+    return caller.domain.casefold(), caller.account.casefold(), caller.authority, port

@@ -1,0 +1,326 @@
+"""The client of RPC over HTTP version 2: [MS-RPCH] 3.2.2 with sockets.
+
+    place = RpcProxyPlace("exch1.example.test", 443, "exch1.example.test", 6001, tls=context, authorization="Basic ...")
+    client = await connect(place, EMSMDB)
+
+What comes of it is an `RpcClient` like one over TCP. Not done: schemes of HTTP authentication that take several
+requests (NTLM, Negotiate), and HTTP proxies on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+import logging
+import ssl
+from typing import Any, Final, cast
+
+from openchange_py.rpc.rpch import (
+    LIFETIME,
+    WINDOW,
+    Channel,
+    CloseChannel,
+    Direction,
+    Ended,
+    Established,
+    OpenChannel,
+    PduReceived,
+    RpchEvent,
+    Write,
+)
+from openchange_py.rpc.rpch_client import ClientVirtualConnection
+from openchange_py.transports.keepalive import keep_alive
+from openchange_py.transports.tasks import spawn
+from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
+from openchange_py.wire.ndr import RpcInterface, SyntaxId
+
+_log: Final = logging.getLogger(__name__)
+
+#: A response's head has no more bytes than this.
+_LONGEST_HEAD: Final = 16 << 10
+#: Bytes that may wait for the server's window before `RpcClient` is told to wait.
+_HIGH: Final = 64 << 10
+#: Content-Length of OUT channel requests, 2.1.2.1.2.
+_OUT_LENGTH: Final = 76
+_OUT_SUCCESSOR_LENGTH: Final = 120
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RpcProxyPlace:
+    """Where an RPC proxy is, and which server and port behind it are wanted."""
+
+    host: str
+    port: int
+    server: str
+    endpoint: int
+    tls: ssl.SSLContext | None = None
+    path: str = "/rpc/rpcproxy.dll"
+    #: The Authorization field; empty for none.
+    authorization: str = dataclasses.field(default="", repr=False)
+
+    def head(self, direction: Direction, length: int) -> bytes:
+        """A channel's request, 2.1.2.1.1 and 2.1.2.1.2."""
+        lines = [
+            f"RPC_{direction.value}_DATA {self.path}?{self.server}:{self.endpoint} HTTP/1.1",
+            f"Host: {self.host}",
+            "Accept: application/rpc",
+            "User-Agent: MSRPC",
+            "Cache-Control: no-cache",
+            "Pragma: No-cache",
+            "Connection: Keep-Alive",
+            f"Content-Length: {length}",
+            *([f"Authorization: {self.authorization}"] if self.authorization else []),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+async def connect(
+    place: RpcProxyPlace,
+    interface: RpcInterface | SyntaxId,
+    *,
+    window: int = WINDOW,
+    lifetime: int = LIFETIME,
+    **options: Any,
+) -> RpcClient:
+    """An `RpcClient` through the proxy. `options` are those of `RpcClient.over`, and so are the errors."""
+
+    async def reach(client: asyncio.Protocol) -> None:
+        tunnel = ClientTunnel(place, ClientVirtualConnection(window=window, lifetime=lifetime), client)
+        try:
+            await tunnel.open()
+        except BaseException:
+            tunnel.abort()
+            raise
+
+    where = f"{place.server}:{place.endpoint} through {place.host}:{place.port}"
+    return await RpcClient.over(reach, where, interface, **options)
+
+
+class ClientTunnel(asyncio.Transport):
+    """A virtual connection as the transport of `protocol`."""
+
+    def __init__(self, place: RpcProxyPlace, connection: ClientVirtualConnection, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._place = place
+        self._connection = connection
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._extra: dict[str, Any] = {}
+        self._events: collections.deque[RpchEvent] = collections.deque()
+        self._running = self._closing = self._blocked = self._socket_full = self._made = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent_at = self._loop.time()
+        self._reason = ""
+
+    async def open(self) -> None:
+        """Connect both channels; raises `ConnectionLost`."""
+        self.run(self._connection.start())
+        await self._opened
+
+    def run(self, events: list[RpchEvent]) -> None:
+        """Do what the virtual connection says, one behind the other."""
+        self._events.extend(events)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._events:
+                self._do(self._events.popleft())
+        finally:
+            self._running = False
+        self._block_or_go_on()
+
+    def _do(self, event: RpchEvent) -> None:
+        if isinstance(event, PduReceived):
+            self._protocol.data_received(event.data)
+        elif isinstance(event, Write):
+            self._sent_at = self._loop.time()
+            _carrier(event.channel).write(event.data)
+        elif isinstance(event, OpenChannel):
+            event.channel.owner = _ClientCarrier(self, event.channel)
+            spawn(self._dial(event.channel), f"{event.channel} to {self._place.host}")
+        elif isinstance(event, CloseChannel):
+            _carrier(event.channel).close()
+        elif isinstance(event, Established):
+            self._establish()
+        elif isinstance(event, Ended):
+            self._end(event.reason)
+
+    async def _dial(self, channel: Channel) -> None:
+        place, carrier = self._place, _carrier(channel)
+        try:
+            await self._loop.create_connection(lambda: carrier, place.host, place.port, ssl=place.tls)
+        except OSError as error:
+            self.fail(f"{place.host}:{place.port}: {error}")
+            return
+        length = channel.lifetime
+        if channel.direction is Direction.OUT:
+            length = _OUT_SUCCESSOR_LENGTH if channel is self._connection.next_source else _OUT_LENGTH
+        carrier.write(place.head(channel.direction, length))
+        self.run(self._connection.ready(channel))
+
+    def _establish(self) -> None:
+        self._made = True
+        assert self._connection.source is not None
+        self._extra = {"peername": _carrier(self._connection.source).peername}
+        self._protocol.connection_made(self)
+        self._timer = self._loop.call_later(self._connection.ping_interval, self._ping)
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def _ping(self) -> None:
+        interval = self._connection.ping_interval
+        if self._loop.time() - self._sent_at >= interval * 0.9:
+            self.run(self._connection.ping())
+        if not self._closing:
+            self._timer = self._loop.call_later(interval, self._ping)
+
+    def received(self, channel: Channel, data: bytes) -> None:
+        """Bytes of an OUT channel's response body came."""
+        self.run(self._connection.receive(channel, data))
+
+    def fail(self, reason: str) -> None:
+        """The proxy refused, or cannot be reached."""
+        events: list[RpchEvent] = []
+        self._connection.end(reason, events)
+        self.run(events)
+
+    def lost(self, channel: Channel) -> None:
+        """A channel's connection is gone."""
+        self.run(self._connection.lost(channel))
+
+    def _end(self, reason: str) -> None:
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for channel in self._connection.channels():
+            if channel.owner is not None:
+                _carrier(channel).close()
+        error = ConnectionLost(reason)
+        if not self._opened.done():
+            self._opened.set_exception(error)
+        elif self._made:
+            self._made = False
+            self._loop.call_soon(self._protocol.connection_lost, None if reason == "closed" else error)
+
+    def socket_full(self, full: bool) -> None:
+        """The server does not read our IN channel, or reads again."""
+        self._socket_full = full
+        self._block_or_go_on()
+
+    def _block_or_go_on(self) -> None:
+        queued = self._connection.queued
+        blocked = self._socket_full or queued > _HIGH
+        if self._made and blocked is not self._blocked:
+            self._blocked = blocked
+            (self._protocol.pause_writing if blocked else self._protocol.resume_writing)()
+        if self._closing and not queued and not self._connection.closed:
+            self.fail("closed")
+
+    # What a protocol takes for its socket
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See `asyncio.BaseTransport`."""
+        return self._extra.get(name, default)
+
+    def write(self, data: Any) -> None:
+        """Whole PDUs, one or several."""
+        self.run(self._connection.send(bytes(data)))
+
+    def pause_reading(self) -> None:
+        """See `asyncio.ReadTransport`."""
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `asyncio.ReadTransport`."""
+        self.run(self._connection.resume_reading())
+
+    def is_closing(self) -> bool:
+        """See `asyncio.BaseTransport`."""
+        return self._closing
+
+    def close(self) -> None:
+        """Close behind what waits to be sent."""
+        self._closing = True
+        self._block_or_go_on()
+
+    def abort(self) -> None:
+        """Close at once."""
+        for channel in self._connection.channels():
+            if channel.owner is not None:
+                _carrier(channel).abort()
+        self.fail("aborted")
+
+
+class _ClientCarrier(asyncio.Protocol):
+    """The HTTP connection of one channel: behind the request's head, and the response's, there are PDUs."""
+
+    def __init__(self, tunnel: ClientTunnel, channel: Channel) -> None:
+        self.peername: Any = None
+        self._tunnel = tunnel
+        self._channel = channel
+        self._transport: asyncio.Transport | None = None
+        self._head = b""
+        self._answered = self._closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.peername = transport.get_extra_info("peername")
+        keep_alive(transport)
+        if self._closed:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._answered:
+            self._tunnel.received(self._channel, data)
+            return
+        self._head += data
+        head, end, rest = self._head.partition(b"\r\n\r\n")
+        if not end:
+            if len(self._head) > _LONGEST_HEAD:
+                self._tunnel.fail("the proxy's answer has no end")
+            return
+        self._head = b""
+        status = head.partition(b"\r\n")[0].decode("latin-1")
+        code = status.partition(" ")[2][:3]
+        if code == "100":
+            self.data_received(rest)
+        elif code != "200" or self._channel.direction is Direction.IN:
+            # An IN channel is answered only where something is wrong (2.1.2.1.3).
+            self._tunnel.fail(f"the proxy answered {status[:200]!r} on the {self._channel.direction.value} channel")
+        else:
+            self._answered = True
+            self._tunnel.received(self._channel, rest)
+
+    def pause_writing(self) -> None:
+        self._tunnel.socket_full(True)
+
+    def resume_writing(self) -> None:
+        self._tunnel.socket_full(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._tunnel.lost(self._channel)
+
+    def write(self, data: bytes) -> None:
+        """Put bytes on the connection."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close behind what was written."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _carrier(channel: Channel) -> _ClientCarrier:
+    return cast("_ClientCarrier", channel.owner)

@@ -1,0 +1,345 @@
+"""One virtual connection of RPC over HTTP as a transport, and the HTTP connections that carry it. [MS-RPCH] 3.2.
+
+A `ServerConnection` takes a `Tunnel` for its socket. What it writes waits here for the client's receive window, and
+what comes is held in ours while it does not want to read: never is an IN channel left unread, because the client's
+acknowledgements come on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from openchange_py.rpc.peers import address_of
+from openchange_py.rpc.rpch import (
+    LONGEST_LIFETIME,
+    AnswerBegins,
+    Channel,
+    CloseChannel,
+    Direction,
+    Ended,
+    Established,
+    PduReceived,
+    RpchEvent,
+    Write,
+)
+from openchange_py.rpc.rpch_server import ServerVirtualConnection
+from openchange_py.transports.http_request import HttpReceiver, HttpRequest
+from openchange_py.transports.tcp_connection import ServerConnection
+
+if TYPE_CHECKING:
+    from openchange_py.transports.rpch import RpchServer, RpcProxy
+
+_log: Final = logging.getLogger(__name__)
+
+#: Bytes that may wait for the client's window before its calls wait too, and how few let them go on.
+_HIGH: Final = 64 << 10
+_LOW: Final = 16 << 10
+#: RPC_S_SERVER_UNAVAILABLE, as the proxy tells errors: 2.1.2.1.3.
+UNAVAILABLE: Final = 0x6BA
+
+
+class Tunnel(asyncio.Transport):
+    """A virtual connection, from its first channel on."""
+
+    def __init__(self, proxy: RpcProxy, server: RpchServer, connection: ServerVirtualConnection) -> None:
+        super().__init__()
+        self._proxy = proxy
+        self._server = server
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._inner: ServerConnection | None = None
+        self._extra: dict[str, Any] = {}
+        #: Events are done one behind the other, also those that come of doing one.
+        self._events: collections.deque[RpchEvent] = collections.deque()
+        self._running = False
+        self._closing = self._stopping = self._blocked = self._socket_full = False
+        self._sent_at = self._heard_at = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __str__(self) -> str:
+        return f"[rpch {str(self._connection.cookie)[:8]}]"
+
+    def received(self, channel: Channel, data: bytes) -> None:
+        """Bytes came on one of its channels."""
+        self._heard_at = self._loop.time()
+        self.run(self._connection.receive(channel, data))
+
+    def run(self, events: list[RpchEvent]) -> None:
+        """Do what the virtual connection says."""
+        self._events.extend(events)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._events:
+                self._do(self._events.popleft())
+        finally:
+            self._running = False
+        self._block_or_go_on()
+
+    def _do(self, event: RpchEvent) -> None:
+        if isinstance(event, PduReceived):
+            if self._inner is not None:
+                self._inner.data_received(event.data)
+        elif isinstance(event, Write):
+            self._sent_at = self._loop.time()
+            _carrier(event.channel).write(event.data)
+        elif isinstance(event, AnswerBegins):
+            _carrier(event.channel).answer(event.channel.lifetime)
+        elif isinstance(event, CloseChannel):
+            _carrier(event.channel).close(event.reason)
+        elif isinstance(event, Established):
+            self._establish()
+        elif isinstance(event, Ended):
+            self._end(event.reason)
+
+    def _establish(self) -> None:
+        sink = self._connection.sink
+        assert sink is not None
+        carrier = _carrier(sink)
+        self._extra = {
+            "peername": (address_of(carrier.peer), int(carrier.peer.rpartition(":")[2] or 0)),
+            "sockname": carrier.local,
+            "caller": carrier.caller,
+        }
+        self._inner = self._server.connection()
+        _log.debug("%s is %s", self, carrier)
+        self._inner.connection_made(self)
+        self._set_timer()
+
+    def _end(self, reason: str) -> None:
+        self._proxy.forget(self._connection)
+        if self._timer is not None:
+            self._timer.cancel()
+        level = logging.DEBUG if self._closing or reason.endswith("was lost") else logging.WARNING
+        _log.log(level, "%s %s ended: %s", self, self._inner or "", reason)
+        self._closing = True
+        for channel in self._connection.channels():
+            _carrier(channel).close("" if self._connection.complete else reason)
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            self._loop.call_soon(inner.connection_lost, None)
+
+    # Time
+
+    def _set_timer(self) -> None:
+        self._timer = self._loop.call_later(self._connection.ping_interval, self._check_time)
+
+    def _check_time(self) -> None:
+        """Ping a client that was told nothing for long; end what nothing was heard of in two time-outs.
+
+        A client has to ping within one (3.2.2.6.1); some that were never meant to be idle do not.
+        """
+        now = self._loop.time()
+        if now - self._heard_at > self._connection.timeout / 500:
+            self.give_up("nothing was heard of the client for too long")
+            return
+        if now - self._sent_at >= self._connection.ping_interval * 0.9:
+            self.run(self._connection.ping())
+        if not self._closing:
+            self._set_timer()
+
+    def give_up(self, reason: str) -> None:
+        """End it at once."""
+        events: list[RpchEvent] = []
+        self._connection.end(reason, events)
+        self.run(events)
+
+    # Back-pressure
+
+    def socket_full(self, full: bool) -> None:
+        """The client does not read what is on its OUT channel, or reads again."""
+        self._socket_full = full
+        self._block_or_go_on()
+
+    def _block_or_go_on(self) -> None:
+        queued = self._connection.queued
+        blocked = self._socket_full or queued > (_LOW if self._blocked else _HIGH)
+        if self._inner is not None and blocked is not self._blocked:
+            self._blocked = blocked
+            (self._inner.pause_writing if blocked else self._inner.resume_writing)()
+        if self._closing and not queued and not self._connection.closed:
+            self.give_up("closed")
+
+    # What a `ServerConnection` takes for its socket
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See `asyncio.BaseTransport`; "caller" is who authenticated over HTTP."""
+        return self._extra.get(name, default)
+
+    def write(self, data: Any) -> None:
+        """Whole PDUs, one or several."""
+        self.run(self._connection.send(bytes(data)))
+
+    def get_write_buffer_size(self) -> int:
+        """See `asyncio.WriteTransport`."""
+        return self._connection.queued
+
+    def pause_reading(self) -> None:
+        """See `asyncio.ReadTransport`."""
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `asyncio.ReadTransport`."""
+        self.run(self._connection.resume_reading())
+
+    def is_closing(self) -> bool:
+        """See `asyncio.BaseTransport`."""
+        return self._closing
+
+    def close(self) -> None:
+        """Close behind what waits to be sent."""
+        self._closing = True
+        self._block_or_go_on()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closing = True
+        for channel in self._connection.channels():
+            _carrier(channel).abort()
+        self.give_up("aborted")
+
+    def shut_down(self) -> None:
+        """The server stops, as each of the channels is told."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._inner is not None:
+            self._inner.shut_down()
+        else:
+            self.abort()
+
+
+class Carrier(HttpReceiver):
+    """The HTTP connection of one channel."""
+
+    def __init__(self, proxy: RpcProxy, server: RpchServer, request: HttpRequest) -> None:
+        direction = Direction.IN if request.method == "RPC_IN_DATA" else Direction.OUT
+        length = request.content_length
+        self.channel = Channel(direction, LONGEST_LIFETIME if length is None else length, self)
+        self.server = server
+        self.peer = request.channel.peer
+        self.caller = request.caller
+        self.local: Any = None
+        #: 2.1.2.1.2: the time-out that the client wants, in milliseconds; 0: ours.
+        self.min_timeout = _min_timeout(request)
+        self._proxy = proxy
+        self._name = str(request)
+        self._expects_100 = "100-continue" in request.headers.get("expect").lower()
+        self._transport: asyncio.Transport | None = None
+        self._answered = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __str__(self) -> str:
+        return self._name
+
+    @property
+    def address(self) -> str:
+        """The client's, without its port."""
+        return address_of(self.peer)
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """What it belongs to; None before its first PDU told."""
+        connection = self.channel.connection
+        return None if connection is None else cast("Tunnel | None", connection.owner)
+
+    # The connection's events
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.local = transport.get_extra_info("sockname")
+        if self._expects_100:
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        seconds = self.server.limits.handshake_seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._check_joined)
+
+    def data_received(self, data: bytes) -> None:
+        self._proxy.received(self, data)
+
+    def pause_writing(self) -> None:
+        if self.tunnel is not None:
+            self.tunnel.socket_full(True)
+
+    def resume_writing(self) -> None:
+        if self.tunnel is not None:
+            self.tunnel.socket_full(False)
+
+    def eof_received(self) -> bool:
+        """Nobody closes one half of a channel."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._proxy.lost(self)
+
+    def shut_down(self) -> None:
+        """See `HttpReceiver`."""
+        if self.tunnel is not None:
+            self.tunnel.shut_down()
+        else:
+            self.abort()
+
+    # What the tunnel asks for
+
+    def write(self, data: bytes) -> None:
+        """Put bytes on the connection."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def answer(self, lifetime: int) -> None:
+        """2.1.2.1.4: the response whose body the OUT channel is."""
+        self._answered = True
+        self.write(
+            b"HTTP/1.1 200 Success\r\nContent-Type: application/rpc\r\nCache-Control: private\r\n"
+            b"Content-Length: %d\r\n\r\n" % lifetime
+        )
+
+    def close(self, reason: str) -> None:
+        """Close behind what was written. A client that never was answered is told: 2.1.2.1.3."""
+        if self._transport is None:
+            return
+        if reason:
+            _log.warning("%s closed: %s", self, reason)
+            if not self._answered:
+                self.write(b"HTTP/1.0 503 RPC Error: %x\r\nContent-Length: 0\r\n\r\n" % UNAVAILABLE)
+        self._transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = self.server.limits.write_seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _check_joined(self) -> None:
+        """A channel that did not become a part of a whole connection in time is given up."""
+        connection = self.channel.connection
+        if connection is None:
+            self._proxy.lost(self)
+            self.close("no RTS PDU came")
+        elif not connection.opened or self.channel in (connection.next_sink, connection.next_source):
+            tunnel = self.tunnel
+            assert tunnel is not None
+            tunnel.give_up(f"{self.channel} waited too long for its partner")
+
+
+def _carrier(channel: Channel) -> Carrier:
+    return cast("Carrier", channel.owner)
+
+
+def _min_timeout(request: HttpRequest) -> int:
+    """`Pragma: MinConnTimeout=T`, in seconds; what is out of range is not there."""
+    for value in request.headers.all("pragma"):
+        name, _, number = value.partition("=")
+        if name.strip().casefold() == "minconntimeout" and number.strip().isdigit() and len(number) < 8:
+            seconds = int(number)
+            return seconds * 1000 if 120 <= seconds <= 14_400 else 0
+    return 0
