@@ -72,12 +72,19 @@ def safe_name(name: str) -> str:
     return cleaned
 
 
+class _Generator(email.generator.BytesGenerator):
+    """Python's decodes text that stands where parts should, and can't write what is not ASCII then."""
+
+    def write(self, s: str) -> None:
+        super().write(s.encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape"))
+
+
 def flat_bytes(part: Part) -> bytes:
     """The content of a part that Python's parser took apart (message/delivery-status and its like)."""
     pieces = []
     for child in sub_parts(part):
         buffer = io.BytesIO()
-        email.generator.BytesGenerator(buffer, mangle_from_=False, maxheaderlen=0).flatten(child)
+        _Generator(buffer, mangle_from_=False, maxheaderlen=0).flatten(child)
         pieces.append(buffer.getvalue())
     return b"".join(pieces)
 

@@ -116,3 +116,12 @@ def test_a_report_stays_readable() -> None:
     body = "Reporting-MTA: dns; a.test\n\nFinal-Recipient: rfc822; b@c.test\nAction: failed\n"
     draft = attachment("Content-Type: message/delivery-status", body)
     assert b"Final-Recipient: rfc822; b@c.test\nAction: failed\n" in draft.properties[proptags.PidTagAttachDataBinary]
+
+
+def test_a_report_with_a_multipart_that_has_no_parts_keeps_its_bytes() -> None:
+    """Found by atheris: Python decodes such text, and can't write it again."""
+    body = "Content-Type: multipart/mixed\n\nno parts: \u00ff\n"
+    draft = attachment("Content-Type: message/delivery-status", body)
+    data = draft.properties[proptags.PidTagAttachDataBinary]
+    assert isinstance(data, bytes)
+    assert b"no parts: " in data
