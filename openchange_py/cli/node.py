@@ -14,6 +14,7 @@ from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.standing import Standing
 from openchange_py.cli.autodiscover import AutodiscoverResource, https_port, offer
 from openchange_py.cli.domain import Domain, patience
+from openchange_py.cli.endpoints import Endpoints
 from openchange_py.cli.listening import cannot_listen
 from openchange_py.cli.web import Web
 from openchange_py.config import ConfigError, Option, Settings, declared
@@ -55,6 +56,7 @@ class Node:
         self._resources = contextlib.ExitStack()
         self._listening: list[TcpServer] = []
         self._web: Web | None = None
+        self._endpoints: Endpoints | None = None
         self._dispatcher: Dispatcher | None = None
         self._domain: Domain | None = None
         self._metrics = Metrics()
@@ -76,6 +78,8 @@ class Node:
         if self._web is not None:
             stopping.append(self._web.stop())
         await asyncio.gather(*stopping)
+        if self._endpoints is not None:
+            await self._endpoints.stop()
         if self._dispatcher is not None:
             self._dispatcher.close()
             await self._dispatcher.stack.close()
@@ -201,6 +205,8 @@ class Node:
     def _web_resources(self, settings: Settings, directory: Directory, domain: Domain) -> dict[str, HttpResource]:
         """What answers over HTTP, by prefix of the path; `web.SERVED` has the same."""
         logons = domain.web_logons(settings)
+        assert self._dispatcher is not None
+        self._endpoints = Endpoints(settings, self._dispatcher, logons, self._metrics)
 
         def offered() -> Offer:
             assert self._web is not None
@@ -208,6 +214,7 @@ class Node:
 
         autodiscover = AutodiscoverServer(directory, offered)
         return {
+            **self._endpoints.resources,
             autodiscover_server.PREFIX: AutodiscoverResource(
                 autodiscover, lambda request: authenticate(request, logons, self._metrics)
             )
@@ -215,7 +222,13 @@ class Node:
 
     def _start_metrics(self, groups: AssociationGroups) -> None:
         """Imported only here: who wants no metrics waits for no more than before."""
-        self._metrics.gauges.append(("sessions", "Sessions of clients now.", lambda: groups.session_count))
+        endpoints = self._endpoints
+        assert endpoints is not None
+
+        def sessions() -> float:
+            return groups.session_count + endpoints.session_count
+
+        self._metrics.gauges.append(("sessions", "Sessions of clients now.", sessions))
         port = self.settings[declared.METRICS_PORT]
         if port is None:
             return

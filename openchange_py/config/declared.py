@@ -216,6 +216,21 @@ CHANNEL_BINDING = Option(
     "allowed",
     "NTLM and Kerberos logons over HTTPS must name this server's certificate: those that name one, or all, or none",
 )
+HTTP_SESSION_LIFE = Option(
+    "ocpy:http session life", seconds, 900.0, "a MAPI over HTTP session without a request for so long ends"
+)
+MAX_HTTP_SESSIONS = Option(
+    "ocpy:max http sessions", integer(1, 1_000_000), 10_000, "MAPI over HTTP sessions at one time, of each endpoint"
+)
+MAX_HTTP_SESSIONS_PER_ACCOUNT = Option(
+    "ocpy:max http sessions per account",
+    integer(1, 1_000_000),
+    64,
+    "the same of one account; for one more the one that was used longest ago ends",
+)
+PENDING_PERIOD = Option(
+    "ocpy:http pending period", seconds, 30.0, "how often a client that waits for a long call is told to wait on"
+)
 OIDC_ISSUER = Option("ocpy:oidc issuer", text, "", "whose bearer tokens are taken, as it stands in them")
 OIDC_AUDIENCE = Option("ocpy:oidc audience", names, (), "whom they must be for; one of these")
 OIDC_KEYS = Option("ocpy:oidc keys", text, "", "the issuer's keys, a JSON Web Key set: a file, or an https:// URL")

@@ -22,10 +22,10 @@ from tests.conftest import SHARED, json_lines, shared_path
 #: Declares the interfaces that recordings name by their UUID.
 INTERFACES: Final = (epm.EPMAPPER, mgmt.MGMT, oxabref.RFR, oxcrpc.EMSMDB, oxcrpc.ASYNCEMSMDB, oxnspi.NSPI)
 
-#: Recorded calls, and bodies of MAPI over HTTP, that the project has no codec for yet, and why.
+#: What was recorded that is no call or PDU, and why.
 WITHOUT_CODEC: Final = {
-    "emsmdb over HTTP": "[MS-OXCMAPIHTTP] bodies other than the ROP buffers of Execute",
-    "nspi over HTTP": "[MS-OXCMAPIHTTP] bodies",
+    "emsmdb over HTTP": "no PDUs: test_oxcmapihttp has the [MS-OXCMAPIHTTP] bodies",
+    "nspi over HTTP": "no PDUs: test_oxcmapihttp has the [MS-OXCMAPIHTTP] bodies",
     "autodiscover": "Autodiscover",
     "RPC over HTTP": "HTTP heads of [MS-RPCH] channels, which h11 reads and writes",
 }
