@@ -7,7 +7,14 @@ from openchange_py.proxy.dispatcher import Dispatcher
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.web_logon import WebAuthenticator
 from openchange_py.transports.http_request import HttpResource
-from openchange_py.transports.oxcmapihttp import AddressBookEndpoint, EndpointLimits, MailboxEndpoint, MapiEndpoint
+from openchange_py.transports.oxcmapihttp import (
+    ADDRESS_BOOK_PATH,
+    MAILBOX_PATH,
+    AddressBookEndpoint,
+    EndpointLimits,
+    MailboxEndpoint,
+    MapiEndpoint,
+)
 from openchange_py.transports.oxcmapihttp_sessions import SessionLimits
 from openchange_py.transports.web_logon import Authenticated
 
@@ -22,9 +29,9 @@ class Endpoints:
         granted = endpoint_limits(settings)
         self._mapi: dict[str, MapiEndpoint] = {}
         if declared.EMSMDB in served:
-            self._mapi["/mapi/emsmdb"] = MailboxEndpoint(dispatcher, limits=granted, metrics=metrics)
+            self._mapi[MAILBOX_PATH] = MailboxEndpoint(dispatcher, limits=granted, metrics=metrics)
         if declared.NSPI in served:
-            self._mapi["/mapi/nspi"] = AddressBookEndpoint(dispatcher, limits=granted, metrics=metrics)
+            self._mapi[ADDRESS_BOOK_PATH] = AddressBookEndpoint(dispatcher, limits=granted, metrics=metrics)
         #: By path.
         self.resources: dict[str, HttpResource] = {
             path: Authenticated(endpoint, authenticator, metrics) for path, endpoint in self._mapi.items()

@@ -217,7 +217,7 @@ class Node:
             **self._endpoints.resources,
             autodiscover_server.PREFIX: AutodiscoverResource(
                 autodiscover, lambda request: authenticate(request, logons, self._metrics)
-            )
+            ),
         }
 
     def _start_metrics(self, groups: AssociationGroups) -> None:

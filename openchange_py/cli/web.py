@@ -15,6 +15,7 @@ from openchange_py.rpc.metrics import Metrics
 from openchange_py.servers.autodiscover.server import PREFIX as AUTODISCOVER
 from openchange_py.transports.http import HttpLimits, HttpServer
 from openchange_py.transports.http_request import HttpResource
+from openchange_py.transports.oxcmapihttp import ADDRESS_BOOK_PATH, MAILBOX_PATH
 from openchange_py.transports.tls import TlsCertificate, TlsError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ Address = tuple[str, int]
 HTTPS_PORT = 443
 
 #: What a node serves over HTTP, by prefix of the path: what Autodiscover may offer without that one runs.
-SERVED: Final = (AUTODISCOVER,)
+SERVED: Final = (AUTODISCOVER, MAILBOX_PATH, ADDRESS_BOOK_PATH)
 
 
 class Web:

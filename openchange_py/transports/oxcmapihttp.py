@@ -65,6 +65,8 @@ from openchange_py.wire.oxcrpc import (
 
 _log: Final = logging.getLogger(__name__)
 
+MAILBOX_PATH: Final = "/mapi/emsmdb"
+ADDRESS_BOOK_PATH: Final = "/mapi/nspi"
 CONTEXT_COOKIE: Final = "MapiContext"
 SEQUENCE_COOKIE: Final = "MapiSequence"
 #: Clients look for the version of an Exchange that has MAPI over HTTP: 2013 SP1.
@@ -424,8 +426,7 @@ class MailboxEndpoint(MapiEndpoint):
     def __init__(
         self, handler: CallHandler, *, limits: EndpointLimits | None = None, metrics: Metrics | None = None
     ) -> None:
-        path = "/mapi/emsmdb"
-        super().__init__(path, MAILBOX, "Connect", "Disconnect", handler, limits=limits, metrics=metrics)
+        super().__init__(MAILBOX_PATH, MAILBOX, "Connect", "Disconnect", handler, limits=limits, metrics=metrics)
 
     def _others(self) -> dict[str, Callable[[HttpRequest, bytes], Coroutine[Any, Any, Answer]]]:
         return super()._others() | {"notificationwait": self._notification_wait}
@@ -477,8 +478,7 @@ class AddressBookEndpoint(MapiEndpoint):
     def __init__(
         self, handler: CallHandler, *, limits: EndpointLimits | None = None, metrics: Metrics | None = None
     ) -> None:
-        path = "/mapi/nspi"
-        super().__init__(path, ADDRESS_BOOK, "Bind", "Unbind", handler, limits=limits, metrics=metrics)
+        super().__init__(ADDRESS_BOOK_PATH, ADDRESS_BOOK, "Bind", "Unbind", handler, limits=limits, metrics=metrics)
 
     def _others(self) -> dict[str, Callable[[HttpRequest, bytes], Coroutine[Any, Any, Answer]]]:
         return super()._others() | {"getmailboxurl": self._mailbox_url, "getaddressbookurl": self._address_book_url}
