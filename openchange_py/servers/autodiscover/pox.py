@@ -137,7 +137,8 @@ def _redirect(found: Redirect) -> Markup:
     """2.2.4.1.1.2.2: redirectAddr and redirectUrl. Not a 302 (3.2.5), which many clients follow with a GET."""
     if found.address:
         return element("Account", element("Action", "redirectAddr"), element("RedirectAddr", found.address))
-    return element("Account", element("Action", "redirectUrl"), element("RedirectUrl", found.url))
+    url = f"https://{found.host}/autodiscover/autodiscover.xml"
+    return element("Account", element("Action", "redirectUrl"), element("RedirectUrl", url))
 
 
 def _user(mailbox: Mailbox) -> Markup:

@@ -3,7 +3,7 @@
     POST /autodiscover/autodiscover.xml     Outlook's and mobile devices' XML      pox.py
     POST /autodiscover/autodiscover.svc     SOAP                                   soap.py
     GET  /autodiscover/autodiscover.json    the second version                     json_v2.py
-    GET  /autodiscover/autodiscover.xml     over plain HTTP: go to HTTPS           [MS-OXDISCO] 3.1.5
+    GET  /autodiscover/autodiscover.xml     over plain HTTP: go to HTTPS           [MS-OXDISCO]
 
 Plain HTTP tells where HTTPS is, and nothing else without authentication: who asks has not seen our certificate yet.
 """

@@ -93,7 +93,7 @@ class Redirect:
     """Ask again: for another address, or another server."""
 
     address: str = ""
-    url: str = ""
+    host: str = ""
 
 
 def is_smtp_address(text: str) -> bool:
@@ -141,7 +141,7 @@ class Finder:
         host = _host_of(server) if server is not None else ""
         if not host or host == self._offer.internal_host.casefold():
             return None
-        return Redirect(url=f"https://{host}/autodiscover/autodiscover.xml")
+        return Redirect(host=host)
 
     def _mailbox(self, entry: Entry) -> Mailbox:
         guid = entry.mailbox_guid

@@ -1,10 +1,11 @@
 """The SOAP service at /autodiscover/autodiscover.svc: [MS-OXWSADISC], and Microsoft's reference of its elements.
 
-GetUserSettings tells what POX tells, setting by setting (3.1.4.4). GetDomainSettings (3.1.4.2) has no setting of a
-domain to tell, GetFederationInformation (3.1.4.3) no federation; both answer so. SOAP 1.1 alone.
+GetUserSettings tells what POX tells, setting by setting (3.1.4.4). GetDomainSettings (3.1.4.1) has no setting of a
+domain to tell, GetFederationInformation (3.1.4.2) no federation; both answer so. SOAP 1.1 alone.
 
 Not done: settings of web services, web client, offline address book, unified messaging, POP, IMAP, SMTP, public folders
-and alternate mailboxes, which this installation has not (SettingIsNotAvailable); WS-Security.
+and alternate mailboxes, which this installation has not (SettingIsNotAvailable); GetOrganizationRelationshipSettings,
+which is Exchange's own (a fault); WS-Security.
 """
 
 from __future__ import annotations
@@ -136,9 +137,6 @@ def _get_user_settings(offer: Offer, finder: Finder, caller: Identity, message: 
         return _status("InvalidRequest", f"At most {MAXIMUM_USERS} users can be requested at a time.")
     if not names or len(names) > _MAXIMUM_SETTINGS:
         return _status("InvalidRequest", "No setting was requested, or too many.")
-    known = [name for name in names if name in _SETTINGS or name in _OTHERS]
-    if not known:
-        return _status("InvalidRequest", "None of the requested settings is known.")
     responses = [_user_response(offer, finder, caller, user, names) for user in users]
     return _status("NoError", "", element("UserResponses", *responses))
 
@@ -151,8 +149,9 @@ def _user_response(offer: Offer, finder: Finder, caller: Identity, user: str, na
     except DirectoryError:
         return _user("InternalServerError", "The directory service could not be reached.")
     if isinstance(found, Redirect):
-        code = "RedirectAddress" if found.address else "RedirectUrl"
-        return _user(code, "Redirection.", target=found.address or found.url)
+        if found.address:
+            return _user("RedirectAddress", "Redirection.", target=found.address)
+        return _user("RedirectUrl", "Redirection.", target=f"https://{found.host}/autodiscover/autodiscover.svc")
     values = {name: _SETTINGS[name](offer, found) for name in names if name in _SETTINGS}
     settings = [_string_setting("UserSetting", "StringSetting", name, value) for name, value in values.items() if value]
     errors = [_setting_error("UserSettingError", name, _OTHERS) for name in names if not values.get(name)]

@@ -60,5 +60,17 @@ def broken(directory: EmbeddedDirectory, tmp_path: Path) -> Finder:
 
 
 @pytest.fixture
+def elsewhere(directory: EmbeddedDirectory) -> Finder:
+    """alice's mailbox is on EXCH2, whose host the directory tells."""
+    directory.provision(ORGANIZATION, "EXCH2")
+    server, alice = directory.by_legacy_dn(ORGANIZATION.server_dn("EXCH2")), directory.by_account("alice")
+    assert server is not None
+    assert alice is not None
+    directory.modify(server, {"networkAddress": ["netbios:EXCH2", "ncacn_ip_tcp:exch2.example.test"]})
+    directory.modify(alice, {"msExchHomeServerName": [server.legacy_exchange_dn]})
+    return Finder(directory, OFFER)
+
+
+@pytest.fixture
 def finder(directory: EmbeddedDirectory) -> Finder:
     return Finder(directory, OFFER)

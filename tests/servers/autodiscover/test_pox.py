@@ -175,6 +175,16 @@ def test_redirects(finder: Finder) -> None:
     assert account == [("Action", "redirectAddr"), ("RedirectAddr", "dora@other.test")]
 
 
+def test_a_mailbox_on_another_server_is_asked_for_there(elsewhere: Finder) -> None:
+    root = ask(elsewhere, request())
+    account = [(child.tag.partition("}")[2], child.text) for child in outlook(root, "Response/Account")[0]]
+    url = "https://exch2.example.test/autodiscover/autodiscover.xml"
+    assert account == [("Action", "redirectUrl"), ("RedirectUrl", url)]
+    # Devices are told the same wherever the mailbox is.
+    device = ask(elsewhere, request(schema=MOBILESYNC, ns=MOBILE), offer=WITH_ACTIVESYNC)
+    assert mobile(device, "Settings/Server/Url") == WITH_ACTIVESYNC.activesync_url
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

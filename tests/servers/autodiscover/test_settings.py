@@ -131,7 +131,7 @@ def test_a_mailbox_on_another_server_of_known_address_is_asked_for_there(directo
     directory.modify(alice, {"msExchHomeServerName": [second.legacy_exchange_dn]})
     assert isinstance(Finder(directory, OFFER).find(ALICE, "alice@example.test"), Mailbox), "it is not known where"
     directory.modify(second, {"networkAddress": ["netbios:EXCH2", "ncacn_ip_tcp:exch2.example.test"]})
-    redirect = Redirect(url="https://exch2.example.test/autodiscover/autodiscover.xml")
+    redirect = Redirect(host="exch2.example.test")
     assert Finder(directory, OFFER).find(ALICE, "alice@example.test") == redirect
     assert isinstance(Finder(directory, RELAYING).find(ALICE, "alice@example.test"), Mailbox)
     directory.modify(second, {"networkAddress": ["ncacn_ip_tcp:bad host/../"]})

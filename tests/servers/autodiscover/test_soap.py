@@ -107,6 +107,18 @@ def test_every_user_and_every_setting_has_an_answer_of_its_own(finder: Finder) -
     assert settings(found[1]) == settings(found[2]) == {}
 
 
+def test_settings_that_are_all_unknown_have_their_errors_too(finder: Finder) -> None:
+    (user,) = ask(finder, users("alice@example.test", settings=("Nothing", "Known"))).findall(f"{A}UserResponses/*")
+    assert user.findtext(f"{A}ErrorCode") == "NoError"
+    assert errors(user) == {"Nothing": "InvalidSetting", "Known": "InvalidSetting"}
+
+
+def test_a_mailbox_on_another_server_is_asked_for_at_its_soap_service(elsewhere: Finder) -> None:
+    (user,) = ask(elsewhere, users("alice@example.test")).findall(f"{A}UserResponses/*")
+    assert user.findtext(f"{A}ErrorCode") == "RedirectUrl"
+    assert user.findtext(f"{A}RedirectTarget") == "https://exch2.example.test/autodiscover/autodiscover.svc"
+
+
 def test_all_known_settings_are_answered_one_way_or_the_other(finder: Finder) -> None:
     (user,) = ask(finder, users("alice@example.test", settings=SETTING_NAMES)).findall(f"{A}UserResponses/*")
     assert settings(user).keys() | errors(user).keys() == set(SETTING_NAMES)
@@ -133,9 +145,8 @@ def test_rpc_over_http_is_told_only_where_it_is_offered(finder: Finder) -> None:
         (users(), "user"),
         (users(*["alice@example.test"] * 101), "100"),
         (users("alice@example.test", settings=()), "setting"),
-        (users("alice@example.test", settings=("Nothing", "Known")), "known"),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_a_request_that_is_invalid_as_a_whole(finder: Finder, body: bytes, message: str) -> None:
     response = ask(finder, body)
