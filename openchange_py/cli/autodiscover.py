@@ -100,9 +100,9 @@ def answers_for(settings: Settings, address: str) -> dict[str, Any]:
     Raises `DirectoryError`.
     """
     # Imported only here: it imports the whole HTTP server.
-    from openchange_py.cli.web import SERVED
+    from openchange_py.cli.web import served
 
-    offered = offer(settings, SERVED, https_port(settings))
+    offered = offer(settings, served(settings), https_port(settings))
     with contextlib.closing(open_directory(settings[declared.DIRECTORY])) as directory:
         directory.organization()  # an error that says what to do
         server = AutodiscoverServer(directory, lambda: offered)

@@ -203,7 +203,7 @@ class Node:
             self._listening.append(server)
 
     def _web_resources(self, settings: Settings, directory: Directory, domain: Domain) -> dict[str, HttpResource]:
-        """What answers over HTTP, by prefix of the path; `web.SERVED` has the same."""
+        """What answers over HTTP, by prefix of the path; `web.served` names the same."""
         logons = domain.web_logons(settings)
         assert self._dispatcher is not None
         self._endpoints = Endpoints(settings, self._dispatcher, logons, self._metrics)

@@ -10,7 +10,8 @@ from typing import Final
 
 from openchange_py.cli.listening import cannot_listen
 from openchange_py.config import Settings, declared
-from openchange_py.config.declared import AutoPort
+from openchange_py.config.declared import EMSMDB, NSPI, AutoPort
+from openchange_py.config.routes import routes
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.servers.autodiscover.server import PREFIX as AUTODISCOVER
 from openchange_py.transports.http import HttpLimits, HttpServer
@@ -24,8 +25,14 @@ Address = tuple[str, int]
 
 HTTPS_PORT = 443
 
-#: What a node serves over HTTP, by prefix of the path: what Autodiscover may offer without that one runs.
-SERVED: Final = (AUTODISCOVER, MAILBOX_PATH, ADDRESS_BOOK_PATH)
+#: What a node serves over HTTP, by prefix of the path, and the interface that must be there for it.
+SERVED: Final[Mapping[str, str | None]] = {AUTODISCOVER: None, MAILBOX_PATH: EMSMDB, ADDRESS_BOOK_PATH: NSPI}
+
+
+def served(settings: Settings) -> list[str]:
+    """The paths that a node would serve: what Autodiscover offers, without that one runs."""
+    interfaces = {route.interface for route in routes(settings)}
+    return [path for path, needed in SERVED.items() if needed is None or needed in interfaces]
 
 
 class Web:

@@ -112,13 +112,14 @@ def test_testparm_says_what_to_do_before_all_is_provisioned(tmp_path: Path) -> N
     assert "ocpy provision" in Installation.make(tmp_path).fails("testparm", "--autodiscover", "alice@example.test")
 
 
-def test_a_node_serves_what_testparm_believes_that_it_serves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("interfaces", ["exchange_emsmdb exchange_nsp exchange_ds_rfr", "exchange_nsp exchange_ds_rfr"])
+def test_a_node_serves_what_testparm_believes_that_it_serves(tmp_path: Path, interfaces: str) -> None:
     certificate, key = make_pair(tmp_path)
     options = [f"ocpy:tls certificate = {certificate}", f"ocpy:tls key = {key}", "ocpy:https port = 0"]
 
     async def main() -> None:
-        async with running_node(tmp_path, options=options) as node:
+        async with running_node(tmp_path, options=[*options, f"dcerpc_mapiproxy:interfaces = {interfaces}"]) as node:
             ready = json.loads(node.ready_file.read_text())
-            assert sorted(ready["http_paths"]) == sorted(web.SERVED)
+            assert sorted(ready["http_paths"]) == sorted(web.served(load(tmp_path / "smb.conf")))
 
     run(main)

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from openchange_py.cli.autodiscover import answers_for
 from openchange_py.config import load
+from openchange_py.servers.autodiscover.pox import OUTLOOK
 from tests.node import node_in_thread, password_of
 from tests.servers.autodiscover.test_pox import request as outlook_request
 from tests.servers.autodiscover.test_soap import users
@@ -175,6 +177,22 @@ def test_testparm_tells_what_the_server_tells(served: Served) -> None:
     assert reply.text == told["pox"]["body"]
     reply = served.curl(path, *credentials(), *with_capability, body=outlook_request())
     assert reply.text.replace(f":{served.https}/", "/") == told["pox_mapi_http"]["body"]
+
+
+def test_the_urls_lead_to_what_is_served(served: Served) -> None:
+    headers = ("-H", "X-MapiHttpCapability: 1")
+    reply = served.curl("/autodiscover/autodiscover.xml", *credentials(), *headers, body=outlook_request())
+    root = ElementTree.fromstring(reply.body)
+    urls = [url.text or "" for url in root.iter(f"{{{OUTLOOK}}}InternalUrl")]
+    assert len(urls) == 2
+    asked = ["X-RequestType: PING", "X-RequestId: {00000000-0000-0000-0000-000000000001}:1", "X-ClientInfo: test"]
+    asked += ["Content-Type: application/mapi-http", "X-ClientApplication: Outlook/15.0.4815.1002"]
+    options = [part for header in asked for part in ("-H", header)]
+    for url in urls:
+        start = f"https://exch1.example.test:{served.https}"
+        assert url.startswith(f"{start}/mapi/")
+        ping = served.curl(url.removeprefix(start), *credentials(), *options, "-X", "POST")
+        assert (ping.status, ping.fields["x-responsecode"]) == (200, "0")
 
 
 def test_a_relay_leads_clients_to_itself(tmp_path: Path) -> None:
