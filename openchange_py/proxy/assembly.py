@@ -41,8 +41,11 @@ from openchange_py.proxy.rewrite import Renamer
 from openchange_py.proxy.rewrite_local import RenamedServer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
+from openchange_py.proxy.upstream_mapihttp import MapiHttpConnector
+from openchange_py.rpc.binding import Binding
 from openchange_py.rpc.metrics import Metrics
-from openchange_py.rpc.security import AuthLevel, AuthType
+from openchange_py.rpc.security import AuthLevel, AuthType, SecurityError
+from openchange_py.transports.tls import TlsError
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EMSMDB
@@ -215,10 +218,21 @@ def upstream_connector(
     """
     credentials, timeout = upstream_credentials(settings, nt_hash_of), settings[declared.CONNECT_TIMEOUT]
     return UpstreamPool(
-        [TcpConnector(binding, credentials, find_port, timeout) for binding in settings[declared.BINDING]],
+        [_connector(settings, binding, credentials, timeout) for binding in settings[declared.BINDING]],
         Pauses(silence=timeout),
         preferred=renamer.preferred if renamer is not None else None,
     )
+
+
+def _connector(
+    settings: Settings, binding: Binding, credentials: UpstreamCredentials, timeout: float
+) -> TcpConnector | MapiHttpConnector:
+    if not binding.by_url:
+        return TcpConnector(binding, credentials, find_port, timeout)
+    try:
+        return MapiHttpConnector(binding, credentials, timeout)
+    except (TlsError, SecurityError) as error:
+        raise settings.error(declared.BINDING, str(error)) from error
 
 
 def make_passages(settings: Settings, dispatcher: Dispatcher, failures: FailureTracker) -> Passages | None:

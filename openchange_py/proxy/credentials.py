@@ -71,10 +71,17 @@ class SpecifiedAccount:
 
     def __init__(self, credentials: Credentials, logons: KerberosLogons | None = None) -> None:
         self._logons = logons
+        self._credentials = credentials
         self._ntlm = NtlmCredential.from_password(credentials.username, credentials.domain, credentials.password)
         self._kerberos: SharedCredential | None = None
         if credentials.principal:
             self._kerberos = SharedCredential(KerberosCredential(credentials.principal, credentials.password))
+
+    @property
+    def name_and_password(self) -> tuple[str, str]:
+        """For HTTP's Basic: `DOMAIN\\name`, and the password."""
+        given = self._credentials
+        return f"{given.domain}\\{given.username}" if given.domain else given.username, given.password
 
     async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
         """See `UpstreamCredentials.context`."""

@@ -1,5 +1,6 @@
 """Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`, and lists.
 
+MAPI over HTTP is named by its URL, as Autodiscover tells it without its last part: `https://HOST[:PORT]/mapi/[FLAG,...]`.
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring one would weaken a connection silently.
 Not done yet: `ncacn_http` and `ncacn_np`.
@@ -11,12 +12,18 @@ import dataclasses
 import difflib
 import re
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openchange_py.rpc.security import AuthLevel, AuthType
 
 if TYPE_CHECKING:
     from openchange_py.rpc.representation import StubFormat
+
+#: The transport of a binding by URL.
+MAPI_HTTP = "mapihttp"
+#: Where plain HTTP is nobody else's to read.
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 _LEVELS = {
     "connect": AuthLevel.CONNECT,
@@ -38,6 +45,9 @@ _UNSUPPORTED_OPTIONS = {
     "transfer_syntax": "use the flag ndr64",
 }
 _SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname", "target_principal"})
+#: What a binding by URL takes.
+_URL_FLAGS = frozenset({"basic", "krb5", "ntlm", "print", "spnego"})
+_URL_OPTIONS = frozenset({"ca", "localaddress", "pin", "target_hostname", "target_principal"})
 _TRANSPORTS = {
     "ncacn_ip_tcp": "",
     "ncacn_np": "named pipes are not available yet, use ncacn_ip_tcp",
@@ -46,6 +56,12 @@ _TRANSPORTS = {
     "ncadg_ip_udp": "connectionless RPC is not available, use ncacn_ip_tcp",
 }
 _PORT = re.compile(r"\d{1,9}", re.ASCII)
+_PIN = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[^\]]*\]|[^\[\]/?#:@]+)(?::(?P<port>\d{1,9}))?"
+    r"(?P<path>/[^\[\]?#\s]*)?(?:\?(?P<query>[^\[\]#\s]*))?(?:\[(?P<options>[^\]]*)\])?",
+    re.ASCII | re.IGNORECASE,
+)
 _SHAPE = re.compile(
     r"(?:(?P<object>[^@\[]+)@)?(?P<transport>\w+):(?P<host>\[[^\]]*\]|[^\[]*)(?:\[(?P<options>[^\]]*)\])?"
 )
@@ -81,7 +97,22 @@ class Binding:
     target_hostname: str | None = None
     target_principal: str | None = None
     local_address: str | None = None
+    #: Of a URL alone: what it says behind the host, and what its server is known by.
+    secure: bool = False
+    path: str = ""
+    query: str = ""
+    #: HTTP's Basic.
+    basic: bool = False
+    #: A file with the certificates of the authorities that are believed; None: the system's.
+    authorities: Path | None = None
+    #: SHA-256 of the server's certificate, in hexadecimal digits.
+    pin: str = ""
     text: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def by_url(self) -> bool:
+        """It is MAPI over HTTP."""
+        return self.transport == MAPI_HTTP
 
     @property
     def protection(self) -> AuthLevel:
@@ -100,6 +131,8 @@ class Binding:
     @classmethod
     def parse(cls, text: str) -> Binding:
         """The parts of a binding string; `BindingError` says what is wrong with it."""
+        if "://" in text.partition("[")[0]:
+            return _parse_url(cls, text.strip())
         match = _SHAPE.fullmatch(text.strip())
         if match is None:
             raise BindingError(
@@ -109,7 +142,7 @@ class Binding:
         host = match["host"].strip().strip("[]")
         if not host:
             raise BindingError(f"{text!r} names no host")
-        parts = _parse_options(match["options"] or "")
+        parts = _parse_options(match["options"] or "", _SUPPORTED_FLAGS, _SUPPORTED_OPTIONS)
         return cls(
             host=host,
             port=parts.port,
@@ -127,6 +160,42 @@ class Binding:
 
     def __str__(self) -> str:
         return self.text or f"{self.transport}:{self.host}" + (f"[{self.port}]" if self.port else "")
+
+
+def _parse_url(kind: type[Binding], text: str) -> Binding:
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise BindingError(f"{text!r} is no URL of MAPI over HTTP: https://HOST[:PORT]/mapi/[FLAG,...]")
+    host, secure = match["host"].strip("[]"), match["scheme"].lower() == "https"
+    if not secure and host not in _LOOPBACK:
+        raise BindingError(f"{text!r}: mail and passwords over plain HTTP would be open to everybody; use https://")
+    parts = _parse_options(match["options"] or "", _URL_FLAGS, _URL_OPTIONS)
+    pin = parts.options.get("pin", "")
+    if pin and not _PIN.fullmatch(pin):
+        raise BindingError(f"pin {pin!r}: it is the SHA-256 of the server's certificate, 64 hexadecimal digits")
+    if not secure and (pin or "ca" in parts.options or "basic" in parts.flags):
+        raise BindingError(f"{text!r}: ca, pin and basic are for https://")
+    if "basic" in parts.flags and parts.flags & {"krb5", "ntlm", "spnego"}:
+        raise BindingError("flag basic is a way to log on of its own: leave krb5, ntlm and spnego away")
+    path = match["path"] or "/mapi/"
+    return kind(
+        host=host,
+        port=_parse_port(match["port"]) if match["port"] else 443 if secure else 80,
+        transport=MAPI_HTTP,
+        mechanism=_mechanism(parts.flags),
+        spnego="spnego" in parts.flags,
+        print="print" in parts.flags,
+        target_hostname=parts.options.get("target_hostname"),
+        target_principal=parts.options.get("target_principal"),
+        local_address=parts.options.get("localaddress"),
+        secure=secure,
+        path=path if path.endswith("/") else f"{path}/",
+        query=match["query"] or "",
+        basic="basic" in parts.flags,
+        authorities=Path(parts.options["ca"]) if parts.options.get("ca") else None,
+        pin=pin,
+        text=text,
+    )
 
 
 def parse_bindings(text: str) -> tuple[Binding, ...]:
@@ -181,36 +250,39 @@ def _parse_object(text: str | None) -> uuid.UUID | None:
         raise BindingError(f"{text!r} is no object UUID") from None
 
 
-def _parse_options(text: str) -> _Parts:
+def _parse_options(text: str, flags: frozenset[str], options: frozenset[str]) -> _Parts:
+    """Of what this kind of binding takes."""
     parts = _Parts()
     for position, item in enumerate(text.split(",")):
         item = item.strip()
         name, equals, value = item.partition("=")
         if equals:
-            _take_option(parts, name.strip().casefold(), value.strip())
-        elif _PORT.fullmatch(item) and position == 0:
+            _take_option(parts, name.strip().casefold(), value.strip(), options)
+        elif _PORT.fullmatch(item) and position == 0 and "endpoint" in options:
             parts.port = _parse_port(item)
         elif item:
-            _take_flag(parts, item.casefold())
+            _take_flag(parts, item.casefold(), flags)
     return parts
 
 
-def _take_option(parts: _Parts, name: str, value: str) -> None:
-    if name == "endpoint":
+def _take_option(parts: _Parts, name: str, value: str, supported: frozenset[str]) -> None:
+    if name == "endpoint" and name in supported:
         parts.port = _parse_port(value)
-    elif name in _SUPPORTED_OPTIONS:
+    elif name in supported:
         parts.options[name] = value
     elif name in _UNSUPPORTED_OPTIONS:
         raise BindingError(f"option {name}: {_UNSUPPORTED_OPTIONS[name]}")
     else:
-        raise BindingError(_unknown("option", name, _SUPPORTED_OPTIONS))
+        raise BindingError(_unknown("option", name, supported))
 
 
-def _take_flag(parts: _Parts, flag: str) -> None:
+def _take_flag(parts: _Parts, flag: str, supported: frozenset[str]) -> None:
     if flag in _UNSUPPORTED_FLAGS:
         raise BindingError(f"flag {flag}: {_UNSUPPORTED_FLAGS[flag]}")
-    if flag not in _SUPPORTED_FLAGS:
-        raise BindingError(_unknown("flag", flag, _SUPPORTED_FLAGS))
+    if flag not in supported:
+        if flag in _LEVELS:
+            raise BindingError(f"flag {flag}: it is TLS that protects what goes over HTTP")
+        raise BindingError(_unknown("flag", flag, supported))
     parts.flags.add(flag)
     if (level := _LEVELS.get(flag)) is not None:
         parts.level = level if parts.level is None else max(level, parts.level)

@@ -143,6 +143,10 @@ def test_who_relayed_calls_come_from(tmp_path: Path) -> None:
             "dcerpc_mapiproxy:binding = ncacn_ip_tcp:a[seal]\nocpy:minimum auth level = connect\n" + DELEGATED,
             "the binding demands more protection than level connect",
         ),
+        (
+            "dcerpc_mapiproxy:binding = https://a/mapi/\nocpy:minimum auth level = connect\n" + DELEGATED,
+            "works over ncacn_ip_tcp only",
+        ),
     ],
 )
 def test_logons_that_pass_protect_nothing_and_nobody_may_have_asked_for_more(

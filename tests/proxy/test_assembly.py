@@ -264,3 +264,20 @@ def test_kerberos_without_its_library_says_what_to_install(tmp_path: Path, monke
     text = "realm = EXAMPLE.TEST\ndcerpc_mapiproxy:binding = ncacn_ip_tcp:192.0.2.1[1,krb5]\n" + SPECIFIED
     with pytest.raises(ConfigError, match=r"flag krb5: .*pip install 'openchange-py\[kerberos\]'"):
         asyncio.run(assemble(settings_of(tmp_path / "smb.conf", text), {}, people()))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[ca={place}/none.pem]", "no certificates of authorities in .*none.pem"),
+        ("[basic]\ndcerpc_mapiproxy:use_machine_account = yes\nocpy:machine password file = {place}/pw", "flag basic"),
+    ],
+)
+def test_a_binding_by_url_that_can_not_be_used(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "pw").write_text("secret")
+    (tmp_path / "pw").chmod(0o600)
+    text = "dcerpc_mapiproxy:binding = https://192.0.2.1/mapi/" + text.format(place=tmp_path) + "\n"
+    with pytest.raises(ConfigError, match=reason):
+        asyncio.run(
+            assemble(settings_of(tmp_path / "smb.conf", text + ("" if "machine" in text else SPECIFIED)), {}, people())
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -124,6 +125,76 @@ def test_lists_of_none_and_of_one_with_an_ipv6_address() -> None:
 def test_lists_that_are_none(text: str, reason: str) -> None:
     with pytest.raises(BindingError) as caught:
         parse_bindings(text)
+    assert reason in str(caught.value)
+
+
+PIN = "ab:" * 31 + "cd"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://exch.example.test/mapi/", Binding("exch.example.test", 443, "mapihttp", secure=True, path="/mapi/")),
+        ("https://exch.example.test", Binding("exch.example.test", 443, "mapihttp", secure=True, path="/mapi/")),
+        (
+            "HTTPS://[2001:db8::1]:8443/ews/mapi?MailboxId=a@b[krb5,print,target_hostname=exch1]",
+            Binding(
+                "2001:db8::1",
+                8443,
+                "mapihttp",
+                mechanism=AuthType.KERBEROS,
+                print=True,
+                target_hostname="exch1",
+                secure=True,
+                path="/ews/mapi/",
+                query="MailboxId=a@b",
+            ),
+        ),
+        (
+            f"https://exch/[basic,ca=/etc/ssl/exch.pem,pin={PIN}]",
+            Binding(
+                "exch",
+                443,
+                "mapihttp",
+                secure=True,
+                path="/",
+                basic=True,
+                authorities=Path("/etc/ssl/exch.pem"),
+                pin=PIN,
+            ),
+        ),
+        ("http://127.0.0.1:8080/mapi/", Binding("127.0.0.1", 8080, "mapihttp", path="/mapi/")),
+    ],
+)
+def test_mapi_over_http_is_named_by_its_url(text: str, expected: Binding) -> None:
+    assert Binding.parse(text) == expected
+    assert str(Binding.parse(text)) == text
+    first, second = parse_bindings(f"{text} ncacn_ip_tcp:b[seal]")
+    assert (first, second) == (expected, Binding.parse("ncacn_ip_tcp:b[seal]"))
+    assert first.by_url
+    assert not second.by_url
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("http://exch.example.test/mapi/", "over plain HTTP would be open to everybody"),
+        ("ftp://exch/mapi/", "is no URL of MAPI over HTTP"),
+        ("https://user@exch/mapi/", "is no URL of MAPI over HTTP"),
+        ("https:///mapi/", "is no URL of MAPI over HTTP"),
+        ("https://exch:99999/mapi/", "'99999' is no TCP port"),
+        ("https://exch/mapi/[seal]", "it is TLS that protects"),
+        ("https://exch/mapi/[ndr64]", "unknown flag 'ndr64'"),
+        ("https://exch/mapi/[443]", "unknown flag '443'"),
+        ("https://exch/mapi/[endpoint=443]", "unknown option 'endpoint'"),
+        ("https://exch/mapi/[pin=abc]", "64 hexadecimal digits"),
+        ("https://exch/mapi/[basic,ntlm]", "leave krb5, ntlm and spnego away"),
+        ("http://localhost/mapi/[basic]", "are for https://"),
+    ],
+)
+def test_urls_that_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(BindingError) as caught:
+        Binding.parse(text)
     assert reason in str(caught.value)
 
 
