@@ -15,13 +15,15 @@ import click
 from openchange_py.cli.client_output import printable
 from openchange_py.cli.settings import read_password
 from openchange_py.client.connection import Account, Connector, Server
-from openchange_py.client.endpoints import read_ready_file
+from openchange_py.client.endpoints import read_https, read_ready_file
 from openchange_py.client.errors import AmbiguousName, ClientError, LogonRefused, NoSuchName, Unreachable
 from openchange_py.client.profile import Profile
+from openchange_py.client.web import HTTPS_PORT, Web, WebTransport
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT
 from openchange_py.transports.tcp_client import ConnectionLost
+from openchange_py.transports.tls import ClientTls, TlsError
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import PropertyMap
@@ -43,6 +45,23 @@ _OPTIONS: Final = (
         metavar="PORT",
         type=click.IntRange(1, 65535),
         help=f"The port of its endpoint mapper; default: {EPMAPPER_PORT}.",
+    ),
+    click.option(
+        "--transport",
+        type=click.Choice(["tcp", "np", "http", "mapihttp"]),
+        help="How to reach it: RPC over TCP, over named pipes, over HTTP, or MAPI over HTTP. Default: tcp.",
+    ),
+    click.option(
+        "--https-port",
+        metavar="PORT",
+        type=click.IntRange(1, 65535),
+        help=f"Its port for HTTPS; default: {HTTPS_PORT}.",
+    ),
+    click.option(
+        "--ca",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Over HTTPS: believe the authorities, or the self-signed certificate, in FILE, instead of the system's.",
     ),
     click.option(
         "--endpoints",
@@ -92,6 +111,9 @@ class ConnectionOptions:
 
     server: str | None
     port: int | None
+    transport: str | None
+    https_port: int | None
+    ca: Path | None
     endpoints: Path | None
     user: str | None
     password_file: str | None
@@ -104,7 +126,7 @@ class ConnectionOptions:
     def where(self) -> Server:
         """The server. Raises `UsageError`, `ClientError`."""
         if self.endpoints is not None:
-            if self.server is not None or self.port is not None:
+            if self.server is not None or self.port is not None or self.https_port is not None:
                 raise click.UsageError("--endpoints tells host and ports: leave --server and --port away")
             return read_ready_file(self.endpoints)
         host = self.server or os.environ.get("OCPY_SERVER")
@@ -112,9 +134,28 @@ class ConnectionOptions:
             raise click.UsageError("say which server: --server HOST, --endpoints FILE, or OCPY_SERVER")
         return Server(host, self.port or EPMAPPER_PORT)
 
+    def web(self, server: Server) -> Web | None:
+        """The server over HTTP; None for RPC over TCP. Raises `UsageError`, `ClientError`."""
+        if self.transport == "np":
+            raise click.UsageError(
+                "--transport np: there is no SMB client here; smbtorture or rpcclient reach a server's named pipes"
+            )
+        if self.transport in (None, "tcp"):
+            if self.ca is not None or self.https_port is not None:
+                raise click.UsageError("--ca and --https-port are for --transport http or mapihttp")
+            return None
+        host, port = server.host, self.https_port or HTTPS_PORT
+        if self.endpoints is not None:
+            host, port = read_https(self.endpoints)
+        try:
+            return Web(WebTransport(self.transport), host, port, ClientTls(self.ca))
+        except TlsError as error:
+            raise ClientError(str(error)) from error
+
     def connector(self) -> Connector:
         """What connects to the server as the user. Raises `UsageError`, `ClientError`, `OSError`."""
         server = self.where()
+        self.web(server)  # what is wrong there is said before a password is asked for
         if self.kerberos:
             return self._kerberos_connector(server)
         if self.forward:
@@ -125,7 +166,12 @@ class ConnectionOptions:
         password = read_password(self.password_file or os.environ.get("OCPY_PASSWORD_FILE"), user)
         level = _LEVELS[self.level or "privacy"]
         return Connector(
-            server, Account.parse(user, password), level=level, spnego=bool(self.spnego), target=self.target or ""
+            server,
+            Account.parse(user, password),
+            level=level,
+            spnego=bool(self.spnego),
+            target=self.target or "",
+            web=self.web(server),
         )
 
     def _kerberos_connector(self, server: Server) -> Connector:
@@ -146,6 +192,7 @@ class ConnectionOptions:
                 kerberos=credential,
                 forward=bool(self.forward),
                 target=self.target or "",
+                web=self.web(server),
             )
         except KerberosUnavailable as error:
             raise ClientError(str(error)) from error
@@ -177,7 +224,7 @@ def connection_options(function: F) -> F:
         given = {name: kwargs.pop(name) for name in _NAMES}
         # What stands behind the subcommand counts; a server named there replaces a file named in front.
         if given["server"] is not None or given["endpoints"] is not None:
-            before = {**before, "server": None, "port": None, "endpoints": None}
+            before = {**before, "server": None, "port": None, "https_port": None, "endpoints": None}
         merged = {name: before.get(name) if value is None else value for name, value in given.items()}
         return function(ConnectionOptions(**merged), *args, **kwargs)
 

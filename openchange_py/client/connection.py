@@ -12,6 +12,7 @@ host that the caller named is always used).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.client.errors import ClientError, LogonRefused, Unreachable
+from openchange_py.client.web import Web, WebTransport
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext
 from openchange_py.transports.epmapper import EPMAPPER_PORT, NotRegistered, ept_map
+from openchange_py.transports.oxcmapihttp_client import MapiHttpClient
 from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost, RpcClient
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcInterface, RpcMessage
@@ -70,7 +73,7 @@ class Server:
 class Channel:
     """A connection that is bound to one interface."""
 
-    def __init__(self, client: RpcClient, interface: RpcInterface, refusal: str) -> None:
+    def __init__(self, client: RpcClient | MapiHttpClient, interface: RpcInterface, refusal: str) -> None:
         self._client = client
         self._interface = interface
         self._refusal = refusal
@@ -117,7 +120,7 @@ class Connector:
     """Opens channels to one server as one account; without an account the connections are anonymous.
 
     `kerberos` logs the account on with tickets for `target`'s services, the server's host where that is empty;
-    `forward` has the server go on to another one as the account.
+    `forward` has the server go on to another one as the account. With `web` everything goes over HTTP.
     """
 
     def __init__(
@@ -131,9 +134,11 @@ class Connector:
         kerberos: InitiatorCredential | None = None,
         forward: bool = False,
         target: str = "",
+        web: Web | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         call_timeout: float = CALL_TIMEOUT,
     ) -> None:
+        self._web = web
         self.server = server
         self.account = account
         self._level = level if account is not None else AuthLevel.NONE
@@ -168,19 +173,25 @@ class Connector:
 
         Raises `Unreachable`, `LogonRefused`.
         """
-        host, port = self.server.host, await self.port(interface)
+        group = 0 if beside is None else beside.assoc_group
+        web, timeout = self._web, call_timeout or self._call_timeout
+        host, port = (self.server.host, await self.port(interface)) if web is None else (web.host, web.port)
+        client: RpcClient | MapiHttpClient
         try:
-            client = await RpcClient.connect(
-                host,
-                port,
-                interface,
-                context=self._context(interface),
-                level=self._level,
-                assoc_group=0 if beside is None else beside.assoc_group,
-                connect_timeout=self._connect_timeout,
-                call_timeout=call_timeout or self._call_timeout,
-                stubs=StubFormat(ndr64=self._ndr64),
-            )
+            if web is not None:
+                client = await self._over_http(web, interface, group, timeout)
+            else:
+                client = await RpcClient.connect(
+                    host,
+                    port,
+                    interface,
+                    context=self._context(interface),
+                    level=self._level,
+                    assoc_group=group,
+                    connect_timeout=self._connect_timeout,
+                    call_timeout=timeout,
+                    stubs=StubFormat(ndr64=self._ndr64),
+                )
         except RpcFault as fault:
             if fault.status in _LOGON_FAULTS and self.account is not None:
                 raise LogonRefused(self._refusal()) from fault
@@ -191,20 +202,39 @@ class Connector:
             raise unreachable(host, port, interface.name, error) from error
         return Channel(client, interface, self._refusal())
 
+    async def _over_http(
+        self, web: Web, interface: RpcInterface, group: int, call_timeout: float
+    ) -> RpcClient | MapiHttpClient:
+        by_mapi = web.transport is WebTransport.MAPI_HTTP
+        account = self.account
+        return await web.connect(
+            interface,
+            functools.partial(self._mechanism, interface, "HTTP" if by_mapi else ""),
+            AuthLevel.CONNECT if by_mapi else self._level,
+            self._spnego,
+            (str(account), account.password) if account is not None else ("", ""),
+            assoc_group=group,
+            connect_timeout=self._connect_timeout,
+            call_timeout=call_timeout,
+        )
+
     def _context(self, interface: RpcInterface) -> SecurityContext | None:
-        mechanism: Mechanism
+        mechanism = self._mechanism(interface)
+        return SpnegoInitiator(mechanism) if self._spnego and mechanism is not None else mechanism
+
+    def _mechanism(self, interface: RpcInterface, service_class: str = "") -> Mechanism | None:
+        """`service_class` is that of the service principal, where it is not the interface's."""
         if self._kerberos is not None:
             # Imported where it is used: nobody else waits for the library.
             from openchange_py.auth.kerberos_initiator import SERVICES, Delegate, KerberosInitiator
 
-            service = f"{SERVICES.get(interface.name, 'host')}/{self._target}"
+            service = f"{service_class or SERVICES.get(interface.name, 'host')}/{self._target}"
             delegate = Delegate.ALWAYS if self._forward else Delegate.NO
-            mechanism = KerberosInitiator(self._kerberos, service, level=self._level, delegate=delegate)
-        elif self._credential is not None:
-            mechanism = NtlmInitiator(self._credential, level=self._level, target_name=f"host/{self._target}")
-        else:
+            return KerberosInitiator(self._kerberos, service, level=self._level, delegate=delegate)
+        if self._credential is None:
             return None
-        return SpnegoInitiator(mechanism) if self._spnego else mechanism
+        service = f"{service_class or 'host'}/{self._target}"
+        return NtlmInitiator(self._credential, level=self._level, target_name=service)
 
     def _refusal(self) -> str:
         if self.account is None:

@@ -124,6 +124,15 @@ def read_ready_file(path: Path) -> Server:
     return Server(host, port, ports)
 
 
+def read_https(path: Path) -> tuple[str, int]:
+    """Host and port of HTTPS of the server that a ready file describes. Raises `ClientError`, `OSError`."""
+    try:
+        place = json.loads(path.read_text("utf-8"))["https"]
+        return _reachable(str(place["host"])), int(place["port"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClientError(f"{path}: names no HTTPS; is there a certificate, and `ocpy:https port` set?") from error
+
+
 def read_metrics_url(path: Path) -> str:
     """Where the server that a ready file describes shows its metrics. Raises `ClientError`, `OSError`."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from tests.cli.client_commands import ClientCommands, run
 from tests.node import RunningNode, node_in_thread, password_of
+from tests.transports.http_parties import make_pair
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,10 @@ def test_the_password_from_standard_input(node: RunningNode, option: list[str]) 
         (["--server", "localhost", "--kerberos", "--password-file", "x", "folders"], "leave --password-file away"),
         (["--server", "localhost", "--user", "alice", "--forward", "folders"], "--forward needs --kerberos"),
         (["--password", "x", "folders"], "--password"),
+        (["--server", "localhost", "--user", "alice", "--transport", "np", "folders"], "there is no SMB client here"),
+        (["--server", "localhost", "--user", "alice", "--ca", "x", "folders"], "are for --transport http or mapihttp"),
+        (["--endpoints", "x", "--https-port", "4", "folders"], "--endpoints tells host and ports"),
+        (["--transport", "carrier pigeon", "folders"], "'carrier pigeon' is not one of"),
     ],
 )
 def test_wrong_usage_has_its_own_exit_code(arguments: list[str], message: str) -> None:
@@ -160,3 +166,24 @@ def test_kerberos_without_its_library_or_without_tickets(tmp_path: Path, monkeyp
     result = run(*arguments)
     assert result.exit_code == 1
     assert "pip install 'openchange-py[kerberos]'" in result.stderr
+
+
+def test_over_https(tmp_path: Path) -> None:
+    certificate, key = make_pair(tmp_path)
+    options = ["ocpy:https port = 0", f"ocpy:tls certificate = {certificate}", f"ocpy:tls key = {key}"]
+    with node_in_thread(tmp_path, options=options) as node:
+        port = json.loads(node.ready_file.read_text())["https"]["port"]
+        account = ["--user", "alice", "--password-file", str(node.password_file("alice"))]
+        over = ["--server", "localhost", "--transport", "mapihttp", "--https-port", str(port)]
+        done = run(*over, "--ca", str(certificate), *account, "folders")
+        assert (done.exit_code, "Inbox" in done.output) == (0, True), done.output
+        stranger = run(*over, *account, "folders")
+        assert (stranger.exit_code, "certificate" in stranger.stderr) == (1, True)
+        missing = run(*over, "--ca", str(tmp_path / "none"), *account, "folders")
+        assert (missing.exit_code, "no certificates of authorities" in missing.stderr) == (1, True)
+
+
+def test_a_server_without_https(node: RunningNode) -> None:
+    account = ["--user", "alice", "--password-file", str(node.password_file("alice"))]
+    done = run("--endpoints", str(node.ready_file), "--transport", "mapihttp", *account, "folders")
+    assert (done.exit_code, "names no HTTPS" in done.stderr) == (1, True)

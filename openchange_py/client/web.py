@@ -1,0 +1,114 @@
+"""A server that a client reaches over HTTP: MAPI over HTTP, and RPC over HTTP version 2.
+
+    web = Web(WebTransport.MAPI_HTTP, "exch1.example.test", tls=ClientTls())
+    connector = Connector(Server("exch1.example.test"), Account.parse("alice", password), web=web)
+
+Over MAPI over HTTP the account logs on with NTLM or Kerberos; over RPC over HTTP with Basic at the RPC proxy, and as
+over TCP at the server behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import enum
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from openchange_py.auth.http_initiator import MechanismLogon
+from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
+from openchange_py.client.errors import ClientError
+from openchange_py.rpc.security import AuthLevel, SecurityContext
+from openchange_py.transports import rpch_client
+from openchange_py.transports.http_client import Place
+from openchange_py.transports.oxcmapihttp_bridge import SessionGroup
+from openchange_py.transports.oxcmapihttp_client import MapiEndpoints, MapiHttpClient
+from openchange_py.transports.rpch_client import RpcProxyPlace
+from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.transports.tls import ClientTls
+from openchange_py.wire.ndr import RpcInterface
+
+HTTPS_PORT: Final = 443
+#: [MS-RPCH] knows no endpoint mapper: Exchange's fixed ports.
+_RPC_PORTS: Final = {
+    "exchange_emsmdb": 6001,
+    "exchange_async_emsmdb": 6001,
+    "exchange_ds_rfr": 6002,
+    "exchange_nsp": 6004,
+}
+
+
+class WebTransport(enum.Enum):
+    """What is spoken over HTTP."""
+
+    MAPI_HTTP = "mapihttp"
+    RPC_HTTP = "http"
+
+
+@dataclasses.dataclass(slots=True)
+class Web:
+    """Where the server is. `tls` None: plain HTTP, for a server on this machine."""
+
+    transport: WebTransport
+    host: str
+    port: int = HTTPS_PORT
+    tls: ClientTls | None = None
+    _group: SessionGroup = dataclasses.field(default_factory=SessionGroup)
+
+    async def connect(
+        self,
+        interface: RpcInterface,
+        mechanism: Callable[[], Mechanism | None],
+        level: AuthLevel,
+        spnego: bool,
+        name_and_password: tuple[str, str],
+        *,
+        assoc_group: int,
+        connect_timeout: float,
+        call_timeout: float,
+    ) -> MapiHttpClient | RpcClient:
+        """A connection for the interface. Raises `ConnectionLost`, `RpcFault`, `ClientError`."""
+        if self.transport is WebTransport.MAPI_HTTP:
+            endpoints = MapiEndpoints(Place(self.host, self.port, self.tls))
+            return await MapiHttpClient.connect(
+                endpoints,
+                interface,
+                MechanismLogon(_maker(mechanism), spnego=spnego),
+                group=self._group,
+                connect_timeout=connect_timeout,
+                call_timeout=call_timeout,
+            )
+        inner = mechanism()
+        context: SecurityContext | None = SpnegoInitiator(inner) if inner is not None and spnego else inner
+        return await rpch_client.connect(
+            self._proxy(interface, name_and_password),
+            interface,
+            context=context,
+            level=level,
+            assoc_group=assoc_group,
+            connect_timeout=connect_timeout,
+            call_timeout=call_timeout,
+        )
+
+    def _proxy(self, interface: RpcInterface, name_and_password: tuple[str, str]) -> RpcProxyPlace:
+        authorization = ""
+        if name_and_password[1]:
+            if self.tls is None:
+                raise ClientError("RPC over HTTP logs on with Basic, for which there must be TLS")
+            said = ":".join(name_and_password).encode()
+            authorization = f"Basic {base64.b64encode(said).decode('ascii')}"
+        port = _RPC_PORTS.get(interface.name)
+        if port is None:
+            raise ClientError(f"{interface.name} is not reached over RPC over HTTP")
+        context = self.tls.context if self.tls is not None else None
+        return RpcProxyPlace(self.host, self.port, self.host, port, tls=context, authorization=authorization)
+
+
+def _maker(mechanism: Callable[[], Mechanism | None]) -> Callable[[], Awaitable[Mechanism]]:
+    async def make() -> Mechanism:
+        made = mechanism()
+        if made is None:
+            raise ClientError("MAPI over HTTP wants to know who logs on")
+        return made
+
+    return make
