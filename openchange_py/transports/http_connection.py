@@ -437,7 +437,8 @@ class HttpConnection(asyncio.Protocol):
     # Clients that err
 
     def _malformed(self, error: h11.RemoteProtocolError) -> None:
-        refusal = HttpError(error.error_status_hint, str(error), close=True)
+        # Not h11's text, which repeats the line that is wrong: a password may stand in it.
+        refusal = HttpError(error.error_status_hint, "malformed HTTP", close=True)
         if self._request is None:
             self._refuse(refusal)
             return

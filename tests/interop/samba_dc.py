@@ -34,7 +34,7 @@ SERVER_NAME = "EXCH1"
 SERVER_FQDN = "exch1.openchange.test"
 MACHINE_ACCOUNT = f"{SERVER_NAME}$"
 MACHINE_PASSWORD = "Machine-Passw0rd!1"
-SERVICES = ("host", "exchangeMDB", "exchangeRFR", "exchangeAB")
+SERVICES = ("host", "exchangeMDB", "exchangeRFR", "exchangeAB", "HTTP")
 #: Another server, which the one under test relays to.
 UPSTREAM_NAME = "EXCH2"
 UPSTREAM_FQDN = "exch2.openchange.test"

@@ -1,0 +1,263 @@
+"""`ocpy serve` over HTTPS as a process: curl with every scheme on every page, recorded clients again, hostile input."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from openchange_py.wire.oxcmapihttp import (
+    MAILBOX_TYPES,
+    ConnectRequest,
+    ErrorCodeResponse,
+    ExecuteRequest,
+    ResponseCode,
+    split_answer,
+)
+from openchange_py.wire.oxcmapihttp_nspi import ADDRESS_BOOK_TYPES, SPELLINGS
+from openchange_py.wire.rpcheaderext import extended_buffers, pack_payload
+from tests.auth.test_http import basic
+from tests.conftest import json_lines, shared_path
+from tests.interop.web import PASSWORDS, WebNode, curl, ping, running_web_node
+from tests.transports.http_parties import RawClient, raw_client, trusting
+from tests.transports.mapi_parties import MapiClient
+from tests.transports.serving import run
+
+pytestmark = [pytest.mark.xdist_group("web")]
+
+ENDPOINTS = ("/mapi/emsmdb/", "/mapi/nspi/")
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[WebNode]:
+    with running_web_node() as running:
+        yield running
+
+
+def connection(web: WebNode) -> object:
+    """A TLS connection to it."""
+    return raw_client(web.node.ready["https"]["port"], trusting(web.certificate))
+
+
+def test_provision_alone_makes_https(web: WebNode) -> None:
+    assert set(web.node.ready["http_paths"]) >= {"/mapi/emsmdb", "/mapi/nspi", "/autodiscover"}
+    status, head, _ = curl("--cacert", web.certificate, f"{web.https}/nothing")
+    assert status == 404
+    assert "HTTP/1.1" in head
+    with pytest.raises(AssertionError, match="60"):  # curl's code for a certificate that it does not trust
+        curl(f"{web.https}/nothing")
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+@pytest.mark.parametrize("scheme", ["--basic", "--ntlm"])
+def test_curl_with_every_scheme(web: WebNode, path: str, scheme: str) -> None:
+    url, trust = web.https + path, ("--cacert", web.certificate)
+    status, head, body = ping(url, *trust, scheme, "--user", f"alice:{PASSWORDS['alice']}")
+    assert status == 200
+    assert "X-ResponseCode: 0" in head
+    assert body.startswith(b"PROCESSING\r\nDONE\r\n")
+    status, head, _ = ping(url, *trust, scheme, "--user", "bob:wrong")
+    assert status == 401
+    assert "WWW-Authenticate: Negotiate" in head
+    assert 'WWW-Authenticate: Basic realm="localhost"' in head
+
+
+@pytest.mark.parametrize("scheme", ["--basic", "--ntlm"])
+def test_curl_asks_autodiscover(web: WebNode, scheme: str) -> None:
+    schema = "http://schemas.microsoft.com/exchange/autodiscover/outlook"
+    body = (
+        f'<Autodiscover xmlns="{schema}/requestschema/2006"><Request><EMailAddress>alice@example.test</EMailAddress>'
+        f"<AcceptableResponseSchema>{schema}/responseschema/2006a</AcceptableResponseSchema></Request></Autodiscover>"
+    )
+    account = (scheme, "--user", f"alice:{PASSWORDS['alice']}", "--cacert", web.certificate)
+    fields = ("--header", "Content-Type: text/xml", "--header", "X-MapiHttpCapability: 1", "--data", body)
+    status, _, answer = curl(*account, *fields, f"{web.https}/autodiscover/autodiscover.xml")
+    assert status == 200
+    assert b"/mapi/emsmdb/" in answer
+    assert b"/mapi/nspi/" in answer
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_no_password_without_tls(web: WebNode, path: str) -> None:
+    with web.node.log.expect("'Basic' is not offered without TLS"):
+        status, head, _ = ping(web.http + path, "--basic", "--user", f"alice:{PASSWORDS['alice']}")
+    assert status == 401
+    assert "Basic" not in head
+    assert ping(web.http + path, "--ntlm", "--user", f"alice:{PASSWORDS['alice']}")[0] == 200
+
+
+def test_old_tls_is_refused(web: WebNode) -> None:
+    context = trusting(web.certificate)
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    address = "127.0.0.1", web.node.ready["https"]["port"]
+    with socket.create_connection(address) as plain, pytest.raises((ssl.SSLError, ConnectionError)):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+#: The recorded user's name, which is replaced by alice's.
+_DN = re.compile(rb"/o=Gromox default/ou=[^\0]*?/cn=Recipients/cn=[^\0]*-user1(?=\0)")
+
+
+def as_alice(payload: bytes, dn: bytes) -> bytes:
+    """A ROP buffer with a RopLogon of alice in place of the recorded user's: sizes are those of her name."""
+    found = _DN.search(payload)
+    if found is None:
+        return payload
+    start, end = found.span()
+    assert payload[start - 2 : start] == (end - start + 1).to_bytes(2, "little")
+    data = payload[: start - 2] + (len(dn) + 1).to_bytes(2, "little") + dn + payload[end:]
+    size = int.from_bytes(payload[:2], "little") + len(data) - len(payload)
+    return size.to_bytes(2, "little") + data[2:]
+
+
+def replayed(kind: str, body: bytes, dn: bytes) -> bytes:
+    """A recorded request's body, of alice."""
+    if kind == "Connect":
+        connect = ConnectRequest.unpack(body)
+        connect.user_dn = dn
+        return connect.pack()
+    if kind != "Execute":
+        return body
+    execute = ExecuteRequest.unpack(body)
+    buffers = [buffer.payload for buffer in extended_buffers(execute.rop_buffer)]
+    parts = [
+        pack_payload(as_alice(payload, dn), compress=False, xor=False, last=index == len(buffers) - 1)
+        for index, payload in enumerate(buffers)
+    ]
+    execute.rop_buffer = b"".join(parts)
+    return execute.pack()
+
+
+@pytest.mark.parametrize("name", ["mapihttp-ruler.jsonl", "mapihttp-nspi.jsonl", "mapihttp-probe.jsonl.gz"])
+def test_recorded_clients_again(web: WebNode, name: str) -> None:
+    """What the recorded server took is taken here, and the answer can be read; waits for events are left out."""
+    dn, clients, answered = web.dn("alice"), {}, 0
+
+    async def again(client: RawClient, recorded: dict) -> bool:
+        kind = recorded["request_type"]
+        mailbox = "/emsmdb" in recorded["path"]
+        types = MAILBOX_TYPES if mailbox else ADDRESS_BOOK_TYPES
+        codecs = types.get(SPELLINGS.get(kind.lower(), kind))
+        headers = {name.lower(): value for name, value in recorded["response_headers"]}
+        if codecs is None or kind == "NotificationWait" or headers.get("x-responsecode") != "0":
+            return False
+        cookie = dict(recorded["request_headers"]).get("Cookie", "")
+        credentials = basic("alice", PASSWORDS["alice"])
+        party = clients.get((mailbox, cookie.partition(";")[0])) if kind not in ("Connect", "Bind") else None
+        party = party or MapiClient(ENDPOINTS[not mailbox], authorization=credentials)
+        clients[mailbox, headers.get("set-cookie", "").partition(";")[0]] = party
+        for field, value in recorded["response_headers"]:
+            if field == "Set-Cookie" and value.startswith("sid="):
+                clients[mailbox, value.partition(";")[0]] = party
+        answer = await party.ask(client, kind, replayed(kind, bytes.fromhex(recorded["request_body_hex"]), dn))
+        assert answer.code == 0, (kind, answer.raw)
+        assert codecs[1].unpack(answer.body).pack() == answer.body
+        return True
+
+    async def main() -> None:
+        nonlocal answered
+        async with connection(web) as client:
+            for recorded in json_lines(shared_path(f"wire/{name}")):
+                if recorded["transport"] == "mapihttp" and recorded["request_type"]:
+                    answered += await again(client, recorded)
+
+    run(main)
+    assert answered >= {"mapihttp-ruler.jsonl": 10, "mapihttp-nspi.jsonl": 30, "mapihttp-probe.jsonl.gz": 130}[name]
+
+
+# Hostile input
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        ("POST /mapi/emsmdb/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", b"401"),
+        ("POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", b"400"),
+        ("POST /mapi/emsmdb/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n", b"401"),
+        ("POST /mapi/emsmdb/ HTTP/1.1\r\nHost: x\r\nX-RequestId: a\rSet-Cookie: b\r\n\r\n", b"400"),
+        ("GET /%0d%0aSet-Cookie:%20x HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        ("RPC_IN_DATA /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n", b"404"),
+        ("GET " + "/a" * 100_000 + " HTTP/1.1\r\n", b"431"),
+        ("\x16\x03\x01" * 200 + "\r\n\r\n", b"400"),
+    ],
+)
+def test_hostile_requests(web: WebNode, data: str, status: bytes) -> None:
+    async def main() -> None:
+        async with connection(web) as client:
+            client.send(data)
+            answer = (
+                await client.closed() if status != b"401" or "1073741824" in data else await client.reader.read(1000)
+            )
+            assert answer.startswith(b"HTTP/1.1 " + status), answer
+            assert b"Set-Cookie" not in answer
+            assert b"Traceback" not in answer
+
+    run(main)
+    account = ("--basic", "--user", f"alice:{PASSWORDS['alice']}")
+    assert ping(web.https + ENDPOINTS[0], "--cacert", web.certificate, *account)[0] == 200
+
+
+def test_slow_heads_and_bodies(web: WebNode) -> None:
+    """A byte now and then keeps nothing open for long, whatever is behind it."""
+
+    async def slow(data: bytes) -> None:
+        async with connection(web) as client:
+            for byte in data:
+                client.send(bytes([byte]))
+                await asyncio.sleep(0.1)
+                if client.writer.transport.is_closing():
+                    return
+            raise AssertionError("all of it was waited for")
+
+    async def main() -> None:
+        credentials = f"Authorization: {basic('alice', PASSWORDS['alice'])}\r\n"
+        head = MapiClient(authorization=basic("alice", PASSWORDS["alice"])).message("Connect", b"x" * 500)
+        assert credentials.encode() in head
+
+        async def slow_body() -> None:
+            async with connection(web) as client:
+                client.send(head[: -len(b"x" * 500)])
+                for _ in range(100):
+                    client.send(b"x")
+                    await asyncio.sleep(0.1)
+                    if client.writer.transport.is_closing():
+                        return
+                raise AssertionError("all of it was waited for")
+
+        await asyncio.gather(slow(head), slow(b"G" * 100), slow_body())
+
+    run(main)
+
+
+def test_cookies_of_another_user_and_of_nobody(web: WebNode) -> None:
+    async def main() -> None:
+        async with connection(web) as client:
+            alice = MapiClient(authorization=basic("alice", PASSWORDS["alice"]))
+            bob = MapiClient(authorization=basic("bob", PASSWORDS["bob"]))
+            assert (await alice.connect(client, web.dn("alice"))).error_code == 0
+            bob.cookies = dict(alice.cookies)
+            execute = ExecuteRequest(3, b"", 0x8000)
+            assert (await bob.ask(client, "Execute", execute)).code == ResponseCode.NoPrivilege
+            bob.cookies = {"MapiContext": "invented", "MapiSequence": "invented"}
+            assert (await bob.ask(client, "Execute", execute)).code == ResponseCode.ContextNotFound
+            answer = await alice.ask(client, "Disconnect", b"\0\0\0\0")
+            assert ErrorCodeResponse.unpack(answer.body).error_code == 0
+
+    with web.node.log.expect("the cookie of another account's session"):
+        run(main)
+
+
+def test_a_gigabyte_is_refused_before_it_is_sent(web: WebNode) -> None:
+    async def main() -> None:
+        async with connection(web) as client:
+            alice = MapiClient(authorization=basic("alice", PASSWORDS["alice"]))
+            answer = await alice.ask(client, "Execute", b"", Content_Length="1073741824", Expect="100-continue")
+            assert answer.code == ResponseCode.TooLarge
+            assert split_answer(b"DONE\r\n\r\n")[1] == b""
+
+    run(main)
