@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 #: Events that wait for one session, at most, but for one per table.
 MOST_WAITING: Final = 512
+#: Targets times events of one transaction, at most: of more nobody is told more than that there was something. Whoever
+#: writes to the mailbox waits for this.
+MOST_LOOKS: Final = 20_000
 #: A notification that is larger than this (bytes) fits into no ROP buffer beside others.
 LARGEST: Final = 0x6000
 _PENDING_SIZE: Final = 3
@@ -166,6 +169,9 @@ class Notifications:
         """The store's listener for a logon's mailbox."""
         with self._guard:
             targets = [(handle, one) for handle, one in self._targets.items() if one.mailbox_logon is logon]
+            if events is not None and len(events) * len(targets) > MOST_LOOKS:
+                self._lost += len(events)
+                events = None
             for event in [None] if events is None else events:
                 for handle, target in targets:
                     if target.heard(event):

@@ -2,6 +2,7 @@
 
 Not done yet: everything that changes folders, moving and copying messages, search folders, conversations. Nothing is
 soft-deleted: what is deleted is gone, OpenSoftDeleted opens what there is, tables of soft-deleted objects are empty.
+SuppressesNotifications of a hierarchy table suppresses nothing.
 """
 
 from __future__ import annotations

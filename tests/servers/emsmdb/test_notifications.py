@@ -157,6 +157,23 @@ def test_a_client_that_never_fetches_costs_a_bounded_amount(
     assert [rop.notification_data.table_event_type for rop in told(session)[1:]] == [TableEventType.TableRowAdded]
 
 
+def test_so_much_at_once_that_nobody_looks_at_it(
+    own_world: World,
+    session: Notifications,
+    subscription: Any,
+    table: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "MOST_LOOKS", 9)
+    inbox = own_world.folder(SpecialFolder.INBOX)
+    own_world.mailbox.save_messages(inbox, [letter(number) for number in range(10)])
+    (rop,) = told(session)
+    assert rop.notification_handle == TABLE
+    assert rop.notification_data.table_event_type == TableEventType.TableChanged
+    assert "11 are lost" in caplog.text
+
+
 def test_a_row_that_no_buffer_holds_is_told_as_a_change(
     own_world: World, session: Notifications, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

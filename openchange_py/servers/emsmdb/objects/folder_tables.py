@@ -107,6 +107,8 @@ class FolderTable(TableObject):
         return True
 
     def notification(self, event: StoreEvent | None) -> NotificationData | None:
+        if event is not None and self._silent:
+            return None  # the client knows already that the table changed
         change = None if event is None else self._change(event)
         if change is None or self.row_maker is None or self.row_count > MOST_FOLLOWED_ROWS:
             return self.too_large()

@@ -116,6 +116,7 @@ def test_after_table_changed_nothing_is_told_before_somebody_looks(own_inbox: Co
     changed = own_inbox.notification(None)
     assert changed is not None
     assert changed.table_event_type == TableEventType.TableChanged
+    assert own_inbox.notification(event) is None, "what waited in front of it"
     assert not own_inbox.heard(event)
     assert not own_inbox.heard(None)
     own_inbox.use()
