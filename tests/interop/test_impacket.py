@@ -29,7 +29,7 @@ from tests.interop.nodes import Node, Site
 
 pytestmark = pytest.mark.xdist_group("site")
 
-OFFERED = {"hybrid": (NSPI, RFR, EMSMDB, ASYNCEMSMDB), "exchange": (NSPI, RFR, EMSMDB)}
+OFFERED = (NSPI, RFR, EMSMDB, ASYNCEMSMDB)
 
 
 @pytest.fixture(params=["hybrid", "exchange"])
@@ -58,11 +58,11 @@ def test_ept_lookup(node: Node) -> None:
     entries = epm.hept_lookup(None, dce=unbound(node.host, node.mapper_port))
     found = {epm.PrintStringBinding(entry["tower"]["Floors"]) for entry in entries}
     assert found == {f"ncacn_ip_tcp:127.0.0.1[{node.rpc_port}]"}
-    assert len(entries) == len(OFFERED[node.name])
+    assert len(entries) == len(OFFERED)
 
 
 def test_ept_map(node: Node) -> None:
-    for interface in OFFERED[node.name]:
+    for interface in OFFERED:
         dce = unbound(node.host, node.mapper_port)
         found = epm.hept_map(node.host, interface_id(interface), protocol="ncacn_ip_tcp", dce=dce)
         assert found == f"ncacn_ip_tcp:127.0.0.1[{node.rpc_port}]"
@@ -84,7 +84,7 @@ def test_rpcdump_sees_the_endpoints(node: Node) -> None:
     )
     command = [sys.executable, "-c", code, str(script("rpcdump.py")), str(node.mapper_port)]
     output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    for interface in OFFERED[node.name]:
+    for interface in OFFERED:
         assert shown(interface) in output
     assert f"ncacn_ip_tcp:127.0.0.1[{node.rpc_port}]" in output
 
@@ -94,7 +94,7 @@ def test_rpcmap_sees_the_interfaces(site: Site, node: Node) -> None:
     binding = f"ncacn_ip_tcp:127.0.0.1[{node.rpc_port}]"
     command = [sys.executable, str(script("rpcmap.py")), binding, "-auth-rpc", account]
     output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    for interface in OFFERED[node.name]:
+    for interface in OFFERED:
         assert f"UUID: {shown(interface)}" in output
 
 
