@@ -70,8 +70,9 @@ def test_ept_map(node: Node) -> None:
 
 def test_ept_map_of_what_is_not_there(site: Site) -> None:
     dce = unbound(site.exchange.host, site.exchange.mapper_port)
+    nobodys = interface_id(RpcInterface("nobodys", "01234567-89ab-cdef-0123-456789abcdef", 1))
     with pytest.raises(rpcrt.DCERPCException, match="ept_s_not_registered"):
-        epm.hept_map(site.exchange.host, interface_id(ASYNCEMSMDB), protocol="ncacn_ip_tcp", dce=dce)
+        epm.hept_map(site.exchange.host, nobodys, protocol="ncacn_ip_tcp", dce=dce)
 
 
 def test_rpcdump_sees_the_endpoints(node: Node) -> None:
