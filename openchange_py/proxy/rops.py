@@ -66,6 +66,8 @@ _FRAME, _HANDLE = 2, 4
 _FEW_HANDLES: Final = 4
 #: What a response in a buffer of its own takes besides itself, a handle table of four included.
 FURTHER_OVERHEAD: Final = 32
+#: Session contexts of one client session whose objects are known at a time; in others none is.
+_MAXIMUM_CONTEXTS: Final = 64
 #: What is left for the responses of other ROPs in a buffer in which a module answers one.
 _RESERVE: Final = 0x1000
 
@@ -359,6 +361,7 @@ class RopPassage:
 
     async def response_side(self) -> None:
         """Run the hooks of the responses, and put the answers of this module among the others."""
+        self._keep_objects()
         if self.answered or not self._passing:
             return
         requests = [rop.request.rop_id for passing in self._passing for rop in passing]
@@ -369,14 +372,26 @@ class RopPassage:
                 if any(rop._answered for rop in self._passing[0]):
                     raise RpcFault(FaultStatus.CALL_FAILED, "a module's answers have no place among these") from error
                 logger.warning("%s: ROPs pass module %s undecoded: %s", self._call.session, self._module.name, error)
+                self._missed_something()
                 return
             await self._pass_buffers(buffers)
         self._pass_releases()
+
+    def _keep_objects(self) -> None:
+        """The session context is one: the call was answered. Of handles that clients make up nothing is kept."""
+        if self._objects is not None:
+            known = _known_objects(self._module, self._call)
+            if len(known) < _MAXIMUM_CONTEXTS:
+                known.setdefault(self._carrier.cxh, self._objects)
 
     async def _pass_buffers(self, buffers: list[RopBuffer]) -> None:
         self.edited = False
         for buffer in buffers:
             await self._pass_responses(buffer)
+        if any(buffer.tail for buffer in buffers):
+            rops = [rop for passing in self._passing for rop in passing]
+            if any(rop.opened is not None and rop.response is None for rop in rops):
+                self._missed_something()  # an object may have got the handle of one that is gone
         if self._remade and len(self._came) == 1 and buffers:
             merged = self._merged(buffers[0])
             self.edited = self.edited or merged.rops != buffers[0].rops
@@ -419,7 +434,8 @@ class RopPassage:
         if self._objects is None or rop.opened is None or not rop.succeeded or rop.opened.handle is not None:
             return
         index = rop.request.output_handle_index
-        if index < len(buffer.handles):
+        # Where a later ROP of the buffer had the same place, its handle stands there.
+        if index < len(buffer.handles) and rop._opened.get(index) is rop.opened:
             rop.opened.handle, rop.opened.opening = buffer.handles[index], rop.response
             self._objects.add(rop.opened)
 
@@ -468,20 +484,29 @@ def _is_unanswered(rop: PassingRop, buffer: RopBuffer) -> bool:
     return rop.request.rop_id != RopId.Release and not any(request is rop.request for request in buffer.answers)
 
 
+def _known_objects(module: Module, call: Call) -> dict[ContextHandle, ServerObjects]:
+    known: dict[ContextHandle, ServerObjects] = call.session.state.setdefault((module, ServerObjects), {})
+    return known
+
+
 def _objects_of(module: Module, call: Call, cxh: ContextHandle) -> ServerObjects:
-    kept: dict[ContextHandle, ServerObjects] = call.session.state.setdefault((module, ServerObjects), {})
-    return kept.setdefault(cxh, ServerObjects())
+    """Those of a session context; of one that is not known none yet, and where too many are, never all."""
+    known = _known_objects(module, call)
+    found = known.get(cxh)
+    if found is None:
+        found = ServerObjects()
+        found.is_complete = len(known) < _MAXIMUM_CONTEXTS
+    return found
 
 
 def forget_objects(module: Module, call: Call, cxh: ContextHandle) -> ServerObjects:
     """The session context has ended, and its objects with it: those that the module saw."""
-    found: ServerObjects = call.session.state.get((module, ServerObjects), {}).pop(cxh, ServerObjects())
-    return found
+    return _known_objects(module, call).pop(cxh, ServerObjects())
 
 
 def objects_of(module: Module, call: Call) -> Iterator[ServerObjects]:
     """The objects that a module with `tracks_objects` saw in a session, per session context."""
-    yield from call.session.state.get((module, ServerObjects), {}).values()
+    yield from _known_objects(module, call).values()
 
 
 async def _run(hook: RopHook, rop: PassingRop) -> None:
