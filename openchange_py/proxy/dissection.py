@@ -11,9 +11,10 @@ before is there: nothing of this is needed to answer the call.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
 
 from openchange_py.proxy.rop_carrier import carrier_of, forget_rop_states, rop_states
@@ -37,6 +38,12 @@ from openchange_py.wire.rop.dissect import (
 _DISSECTED: Final = frozenset({"rgb", "rgb_in", "rgb_out"})
 
 _NO_CODEC: Final = "no codec"
+#: ROPs of a call that are shown, and handles of a buffer: more than clients send, and made readable in a moment. A few
+#: hundred bytes, which compress well, ask for 80,000.
+_MOST_ROPS: Final = 1000
+_MOST_HANDLES: Final = 256
+#: ROPs that are worked on in less time than it takes to hand them to a thread.
+_FEW_ROPS: Final = 200
 
 Record = dict[str, Plain]
 
@@ -71,6 +78,14 @@ class RopReader:
             request = requests[-1 if chained else index]
             found.append(RopBuffer.unpack_response(payload, request, states, chained=chained))
         return found
+
+
+async def off_the_loop(buffers: Iterable[RopBuffer], work: Callable[[], None]) -> None:
+    """Have all of a call's ROPs worked on: in a thread where there are many, so that everybody's calls go on."""
+    if sum(len(buffer.rops) for buffer in buffers) > _FEW_ROPS:
+        await asyncio.to_thread(work)
+    else:
+        work()
 
 
 class Dissector:
@@ -145,8 +160,16 @@ class Dissector:
         return dissect_field(name, value, self._lengths)
 
     def _buffers(self, record: Record, buffers: list[RopBuffer]) -> None:
-        if buffers:
-            record["buffers"] = [dissect_buffer(self._chosen(buffer), self._lengths) for buffer in buffers]
+        left, shown = _MOST_ROPS, []
+        for buffer in map(self._chosen, buffers):
+            rops = buffer.rops[:left]
+            dissected = dissect_buffer(RopBuffer(rops, buffer.handles[:_MOST_HANDLES], buffer.tail), self._lengths)
+            if len(rops) < len(buffer.rops):
+                dissected["left_out"] = len(buffer.rops) - len(rops)
+            left -= len(rops)
+            shown.append(dissected)
+        if shown:
+            record["buffers"] = shown
 
     def _chosen(self, buffer: RopBuffer) -> RopBuffer:
         if self._rops is None:

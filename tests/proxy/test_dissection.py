@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
-from openchange_py.proxy.dissection import Dissector, Record, record_text
+import pytest
+
+from openchange_py.proxy.dissection import Dissector, Record, off_the_loop, record_text
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.wire.rop.base import RopReleaseRequest
+from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.dissect import Lengths
 from tests.proxy.emsmdb_calls import connect, connected, logon, rops, rpc, rpc_answer
 from tests.proxy.parties import ALICE, ALICE_DN, number_call
@@ -52,6 +56,27 @@ def test_only_some_rops() -> None:
     call = rpc(Session("test", "client"), ALICE, rops(RopReleaseRequest(0, 1), logon(ALICE_DN), handles=2))
     [buffer] = asyncio.run(Dissector(rops={"logon"}).request(call))["buffers"]
     assert [rop["rop"] for rop in buffer["rops"]] == ["RopLogonRequest"]
+
+
+def test_a_few_bytes_cannot_ask_for_a_log_of_megabytes() -> None:
+    """More ROPs than any client sends are counted, and handles that no ROP can name left out."""
+    many = rops(*[RopReleaseRequest(0, 0)] * 15_000, handles=4000)
+    call = rpc(Session("test", "client"), ALICE, many, many, compress=True)
+    assert len(call.stub) < 500
+    record = asyncio.run(Dissector().request(call))
+    assert [(len(buffer["rops"]), buffer["left_out"]) for buffer in record["buffers"]] == [(1000, 14_000), (0, 15_000)]
+    assert len(record["buffers"][0]["handles"]) == 256
+    text = record_text(record)
+    assert "(14000 more ROPs)" in text
+    assert len(text) < 100_000
+
+
+@pytest.mark.parametrize(("count", "elsewhere"), [(1, False), (10_000, True)])
+def test_many_rops_are_not_worked_on_by_the_event_loop_s_thread(count: int, elsewhere: bool) -> None:
+    threads: list[threading.Thread] = []
+    buffers = [RopBuffer([RopReleaseRequest(0, 0)] * count, [])]
+    asyncio.run(off_the_loop(buffers, lambda: threads.append(threading.current_thread())))
+    assert (threads != [threading.main_thread()]) is elsewhere
 
 
 def test_lengths() -> None:

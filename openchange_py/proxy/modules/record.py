@@ -25,7 +25,7 @@ from openchange_py.config import declared
 from openchange_py.config.options import Option, choice, names, path, size
 from openchange_py.config.settings import Settings
 from openchange_py.proxy.anonymize import Anonymize, Anonymizer
-from openchange_py.proxy.dissection import RopReader
+from openchange_py.proxy.dissection import RopReader, off_the_loop
 from openchange_py.proxy.hooks import ANY, Module
 from openchange_py.proxy.line_file import LineFile
 from openchange_py.proxy.recording import RecordedCall, end_line, header_line, left_out_line
@@ -155,7 +155,7 @@ class RecordModule(Module):
             responses = self._reader.responses(call)
         carrier = carrier_of(call)
         if carrier is not None and requests:
-            _clean_rops(anonymizer, carrier, requests, responses)
+            await off_the_loop((*requests, *responses), lambda: _clean_rops(anonymizer, carrier, requests, responses))
         anonymizer.message(call.request)
         call.edited_request()
         if call.reply is not None:

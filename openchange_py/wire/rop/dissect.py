@@ -133,6 +133,8 @@ def rop_text(rop: dict[str, Plain]) -> str:
 def buffer_lines(buffer: dict[str, Plain]) -> list[str]:
     """The lines of a dissected buffer."""
     lines = [rop_text(rop) for rop in buffer["rops"]]
+    if left_out := buffer.get("left_out"):
+        lines.append(f"({left_out} more ROPs)")
     if rest := buffer.get("not_decoded"):
         lines.append(f"not decoded, from {rest['from']} on: {_binary_text(rest)}")
     handles = ", ".join("-" if handle is None else f"0x{handle:X}" for handle in buffer["handles"])
