@@ -16,6 +16,7 @@ from openchange_py.cli.autodiscover import AutodiscoverResource, https_port, off
 from openchange_py.cli.domain import Domain, patience
 from openchange_py.cli.endpoints import Endpoints
 from openchange_py.cli.listening import cannot_listen
+from openchange_py.cli.rpc_over_http import RpcOverHttp
 from openchange_py.cli.web import Web
 from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.declared import NamedPipes
@@ -57,6 +58,7 @@ class Node:
         self._listening: list[TcpServer] = []
         self._web: Web | None = None
         self._endpoints: Endpoints | None = None
+        self._tunnels: RpcOverHttp | None = None
         self._dispatcher: Dispatcher | None = None
         self._domain: Domain | None = None
         self._metrics = Metrics()
@@ -207,6 +209,16 @@ class Node:
         logons = domain.web_logons(settings)
         assert self._dispatcher is not None
         self._endpoints = Endpoints(settings, self._dispatcher, logons, self._metrics)
+        tunnels = self._tunnels = RpcOverHttp(
+            self._dispatcher,
+            domain.authenticator,
+            logons,
+            self._metrics,
+            limits(settings),
+            association_groups(settings, "ncacn_http"),
+            domain.principal_names,
+        )
+        self._listening += tunnels.servers.values()
 
         def offered() -> Offer:
             assert self._web is not None
@@ -215,6 +227,7 @@ class Node:
         autodiscover = AutodiscoverServer(directory, offered)
         return {
             **self._endpoints.resources,
+            **tunnels.resources,
             autodiscover_server.PREFIX: AutodiscoverResource(
                 autodiscover, lambda request: authenticate(request, logons, self._metrics)
             ),
@@ -222,11 +235,12 @@ class Node:
 
     def _start_metrics(self, groups: AssociationGroups) -> None:
         """Imported only here: who wants no metrics waits for no more than before."""
-        endpoints = self._endpoints
+        endpoints, tunnels = self._endpoints, self._tunnels
         assert endpoints is not None
+        assert tunnels is not None
 
         def sessions() -> float:
-            return groups.session_count + endpoints.session_count
+            return groups.session_count + tunnels.groups.session_count + endpoints.session_count
 
         self._metrics.gauges.append(("sessions", "Sessions of clients now.", sessions))
         port = self.settings[declared.METRICS_PORT]

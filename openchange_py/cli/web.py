@@ -17,6 +17,7 @@ from openchange_py.servers.autodiscover.server import PREFIX as AUTODISCOVER
 from openchange_py.transports.http import HttpLimits, HttpServer
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.oxcmapihttp import ADDRESS_BOOK_PATH, MAILBOX_PATH
+from openchange_py.transports.rpch import PATHS as RPC_PATHS
 from openchange_py.transports.tls import TlsCertificate, TlsError
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,12 @@ Address = tuple[str, int]
 HTTPS_PORT = 443
 
 #: What a node serves over HTTP, by prefix of the path, and the interface that must be there for it.
-SERVED: Final[Mapping[str, str | None]] = {AUTODISCOVER: None, MAILBOX_PATH: EMSMDB, ADDRESS_BOOK_PATH: NSPI}
+SERVED: Final[Mapping[str, str | None]] = {
+    AUTODISCOVER: None,
+    MAILBOX_PATH: EMSMDB,
+    ADDRESS_BOOK_PATH: NSPI,
+    **dict.fromkeys(RPC_PATHS),
+}
 
 
 def served(settings: Settings) -> list[str]:
