@@ -55,6 +55,8 @@ class RpcProxyPlace:
     server: str
     endpoint: int
     tls: ssl.SSLContext | None = None
+    #: What it is called, in its certificate too, where `host` is only its address.
+    name: str = ""
     path: str = "/rpc/rpcproxy.dll"
     #: The Authorization field; empty for none.
     authorization: str = dataclasses.field(default="", repr=False)
@@ -63,7 +65,7 @@ class RpcProxyPlace:
         """A channel's request, 2.1.2.1.1 and 2.1.2.1.2."""
         lines = [
             f"RPC_{direction.value}_DATA {self.path}?{self.server}:{self.endpoint} HTTP/1.1",
-            f"Host: {self.host}",
+            f"Host: {self.name or self.host}",
             "Accept: application/rpc",
             "User-Agent: MSRPC",
             "Cache-Control: no-cache",
@@ -151,7 +153,10 @@ class ClientTunnel(asyncio.Transport):
     async def _dial(self, channel: Channel) -> None:
         place, carrier = self._place, _carrier(channel)
         try:
-            await self._loop.create_connection(lambda: carrier, place.host, place.port, ssl=place.tls)
+            name = (place.name or place.host) if place.tls is not None else None
+            await self._loop.create_connection(
+                lambda: carrier, place.host, place.port, ssl=place.tls, server_hostname=name
+            )
         except OSError as error:
             self.fail(f"{place.host}:{place.port}: {error}")
             return
