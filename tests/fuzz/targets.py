@@ -12,6 +12,7 @@ from tests.fuzz import (
     fuzz_recordings,
     fuzz_representation,
     fuzz_rpc,
+    fuzz_rpch,
     fuzz_servers,
     fuzz_transports,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "fuzz_recordings",
     "fuzz_representation",
     "fuzz_rpc",
+    "fuzz_rpch",
     "fuzz_servers",
     "fuzz_transports",
 ]

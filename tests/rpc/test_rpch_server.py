@@ -22,6 +22,7 @@ from openchange_py.rpc.rpch import (
 )
 from openchange_py.rpc.rpch_server import ECHO, RpchSettings, ServerVirtualConnection, VirtualConnections, is_echo
 from openchange_py.wire.rpch import SHAPES, FlowControlAck, Forward, RtsPdu, rts
+from tests.conftest import json_lines, shared_path
 from tests.rpc.rpch_parties import rpc_pdu
 
 VC, OUT, IN, NEXT = (uuid.UUID(int=number) for number in (1, 2, 3, 4))
@@ -286,6 +287,20 @@ def test_any_conversation_gives_events(steps: list[tuple[int, bytes, bool]]) -> 
             events += channel.connection.send(rpc_pdu(7, 4000))
         for event in events:
             assert not isinstance(event, Write) or event.channel.writable
+
+
+def test_recorded_clients_are_let_in() -> None:
+    """The channels of libmapi and impacket as they were recorded, in the order in which they came."""
+    opened: dict[int, Channel] = {}
+    server = VirtualConnections()
+    established = 0
+    for recorded in json_lines(shared_path("wire/rpchttp-heads-rts.jsonl")):
+        if "rts_hex" not in recorded or recorded["direction"] != "client_to_server":
+            continue
+        channel = opened.setdefault(len(opened), Channel(Direction(recorded["channel"])))
+        events = server.receive(channel, "user1", bytes.fromhex(recorded["rts_hex"]))
+        established += sum(isinstance(event, Established) for event in events)
+    assert established == 13
 
 
 def test_echo() -> None:

@@ -15,6 +15,7 @@ from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.rpch import SomeInterfaces
 from openchange_py.transports.tcp import TcpLimits
 from openchange_py.wire.rpch import RtsPdu
+from tests.conftest import json_lines, shared_path
 from tests.rpc.echo import ECHO, GROW, OTHER, REVERSE, WAIT, WHO, EchoHandler
 from tests.transports.http_parties import get, raw_client
 from tests.transports.rpch_parties import a1, b1, head, open_half, proxying
@@ -156,6 +157,31 @@ def test_servers_are_called_many_names(target: str) -> None:
             client.send(head("OUT", target=target))
             client.send(a1())
             assert (await client.answer(head=True))[0] == 200
+
+    run(main)
+
+
+def test_recorded_heads_open_channels() -> None:
+    """What libmapi (HTTP/1.0) and impacket sent, with what they wrote behind it."""
+    recorded = [
+        line
+        for line in json_lines(shared_path("wire/rpchttp-heads-rts.jsonl"))
+        if line["direction"] == "client_to_server" and line["seen"] == "between relay and server"
+    ]
+    heads = {line["flow"]: line["http_head"] for line in recorded if "http_head" in line}
+    pdus = {line["flow"]: bytes.fromhex(line["rts_hex"]) for line in recorded if "rts_hex" in line}
+    outs = [flow for flow, text in heads.items() if text.startswith("RPC_OUT_DATA") and flow in pdus]
+    assert len(outs) == 13
+
+    async def main() -> None:
+        async with proxying() as proxy:
+            proxy.proxy._servers.update(dict.fromkeys((6002, 6004), proxy.server))
+            for flow in outs:
+                async with raw_client(proxy.port) as client:
+                    client.send(heads[flow])
+                    client.send(pdus[flow])
+                    assert (await client.answer(head=True))[0] == 200
+                    assert RtsPdu.unpack(await client.reader.readexactly(28)).is_a("CONN/A3")
 
     run(main)
 
