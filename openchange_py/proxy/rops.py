@@ -22,6 +22,7 @@ everything refuses them itself, in `ndr_pull`.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -68,6 +69,8 @@ _FEW_HANDLES: Final = 4
 FURTHER_OVERHEAD: Final = 32
 #: Session contexts of one client session whose objects are known at a time; in others none is.
 _MAXIMUM_CONTEXTS: Final = 64
+#: ROPs after which everybody else's calls have their turn: a few hundred bytes may ask for 80,000.
+_TURN: Final = 256
 #: What is left for the responses of other ROPs in a buffer in which a module answers one.
 _RESERVE: Final = 0x1000
 
@@ -296,7 +299,9 @@ class RopPassage:
     async def _pass_requests(self, buffer: RopBuffer) -> None:
         opened: dict[int, ServerObject] = {}
         passing: list[PassingRop] = []
-        for request in buffer.rops:
+        for number, request in enumerate(buffer.rops, 1):
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
             assert isinstance(request, RopRequest)
             rop = self._passing_rop(request, buffer, opened)
             passing.append(rop)

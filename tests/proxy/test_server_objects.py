@@ -15,6 +15,7 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.oxcdata.typedstring import TypedString
 from openchange_py.wire.oxcrpc import EMSMDB, EcDoRpcExt2Response
+from openchange_py.wire.rop.base import RopReleaseRequest
 from openchange_py.wire.rop.buffer import RopBuffer
 from openchange_py.wire.rop.ids import RopId
 from openchange_py.wire.rop.oxcmsg import RopOpenMessageRequest, RopOpenMessageResponse
@@ -127,3 +128,25 @@ def test_clients_can_t_fill_the_memory_with_handles_that_they_make_up() -> None:
     kept = list(objects_of(module, call))
     assert len(kept) == 64
     assert all(objects.is_complete and len(objects) == 1 for objects in kept), "who came first is not forgotten"
+
+
+def test_everybody_has_his_turn_while_a_buffer_of_many_rops_passes() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def server(call: Call) -> None:
+        call.answer(EcDoRpcExt2Response(HANDLE, 0, b"", b"", 0, 0).pack())
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(others())
+        many = request(*[RopReleaseRequest(0, 0)] * 15_000, handles=[5])
+        await ModuleStack([Tracking()]).around(EMSMDB.name, server)(many)
+        task.cancel()
+
+    asyncio.run(scenario())
+    assert turns > 50
