@@ -206,13 +206,11 @@ class Connector:
         self, web: Web, interface: RpcInterface, group: int, call_timeout: float
     ) -> RpcClient | MapiHttpClient:
         by_mapi = web.transport is WebTransport.MAPI_HTTP
-        account = self.account
         return await web.connect(
             interface,
-            functools.partial(self._mechanism, interface, "HTTP" if by_mapi else ""),
+            functools.partial(self._mechanism, interface),
             AuthLevel.CONNECT if by_mapi else self._level,
             self._spnego,
-            (str(account), account.password) if account is not None else ("", ""),
             assoc_group=group,
             connect_timeout=self._connect_timeout,
             call_timeout=call_timeout,

@@ -3,13 +3,12 @@
     web = Web(WebTransport.MAPI_HTTP, "exch1.example.test", tls=ClientTls())
     connector = Connector(Server("exch1.example.test"), Account.parse("alice", password), web=web)
 
-Over MAPI over HTTP the account logs on with NTLM or Kerberos; over RPC over HTTP with Basic at the RPC proxy, and as
-over TCP at the server behind.
+The account logs on with NTLM or Kerberos; over RPC over HTTP at the RPC proxy, on every channel, and as over TCP at the
+server behind.
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import enum
 from collections.abc import Awaitable, Callable
@@ -29,6 +28,8 @@ from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.ndr import RpcInterface
 
 HTTPS_PORT: Final = 443
+#: The service that Kerberos tickets for HTTP are of; "" stands for the interface's own.
+_HTTP: Final = "HTTP"
 #: [MS-RPCH] knows no endpoint mapper: Exchange's fixed ports.
 _RPC_PORTS: Final = {
     "exchange_emsmdb": 6001,
@@ -58,10 +59,9 @@ class Web:
     async def connect(
         self,
         interface: RpcInterface,
-        mechanism: Callable[[], Mechanism | None],
+        mechanism: Callable[[str], Mechanism | None],
         level: AuthLevel,
         spnego: bool,
-        name_and_password: tuple[str, str],
         *,
         assoc_group: int,
         connect_timeout: float,
@@ -78,10 +78,10 @@ class Web:
                 connect_timeout=connect_timeout,
                 call_timeout=call_timeout,
             )
-        inner = mechanism()
+        inner = mechanism("")
         context: SecurityContext | None = SpnegoInitiator(inner) if inner is not None and spnego else inner
         return await rpch_client.connect(
-            self._proxy(interface, name_and_password),
+            self._proxy(interface, mechanism, spnego),
             interface,
             context=context,
             level=level,
@@ -90,25 +90,21 @@ class Web:
             call_timeout=call_timeout,
         )
 
-    def _proxy(self, interface: RpcInterface, name_and_password: tuple[str, str]) -> RpcProxyPlace:
-        authorization = ""
-        if name_and_password[1]:
-            if self.tls is None:
-                raise ClientError("RPC over HTTP logs on with Basic, for which there must be TLS")
-            said = ":".join(name_and_password).encode()
-            authorization = f"Basic {base64.b64encode(said).decode('ascii')}"
+    def _proxy(
+        self, interface: RpcInterface, mechanism: Callable[[str], Mechanism | None], spnego: bool
+    ) -> RpcProxyPlace:
         port = _RPC_PORTS.get(interface.name)
         if port is None:
             raise ClientError(f"{interface.name} is not reached over RPC over HTTP")
-        context = self.tls.context if self.tls is not None else None
-        return RpcProxyPlace(self.host, self.port, self.host, port, tls=context, authorization=authorization)
+        logon = None if mechanism(_HTTP) is None else MechanismLogon(_maker(mechanism), spnego=spnego)
+        return RpcProxyPlace(Place(self.host, self.port, self.tls), self.host, port, logon=logon)
 
 
-def _maker(mechanism: Callable[[], Mechanism | None]) -> Callable[[], Awaitable[Mechanism]]:
+def _maker(mechanism: Callable[[str], Mechanism | None]) -> Callable[[], Awaitable[Mechanism]]:
     async def make() -> Mechanism:
-        made = mechanism()
+        made = mechanism(_HTTP)
         if made is None:
-            raise ClientError("MAPI over HTTP wants to know who logs on")
+            raise ClientError("HTTP wants to know who logs on")
         return made
 
     return make

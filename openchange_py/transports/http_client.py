@@ -222,6 +222,21 @@ class HttpClient(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def authorization(self) -> str:
+        """The Authorization field that every request must have; empty where there is none, or the connection has it."""
+        return self._authorization
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """From now on the connection is another protocol's, whose `connection_made` is called before this returns."""
+        if self._lost is not None or self._transport is None:
+            raise self._loss()
+        transport, self._transport = self._transport, None
+        self._lost = ConnectionLost(f"{self.peer}: handed over")
+        self._gone.set()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
     # The socket's events
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,10 +1,9 @@
 """The client of RPC over HTTP version 2: [MS-RPCH] 3.2.2 with sockets.
 
-    place = RpcProxyPlace("exch1.example.test", 443, "exch1.example.test", 6001, tls=context, authorization="Basic ...")
+    place = RpcProxyPlace(Place("exch1.example.test", 443, ClientTls()), "exch1.example.test", 6001, logon=initiator)
     client = await connect(place, EMSMDB)
 
-What comes of it is an `RpcClient` like one over TCP. Not done: schemes of HTTP authentication that take several
-requests (NTLM, Negotiate), and HTTP proxies on the way.
+What comes of it is an `RpcClient` like one over TCP. Not done: HTTP proxies on the way.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import asyncio
 import collections
 import dataclasses
 import logging
-import ssl
 from typing import Any, Final, cast
 
 from openchange_py.rpc.rpch import (
@@ -30,6 +28,8 @@ from openchange_py.rpc.rpch import (
     Write,
 )
 from openchange_py.rpc.rpch_client import ClientVirtualConnection
+from openchange_py.rpc.web_logon import WebInitiator
+from openchange_py.transports.http_client import HttpClient, Place
 from openchange_py.transports.keepalive import keep_alive
 from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
@@ -41,6 +41,14 @@ _log: Final = logging.getLogger(__name__)
 _LONGEST_HEAD: Final = 16 << 10
 #: Bytes that may wait for the server's window before `RpcClient` is told to wait.
 _HIGH: Final = 64 << 10
+#: What channels' requests have beside their length, 2.1.2.1.1 and 2.1.2.1.2.
+_FIELDS: Final = (
+    ("Accept", "application/rpc"),
+    ("User-Agent", "MSRPC"),
+    ("Cache-Control", "no-cache"),
+    ("Pragma", "No-cache"),
+    ("Connection", "Keep-Alive"),
+)
 #: Content-Length of OUT channel requests, 2.1.2.1.2.
 _OUT_LENGTH: Final = 76
 _OUT_SUCCESSOR_LENGTH: Final = 120
@@ -48,32 +56,25 @@ _OUT_SUCCESSOR_LENGTH: Final = 120
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RpcProxyPlace:
-    """Where an RPC proxy is, and which server and port behind it are wanted."""
+    """Where an RPC proxy is, which server and port behind it are wanted, and what every channel logs on with."""
 
-    host: str
-    port: int
+    proxy: Place
     server: str
     endpoint: int
-    tls: ssl.SSLContext | None = None
-    #: What it is called, in its certificate too, where `host` is only its address.
-    name: str = ""
     path: str = "/rpc/rpcproxy.dll"
-    #: The Authorization field; empty for none.
-    authorization: str = dataclasses.field(default="", repr=False)
+    logon: WebInitiator | None = None
 
-    def head(self, direction: Direction, length: int) -> bytes:
+    @property
+    def target(self) -> str:
+        """2.2.2."""
+        return f"{self.path}?{self.server}:{self.endpoint}"
+
+    def head(self, direction: Direction, length: int, authorization: str = "") -> bytes:
         """A channel's request, 2.1.2.1.1 and 2.1.2.1.2."""
-        lines = [
-            f"RPC_{direction.value}_DATA {self.path}?{self.server}:{self.endpoint} HTTP/1.1",
-            f"Host: {self.name or self.host}",
-            "Accept: application/rpc",
-            "User-Agent: MSRPC",
-            "Cache-Control: no-cache",
-            "Pragma: No-cache",
-            "Connection: Keep-Alive",
-            f"Content-Length: {length}",
-            *([f"Authorization: {self.authorization}"] if self.authorization else []),
-        ]
+        fields = [("Host", self.proxy.authority), *_FIELDS, ("Content-Length", str(length))]
+        if authorization:
+            fields.append(("Authorization", authorization))
+        lines = [f"RPC_{direction.value}_DATA {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -95,7 +96,7 @@ async def connect(
             tunnel.abort()
             raise
 
-    where = f"{place.server}:{place.endpoint} through {place.host}:{place.port}"
+    where = f"{place.server}:{place.endpoint} through {place.proxy.host}:{place.proxy.port}"
     return await RpcClient.over(reach, where, interface, **options)
 
 
@@ -114,7 +115,8 @@ class ClientTunnel(asyncio.Transport):
         self._running = self._closing = self._blocked = self._socket_full = self._made = False
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at = self._loop.time()
-        self._reason = ""
+        #: Why there is no connection, where it is known better than by its text.
+        self._error: ConnectionLost | None = None
 
     async def open(self) -> None:
         """Connect both channels; raises `ConnectionLost`."""
@@ -142,7 +144,7 @@ class ClientTunnel(asyncio.Transport):
             _carrier(event.channel).write(event.data)
         elif isinstance(event, OpenChannel):
             event.channel.owner = _ClientCarrier(self, event.channel)
-            spawn(self._dial(event.channel), f"{event.channel} to {self._place.host}")
+            spawn(self._dial(event.channel), f"{event.channel} to {self._place.proxy.host}")
         elif isinstance(event, CloseChannel):
             _carrier(event.channel).close()
         elif isinstance(event, Established):
@@ -153,17 +155,19 @@ class ClientTunnel(asyncio.Transport):
     async def _dial(self, channel: Channel) -> None:
         place, carrier = self._place, _carrier(channel)
         try:
-            name = (place.name or place.host) if place.tls is not None else None
-            await self._loop.create_connection(
-                lambda: carrier, place.host, place.port, ssl=place.tls, server_hostname=name
-            )
-        except OSError as error:
-            self.fail(f"{place.host}:{place.port}: {error}")
+            client = await HttpClient.connect(place.proxy)
+            if place.logon is not None:
+                # A request without body is an echo request: it is only asked so that the connection is somebody's.
+                await client.log_on(place.logon, f"RPC_{channel.direction.value}_DATA", place.target, _FIELDS)
+            client.hand_over(carrier)
+        except ConnectionLost as error:
+            self._error = error
+            self.fail(str(error))
             return
         length = channel.lifetime
         if channel.direction is Direction.OUT:
             length = _OUT_SUCCESSOR_LENGTH if channel is self._connection.next_source else _OUT_LENGTH
-        carrier.write(place.head(channel.direction, length))
+        carrier.write(place.head(channel.direction, length, client.authorization))
         self.run(self._connection.ready(channel))
 
     def _establish(self) -> None:
@@ -203,7 +207,7 @@ class ClientTunnel(asyncio.Transport):
         for channel in self._connection.channels():
             if channel.owner is not None:
                 _carrier(channel).close()
-        error = ConnectionLost(reason)
+        error = self._error or ConnectionLost(reason)
         if not self._opened.done():
             self._opened.set_exception(error)
         elif self._made:

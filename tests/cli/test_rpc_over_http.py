@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from pathlib import Path
 
 import pytest
 
+from openchange_py.auth.http_initiator import PasswordLogon
 from openchange_py.cli.rpc_over_http import PORTS
+from openchange_py.transports.http_client import Place
 from openchange_py.transports.rpch_client import RpcProxyPlace, connect
-from openchange_py.transports.tcp_client import BindError, ConnectionLost
+from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost
+from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxcrpc import ASYNCEMSMDB, EMSMDB
 from openchange_py.wire.oxnspi import NSPI
 from tests.node import node_in_thread, password_of
-from tests.transports.http_parties import make_pair, trusting
+from tests.transports.http_parties import make_pair
 
 INTERFACES = {interface.name: interface for interface in (EMSMDB, ASYNCEMSMDB, RFR, NSPI)}
 
@@ -28,12 +30,10 @@ def test_ports_and_their_interfaces(tmp_path: Path) -> None:
     with node_in_thread(tmp_path, options=lines) as node:
         ready = json.loads(node.ready_file.read_text())
         assert "/rpc/rpcproxy.dll" in ready["http_paths"]
-        secret = base64.b64encode(f"alice:{password_of('alice')}".encode()).decode()
+        proxy = Place("localhost", ready["https"]["port"], ClientTls(certificate))
 
-        def place(port: int, authorization: str = f"Basic {secret}") -> RpcProxyPlace:
-            tls = trusting(certificate)
-            https = ready["https"]["port"]
-            return RpcProxyPlace("localhost", https, "EXCH1", port, tls=tls, authorization=authorization)
+        def place(port: int, password: str = password_of("alice")) -> RpcProxyPlace:
+            return RpcProxyPlace(proxy, "EXCH1", port, logon=PasswordLogon("alice", password))
 
         async def offers(port: int, interface: RpcInterface) -> bool:
             try:
@@ -49,7 +49,7 @@ def test_ports_and_their_interfaces(tmp_path: Path) -> None:
                     assert await offers(port, interface) is (name in names), (port, name)
             with pytest.raises(ConnectionLost, match="RPC Error: 6ba"):
                 await connect(place(6003), NSPI)
-            with pytest.raises(ConnectionLost, match="401"):
-                await connect(place(6004, ""), NSPI)
+            with pytest.raises(AuthenticationFailed):
+                await connect(place(6004, "wrong"), NSPI)
 
         asyncio.run(main())

@@ -68,12 +68,26 @@ def test_who_is_refused_and_what_is_not_there(tmp_path: Path) -> None:
 def test_rpc_over_http_says_what_it_can_not() -> None:
     async def main() -> None:
         account = Account("alice", "EXAMPLE", "secret")
-        for tls, interface, reason in ((None, EMSMDB, "there must be TLS"), (ClientTls(), ECHO, "is not reached over")):
-            web = Web(WebTransport.RPC_HTTP, "127.0.0.1", 1, tls)
-            with pytest.raises(ClientError, match=reason):
-                await Connector(Server("127.0.0.1"), account, web=web).connect(interface)
+        web = Web(WebTransport.RPC_HTTP, "127.0.0.1", 1, ClientTls())
+        with pytest.raises(ClientError, match="is not reached over"):
+            await Connector(Server("127.0.0.1"), account, web=web).connect(ECHO)
         web = Web(WebTransport.RPC_HTTP, "127.0.0.1", 1, ClientTls())
         with pytest.raises(Unreachable, match="exchange_emsmdb"):
             await Connector(Server("127.0.0.1"), account, web=web).connect(EMSMDB)
+
+    run(main)
+
+
+@pytest.mark.parametrize("spnego", [False, True])
+def test_a_mailbox_over_rpc_over_http(tmp_path: Path, spnego: bool) -> None:
+    async def main() -> None:
+        async with https_node(tmp_path) as (node, web):
+            web = Web(WebTransport.RPC_HTTP, web.host, web.port, web.tls)
+            connector = Connector(node.server, node.account("alice"), web=web, spnego=spnego, call_timeout=30.0)
+            async with Profile(connector) as profile:
+                mailbox = await profile.mailbox()
+                assert "Inbox" in {folder.name for folder in await mailbox.folders()}
+            with pytest.raises(LogonRefused):
+                await Connector(node.server, Account("alice", "EXAMPLE", "wrong"), web=web).connect(EMSMDB)
 
     run(main)

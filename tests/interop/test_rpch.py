@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import dataclasses
 import os
@@ -22,9 +21,12 @@ from impacket.dcerpc.v5 import nspi, rpcrt, transport
 from impacket.dcerpc.v5.rpch import RPCProxyClientException
 from impacket.http import AUTH_BASIC, AUTH_NTLM
 
+from openchange_py.auth.http_initiator import PasswordLogon
 from openchange_py.client.connection import Account, Channel, Connector, Server
 from openchange_py.client.profile import Profile
+from openchange_py.transports.http_client import Place
 from openchange_py.transports.rpch_client import RpcProxyPlace, connect
+from openchange_py.transports.tls import ClientTls
 from openchange_py.wire import proptags as p
 from openchange_py.wire.ndr import RpcInterface
 from openchange_py.wire.oxabref import RFR
@@ -35,7 +37,7 @@ from tests.interop.capture import Capture, tool
 from tests.interop.foreign import Session, interface_id
 from tests.interop.nodes import PATIENCE, Node, environment
 from tests.node import USERS, password_of, provision
-from tests.transports.http_parties import make_pair, trusting
+from tests.transports.http_parties import make_pair
 
 _CONF: Final = """\
 [global]
@@ -226,16 +228,8 @@ class HttpConnector(Connector):
 
     def __init__(self, served: Served, user: str) -> None:
         super().__init__(Server(served.address), Account(user, "EXAMPLE", password_of(user)))
-        secret = base64.b64encode(f"{user}:{password_of(user)}".encode()).decode()
-        self._place = RpcProxyPlace(
-            served.address,
-            443,
-            "EXCH1",
-            6001,
-            tls=trusting(served.certificate),
-            name="exch1.example.test",
-            authorization=f"Basic {secret}",
-        )
+        proxy = Place(served.address, 443, ClientTls(served.certificate), "exch1.example.test")
+        self._place = RpcProxyPlace(proxy, "EXCH1", 6001, logon=PasswordLogon(user, password_of(user)))
 
     async def connect(
         self, interface: RpcInterface, *, beside: Channel | None = None, call_timeout: float | None = None

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from openchange_py.auth.http import Scheme, WebLogons
+from openchange_py.auth.http_initiator import PasswordLogon
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.rpch_server import RpchSettings
 from openchange_py.rpc.security import AuthLevel
+from openchange_py.rpc.web_logon import WebInitiator
 from openchange_py.transports.http import HttpServer
+from openchange_py.transports.http_client import Place
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.rpch import PATHS, RpchServer, RpcProxy
 from openchange_py.transports.rpch_client import RpcProxyPlace, connect
 from openchange_py.transports.tcp import TcpLimits
 from openchange_py.transports.tcp_client import RpcClient
-from openchange_py.transports.tls import TlsCertificate
+from openchange_py.transports.tls import ClientTls, TlsCertificate
 from openchange_py.transports.web_logon import Authenticated
 from openchange_py.wire.rpch import rts
 from tests.auth.ntlm_parties import PASSWORD, authenticator
@@ -45,26 +48,34 @@ class Proxy:
         self.proxy = RpcProxy({6001: self.server}, settings=lambda: settings)
         self.port = 0
         self.trusted = None
+        self.client_tls: ClientTls | None = None
         self.tls = None
         resource: HttpResource = self.proxy
         if folder is not None:
             certificate, key = make_pair(folder)
             self.tls, self.trusted = TlsCertificate(certificate, key), trusting(certificate)
+            self.client_tls = ClientTls(certificate)
             logons = WebLogons(self.accounts, (Scheme.NEGOTIATE, Scheme.NTLM, Scheme.BASIC))
             resource = Authenticated(self.proxy, logons, self.metrics)
         self.http = HttpServer(dict.fromkeys(PATHS, resource), tls=self.tls, metrics=self.metrics)
 
-    def place(self, user: str = "alice", **options: Any) -> RpcProxyPlace:
-        """Where it is; with a password where it wants one."""
-        secret = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
-        authorization = f"Basic {secret}" if self.tls is not None else ""
-        host = "localhost" if self.tls is not None else "127.0.0.1"
-        return RpcProxyPlace(host, self.port, "exch1", 6001, tls=self.trusted, authorization=authorization, **options)
+    def basic(self, user: str = "alice") -> str:
+        """An Authorization field."""
+        return f"Authorization: Basic {base64.b64encode(f'{user}:{PASSWORD}'.encode()).decode()}"
 
-    async def client(self, level: AuthLevel = AuthLevel.NONE, **options: Any) -> RpcClient:
+    def place(self, logon: WebInitiator | None = None) -> RpcProxyPlace:
+        """Where it is; with a password where it wants one, unless there is another logon."""
+        if self.client_tls is None:
+            return RpcProxyPlace(Place("127.0.0.1", self.port), "exch1", 6001, logon=logon)
+        place = Place("localhost", self.port, self.client_tls)
+        return RpcProxyPlace(place, "exch1", 6001, logon=logon or PasswordLogon("alice", PASSWORD))
+
+    async def client(
+        self, level: AuthLevel = AuthLevel.NONE, *, logon: WebInitiator | None = None, **options: Any
+    ) -> RpcClient:
         """A connected one."""
         context = ntlm(level, PASSWORD, "alice") if level != AuthLevel.NONE else None
-        return await connect(self.place(), ECHO, context=context, level=level, **options)
+        return await connect(self.place(logon), ECHO, context=context, level=level, **options)
 
 
 @asynccontextmanager

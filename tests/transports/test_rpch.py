@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from openchange_py.auth.http_initiator import MechanismLogon
+from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
+from openchange_py.auth.spnego import Mechanism
 from openchange_py.rpc.call import RpcFault
 from openchange_py.rpc.rpch import SHORTEST_LIFETIME
 from openchange_py.rpc.rpch_server import RpchSettings
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.transports.rpch import SomeInterfaces
 from openchange_py.transports.tcp import TcpLimits
+from openchange_py.transports.tcp_client import AuthenticationFailed
 from openchange_py.wire.rpch import RtsPdu
+from tests.auth.ntlm_parties import PASSWORD
 from tests.conftest import json_lines, shared_path
 from tests.rpc.echo import ECHO, GROW, OTHER, REVERSE, WAIT, WHO, EchoHandler
 from tests.transports.http_parties import get, raw_client
@@ -58,6 +63,30 @@ def test_who_logs_on_over_http_alone_calls_at_the_level_of_tls(tmp_path: Path) -
             client = await proxy.client()
             assert await client.call(WHO, b"") == rb"echo EXAMPLE\alice PRIVACY None"
             await client.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("spnego", [False, True])
+def test_ntlm_over_http_on_each_channel(tmp_path: Path, spnego: bool) -> None:
+    """Also on those that replace the first ones; a wrong password is told as what it is."""
+
+    def logon(password: str = PASSWORD) -> MechanismLogon:
+        async def make() -> Mechanism:
+            return NtlmInitiator(NtlmCredential.from_password("alice", "", password), level=AuthLevel.CONNECT)
+
+        return MechanismLogon(make, spnego=spnego)
+
+    async def main() -> None:
+        async with proxying(tmp_path, settings=RpchSettings(lifetime=SHORTEST_LIFETIME)) as proxy:
+            client = await proxy.client(logon=logon(), lifetime=SHORTEST_LIFETIME)
+            assert await client.call(WHO, b"") == rb"echo EXAMPLE\alice PRIVACY None"
+            stub = bytes(range(250)) * 160
+            for _ in range(8):
+                assert await client.call(REVERSE, stub) == stub[::-1]
+            await client.close()
+            with pytest.raises(AuthenticationFailed):
+                await proxy.client(logon=logon("wrong"))
 
     run(main)
 
@@ -111,8 +140,8 @@ def test_a_channel_of_another_account_is_no_partner(tmp_path: Path) -> None:
             raw_client(proxy.port, proxy.trusted) as thief,
             raw_client(proxy.port, proxy.trusted) as into,
         ):
-            alice = f"Authorization: {proxy.place().authorization}"
-            erin = f"Authorization: {proxy.place('erin').authorization}"
+            alice = proxy.basic()
+            erin = proxy.basic("erin")
             await open_half(out, "OUT", uuid.UUID(int=7), alice)
             assert (await out.answer(head=True))[0] == 200
             await open_half(thief, "IN", uuid.UUID(int=7), erin)

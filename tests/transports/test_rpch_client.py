@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from openchange_py.rpc.rpch import Direction
+from openchange_py.transports.http_client import Place
 from openchange_py.transports.rpch_client import RpcProxyPlace, connect
 from openchange_py.transports.tcp import ConnectionLost
 from openchange_py.wire.rpch import rts
@@ -44,7 +45,7 @@ def test_why_it_does_not_connect(out: bytes, into: bytes, why: str) -> None:
         server = await asyncio.start_server(answering(out, into), "127.0.0.1", 0)  # type: ignore[arg-type]
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ConnectionLost, match=why):
-            await connect(RpcProxyPlace("127.0.0.1", port, "exch1", 6001), ECHO)
+            await connect(RpcProxyPlace(Place("127.0.0.1", port), "exch1", 6001), ECHO)
         server.close()
 
     run(main)
@@ -55,7 +56,7 @@ def test_a_proxy_that_never_answers() -> None:
         server = await asyncio.start_server(answering(b""), "127.0.0.1", 0)  # type: ignore[arg-type]
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ConnectionLost, match=r"exch1:6001 through 127.0.0.1:\d+ did not answer within"):
-            await connect(RpcProxyPlace("127.0.0.1", port, "exch1", 6001), ECHO, connect_timeout=0.1)
+            await connect(RpcProxyPlace(Place("127.0.0.1", port), "exch1", 6001), ECHO, connect_timeout=0.1)
         server.close()
 
     run(main)
@@ -64,7 +65,7 @@ def test_a_proxy_that_never_answers() -> None:
 def test_nobody_listens() -> None:
     async def main() -> None:
         with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1:1"):
-            await connect(RpcProxyPlace("127.0.0.1", 1, "exch1", 6001), ECHO)
+            await connect(RpcProxyPlace(Place("127.0.0.1", 1), "exch1", 6001), ECHO)
 
     run(main)
 
@@ -84,7 +85,8 @@ def test_a_call_in_flight_fails_when_the_proxy_goes() -> None:
     run(main)
 
 
-def test_the_password_is_in_no_text() -> None:
-    place = RpcProxyPlace("exch1", 443, "exch1", 6001, authorization="Basic c2VjcmV0")
-    assert "c2VjcmV0" not in repr(place)
-    assert b"\r\nAuthorization: Basic c2VjcmV0\r\n" in place.head(Direction.IN, 1)
+def test_what_a_channel_asks_for() -> None:
+    place = RpcProxyPlace(Place("exch1", 8080), "exch1", 6001)
+    head = place.head(Direction.IN, 1, "Basic c2VjcmV0")
+    assert head.startswith(b"RPC_IN_DATA /rpc/rpcproxy.dll?exch1:6001 HTTP/1.1\r\nHost: exch1:8080\r\n")
+    assert b"\r\nAuthorization: Basic c2VjcmV0\r\n" in head
