@@ -153,11 +153,15 @@ class ConnectionLogon:
 
     def close(self) -> None:
         """See `WebLogon.close`."""
+        self._let_go()
+        self._last = self._identity = self._context = None
+
+    def _let_go(self) -> None:
+        """Wipe what earlier logons of the connection gave along and no session took."""
         for identity in self._delegating:
             if identity.delegated is not None and not identity.delegated.claimed:
                 identity.delegated.close()
         self._delegating.clear()
-        self._last = self._identity = self._context = None
 
     def _remember(self, authorization: str, identity: Identity, scheme: Scheme) -> Outcome:
         """Passwords and tokens say for themselves whose a request is: the connection is bound to nobody."""
@@ -201,6 +205,7 @@ class ConnectionLogon:
         if identity is None or identity.is_anonymous:
             raise SecurityError("anonymous logon refused")
         identity = dataclasses.replace(identity, level=AuthLevel.PRIVACY if channel.secure else AuthLevel.CONNECT)
+        self._let_go()
         self._delegating.append(identity)
         if channel.shared:
             self._context = None

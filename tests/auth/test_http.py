@@ -14,7 +14,7 @@ from openchange_py.auth.http import Bindings, ConnectionLogon, Scheme, WebLogons
 from openchange_py.auth.kerberos import KerberosAcceptor, Keytab
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import SpnegoInitiator
-from openchange_py.rpc.security import AuthLevel, SecurityContext
+from openchange_py.rpc.security import AuthLevel, Identity, SecurityContext
 from openchange_py.rpc.web_logon import Channel, Outcome
 from tests.auth.kerberos_parties import REALM, SERVICE, Realm
 from tests.auth.ntlm_parties import NAMES, PASSWORD, PEER, Accounts, authenticator
@@ -252,3 +252,23 @@ def test_no_secret_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "refused" in caplog.text
     for secret in (PASSWORD, "guess-7", "tok-7", basic()[6:]):
         assert secret not in caplog.text
+
+
+def test_a_logon_again_wipes_what_the_one_before_gave_along() -> None:
+    """A client may log on again and again on one connection; tickets that no session took don't add up."""
+
+    class Tickets:
+        claimed = False
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    logon = WebLogons(authenticator()).logon()
+    unused, used = Tickets(), Tickets()
+    used.claimed = True
+    for tickets in (unused, used):
+        logon._delegating.append(Identity("alice", "EXAMPLE", AuthLevel.CONNECT, delegated=tickets))
+    assert exchange(logon, "NTLM", initiator(), TLS).identity is not None
+    assert (unused.closed, used.closed) == (1, 0)
+    assert len(logon._delegating) == 1

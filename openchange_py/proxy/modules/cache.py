@@ -325,9 +325,9 @@ class CacheModule(Module):
         if stream is None or stream.aside:
             return
         shared, data = stream.shared, rop.response.data
-        async with shared.lock:
+        async with shared.turn() as ours:
             behind = shared.filled - stream.position
-            if 0 <= behind < len(data):
+            if ours and 0 <= behind < len(data):
                 await shared.append(data[behind:])
         stream.position += len(data)
         stream.upstream = stream.position

@@ -11,7 +11,7 @@ from openchange_py.proxy.rops import PassingRop
 from openchange_py.proxy.streamcache.cache import StreamCache
 from openchange_py.proxy.streamcache.names import message_of
 from openchange_py.proxy.streamcache.options import AHEAD, SYNC, SYNC_MIN
-from openchange_py.proxy.streamcache.shared import PATIENCE, SharedStream
+from openchange_py.proxy.streamcache.shared import SharedStream
 from openchange_py.proxy.streamcache.synchronizing import Synchronizer
 from openchange_py.proxy.streamcache.views import is_pristine, version_in, version_request
 from openchange_py.wire.rop.base import RopRequest
@@ -80,17 +80,10 @@ class Fetcher:
     async def _fetch(self, rop: PassingRop, stream: ClientStream, end: int) -> bool:
         """Fetch the next bytes, for all who have the stream open, unless somebody else just does."""
         shared = stream.shared
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await shared.lock.acquire()
-        except TimeoutError:
-            return False
-        try:
-            if shared.failed:
+        async with shared.turn() as ours:
+            if not ours or shared.failed:
                 return False
             return shared.filled >= end or await self._fetch_piece(rop, stream, end)
-        finally:
-            shared.lock.release()
 
     async def _fetch_piece(self, rop: PassingRop, stream: ClientStream, end: int) -> bool:
         """The bytes behind those that are there, from the client's own stream, after seeking to them.

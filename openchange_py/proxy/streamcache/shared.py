@@ -61,6 +61,20 @@ class SharedStream:
         """A program is fetching it."""
         return self.synchronizing is not None and not self.synchronizing.done()
 
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Hold `lock`. False where it is not to be had in time: its holder waits for his own upstream, perhaps long."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.lock.acquire()
+        except TimeoutError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.lock.release()
+
     async def open(self) -> None:
         """Find it in the cache, or begin it there. Afterwards it is whole, empty, or `failed`."""
         try:

@@ -55,8 +55,8 @@ class Synchronizer:
     async def synchronize(self, rop: PassingRop, shared: SharedStream) -> None:
         """Have the program fetch the stream, once for all who have it open; then it is whole, or never will be so."""
         if shared.synchronizing is None and not shared.asked:
-            async with shared.lock:
-                if not shared.asked and not shared.filled and not shared.failed:
+            async with shared.turn() as ours:
+                if ours and not shared.asked and not shared.filled and not shared.failed:
                     digest = await self._ask(rop)
                     shared.asked = True
                     if digest is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from openchange_py.proxy.streamcache import fetching
+from openchange_py.proxy.streamcache import shared as shared_streams
 from openchange_py.rpc.call import Call
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcrpc import EcDoRpcExt2Request, EcDoRpcExt2Response
@@ -44,7 +44,7 @@ def test_another_goes_on_where_one_left(proxy: CachingProxy) -> None:
 
 
 def test_who_waits_too_long_goes_his_own_way(proxy: CachingProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PATIENCE", 0.01)
+    monkeypatch.setattr(shared_streams, "PATIENCE", 0.01)
     alice = proxy.client()
     stream = alice.data_stream()
     [shared] = proxy.module._streams._streams.values()

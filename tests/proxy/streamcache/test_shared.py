@@ -138,3 +138,21 @@ def test_taken_whole_from_a_file(tmp_path: Path) -> None:
         await streams.release(shared)
 
     run(tmp_path, scenario)
+
+
+def test_a_turn_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder's upstream may hang; nobody else's reading depends on that."""
+    monkeypatch.setattr(shared_module, "PATIENCE", 0.01)
+
+    async def scenario(cache: StreamCache, streams: SharedStreams) -> None:
+        stream = await streams.acquire(ENTRY)
+        assert stream is not None
+        async with stream.turn() as first:
+            assert first
+            async with stream.turn() as second:
+                assert not second
+        async with stream.turn() as third:
+            assert third
+        await streams.release(stream)
+
+    run(tmp_path, scenario)
