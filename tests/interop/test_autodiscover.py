@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -174,7 +175,8 @@ def test_testparm_tells_what_the_server_tells(served: Served) -> None:
     path = "/autodiscover/autodiscover.xml"
     with_capability = ("-H", "X-MapiHttpCapability: 1")
     reply = served.curl(path, *credentials(), body=outlook_request())
-    assert reply.text == told["pox"]["body"]
+    # RPC over HTTP is offered at port 443 alone, where testparm takes a proxy to stand in front of port 0.
+    assert reply.text == re.sub(r"<Protocol><Type>EX(?:PR|HTTP)</Type>.*?</Protocol>", "", told["pox"]["body"])
     reply = served.curl(path, *credentials(), *with_capability, body=outlook_request())
     assert reply.text.replace(f":{served.https}/", "/") == told["pox_mapi_http"]["body"]
 
