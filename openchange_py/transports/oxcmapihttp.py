@@ -306,15 +306,20 @@ class MapiEndpoint:
         """The answer again, for who did not get it. Raises `Refused` for a request out of its order: 3.2.5.2."""
         if session.ended:
             raise Refused(ResponseCode.ContextNotFound, "the session ended")
-        if _request_id(request) == session.last_request and session.last_answer is not None:
-            _log.info("%s: asked again, answered again", request)
-            return Answer(session.last_answer, session)
         sequence = request.headers.cookies().get(SEQUENCE_COOKIE)
         if sequence is None:
             raise Refused(ResponseCode.MissingCookie, f"no cookie {SEQUENCE_COOKIE}")
-        if sequence not in (session.sequence, session.previous):
+        if sequence == session.sequence:
+            return None
+        if sequence != session.previous:
             raise Refused(ResponseCode.InvalidSequence, "not the sequence that this session is at")
-        return None
+        if _request_id(request) != session.last_request:
+            return None
+        if session.last_answer is None:
+            # What it did is done: it must not be done twice.
+            raise Refused(ResponseCode.InvalidSequence, "it was executed, and its answer is not kept")
+        _log.info("%s: asked again, answered again", request)
+        return Answer(session.last_answer, session)
 
     def _done(self, session: MapiSession, *, ended: bool = False) -> None:
         session.busy -= 1

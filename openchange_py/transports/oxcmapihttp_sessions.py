@@ -45,7 +45,7 @@ class MapiSession:
     #: What the next request must bring along; the one before is taken too, from who did not get the last answer.
     sequence: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(12))
     previous: str = ""
-    #: The last request's id and answer.
+    #: The last request's id, and for a while its answer.
     last_request: str = ""
     last_answer: bytes | None = None
     #: Requests that are being answered.
@@ -163,11 +163,13 @@ class MapiSessions:
 
     def _sweep(self) -> None:
         self._sweeper = None
-        oldest = asyncio.get_running_loop().time() - self.limits.idle_seconds
+        now, idle = asyncio.get_running_loop().time(), self.limits.idle_seconds
         for session in list(self._sessions.values()):
-            if session.used > oldest:
+            if session.used > now - idle / 8:
                 break
-            if not session.busy:
+            # Who lost the answer has asked again by now.
+            session.last_answer = None
+            if not session.busy and session.used <= now - idle:
                 _log.info("%s ended: no request for %.0f s", session.session, self.limits.idle_seconds)
                 self.close(session)
         self._sweep_later()

@@ -294,6 +294,24 @@ def test_who_lost_the_connection_gets_the_answer_on_another_and_nothing_is_done_
     run(main, loop)
 
 
+def test_what_is_not_kept_is_not_done_twice() -> None:
+    async def main() -> None:
+        async with mapi_serving() as serving, serving.client() as client:
+            outlook = MapiClient()
+            await outlook.connect(client)
+            before = dict(outlook.cookies)
+            assert (await outlook.ask(client, "Execute", execute(bytes(100_000)))).code == 0
+            after, outlook.cookies = outlook.cookies, before
+            again = await outlook.ask(client, "Execute", execute(bytes(100_000)), again="yes")
+            assert again.code == ResponseCode.InvalidSequence
+            # Who has the answer may use an id twice, though he should not.
+            outlook.cookies = after
+            assert (await outlook.ask(client, "Execute", execute(b"other"), again="yes")).body.find(b"other") > 0
+            assert len(serving.handler.calls) == 3
+
+    run(main)
+
+
 def test_a_long_call_keeps_its_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oxcmapihttp, "_SOON", 0.01)
 
