@@ -83,6 +83,8 @@ class Tunnel(asyncio.Transport):
     def _do(self, event: RpchEvent) -> None:
         if isinstance(event, PduReceived):
             if self._inner is not None:
+                # Its bytes were counted where they came out of the socket.
+                self._server.metrics.bytes_received -= len(event.data)
                 self._inner.data_received(event.data)
         elif isinstance(event, Write):
             self._sent_at = self._loop.time()

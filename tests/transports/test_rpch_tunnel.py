@@ -102,3 +102,15 @@ def test_a_second_client_is_not_disturbed() -> None:
             await good.close()
 
     run(main)
+
+
+def test_bytes_are_counted_once() -> None:
+    async def main() -> None:
+        async with proxying() as proxy:
+            client = await proxy.client()
+            before = proxy.metrics.bytes_received
+            await client.call(0, bytes(1000))
+            assert proxy.metrics.bytes_received - before == 1024
+            await client.close()
+
+    run(main)
