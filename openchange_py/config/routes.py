@@ -233,7 +233,7 @@ def _check_passing(settings: Settings, kind: RelayAs) -> None:
         raise settings.error(option, f"needs {declared.MINIMUM_AUTH_LEVEL.name} = connect")
     if len(bindings) > 1:
         raise settings.error(option, "works with one server to relay to only")
-    if any(binding.by_url for binding in bindings):
+    if any(binding.transport != "ncacn_ip_tcp" for binding in bindings):
         raise settings.error(option, "works over ncacn_ip_tcp only")
     if any(binding.level not in (None, AuthLevel.CONNECT) for binding in bindings):
         raise settings.error(option, "the binding demands more protection than level connect")

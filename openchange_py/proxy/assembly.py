@@ -42,7 +42,8 @@ from openchange_py.proxy.rewrite_local import RenamedServer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.proxy.upstream_mapihttp import MapiHttpConnector
-from openchange_py.rpc.binding import Binding
+from openchange_py.proxy.upstream_rpch import RpchConnector
+from openchange_py.rpc.binding import RPC_HTTP, Binding
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityError
 from openchange_py.transports.tls import TlsError
@@ -227,10 +228,12 @@ def upstream_connector(
 def _connector(
     settings: Settings, binding: Binding, credentials: UpstreamCredentials, timeout: float
 ) -> TcpConnector | MapiHttpConnector:
-    if not binding.by_url:
-        return TcpConnector(binding, credentials, find_port, timeout)
     try:
-        return MapiHttpConnector(binding, credentials, timeout)
+        if binding.by_url:
+            return MapiHttpConnector(binding, credentials, timeout)
+        if binding.transport == RPC_HTTP:
+            return RpchConnector(binding, credentials, timeout)
+        return TcpConnector(binding, credentials, find_port, timeout)
     except (TlsError, SecurityError) as error:
         raise settings.error(declared.BINDING, str(error)) from error
 

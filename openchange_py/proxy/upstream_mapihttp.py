@@ -22,6 +22,7 @@ from openchange_py.wire.ndr import RpcInterface
 
 #: The service class of web servers' principals.
 _SERVICE: Final = "HTTP"
+NO_PASSWORD: Final = "flag basic needs the name and password of an account to relay with"
 
 
 class MapiHttpConnector:
@@ -40,7 +41,8 @@ class MapiHttpConnector:
         self._endpoints = MapiEndpoints(place, binding.path, binding.query)
         #: As long as one of its connections is there.
         self._groups: weakref.WeakValueDictionary[int, SessionGroup] = weakref.WeakValueDictionary()
-        self._basic = self._password_logon() if binding.basic else None
+        if binding.basic and not isinstance(credentials, SpecifiedAccount):
+            raise SecurityError(NO_PASSWORD)
 
     @property
     def upstream(self) -> str:
@@ -50,8 +52,10 @@ class MapiHttpConnector:
     async def __call__(self, call: Call, assoc_group: int) -> MapiHttpClient:
         """A connection for the call's interface. Raises `ConnectionLost`, whatever the reason is."""
         group = self._groups.get(assoc_group) or SessionGroup()
+        host = self._binding.target_hostname or self._binding.host
+        logon = web_logon(self._binding, self._credentials, host, call)
         client = await MapiHttpClient.connect(
-            self._endpoints, call.interface, self._logon(call), group=group, connect_timeout=self._timeout
+            self._endpoints, call.interface, logon, group=group, connect_timeout=self._timeout
         )
         self._groups[group.number] = group
         client.upstream = self.upstream
@@ -60,34 +64,39 @@ class MapiHttpConnector:
     async def probe(self, interface: RpcInterface) -> None:
         """Raises `ConnectionLost` where the server answers nothing."""
         endpoint = MAILBOX if interface.name.endswith("emsmdb") else ADDRESS_BOOK
-        client = None
+        await answers(self._endpoints.place, self._endpoints.target(endpoint), self._timeout)
+
+
+def web_logon(binding: Binding, credentials: UpstreamCredentials, host: str, call: Call) -> WebInitiator:
+    """What the connections that `call` needs log on with at the web server `host`. Raises `SecurityError`.
+
+    It is used again where a connection has to be: the call's contents are not kept for that.
+    """
+    if binding.basic:
+        if not isinstance(credentials, SpecifiedAccount):
+            raise SecurityError(NO_PASSWORD)
+        return PasswordLogon(*credentials.name_and_password)
+    needed = Call(call.interface, call.opnum, b"", call.session, call.caller)
+
+    async def make() -> Mechanism:
+        target = f"{_SERVICE}/{host}" if binding.target_principal is None else binding.target_principal
         try:
-            async with asyncio.timeout(self._timeout):
-                client = await HttpClient.connect(self._endpoints.place)
-                await client.request("POST", self._endpoints.target(endpoint), [])
-        except TimeoutError:
-            raise ConnectionLost(f"{self._binding}: no answer within {self._timeout:g} s") from None
-        finally:
-            if client is not None:
-                client.abort("it was only asked whether it lives")
+            return await credentials.context(needed, target, AuthLevel.CONNECT, binding.mechanism)
+        except SecurityError as error:
+            raise AuthenticationFailed(f"{binding}: no credentials for {needed.caller}: {error}") from error
 
-    def _password_logon(self) -> WebInitiator:
-        if not isinstance(self._credentials, SpecifiedAccount):
-            raise SecurityError("flag basic needs the name and password of an account to relay with")
-        return PasswordLogon(*self._credentials.name_and_password)
+    return MechanismLogon(make, spnego=binding.spnego)
 
-    def _logon(self, call: Call) -> WebInitiator:
-        """It is used again where a connection has to be: the call's contents are not kept for that."""
-        if self._basic is not None:
-            return self._basic
-        needed = Call(call.interface, call.opnum, b"", call.session, call.caller)
 
-        async def make() -> Mechanism:
-            binding = self._binding
-            target = binding.target_principal or f"{_SERVICE}/{binding.target_hostname or binding.host}"
-            try:
-                return await self._credentials.context(needed, target, AuthLevel.CONNECT, binding.mechanism)
-            except SecurityError as error:
-                raise AuthenticationFailed(f"{binding}: no credentials for {needed.caller}: {error}") from error
-
-        return MechanismLogon(make, spnego=self._binding.spnego)
+async def answers(place: Place, target: str, seconds: float) -> None:
+    """Raises `ConnectionLost` where a web server says nothing at all for so long."""
+    client = None
+    try:
+        async with asyncio.timeout(seconds):
+            client = await HttpClient.connect(place)
+            await client.request("POST", target, [])
+    except TimeoutError:
+        raise ConnectionLost(f"{place.host}:{place.port}: no answer within {seconds:g} s") from None
+    finally:
+        if client is not None:
+            client.abort("it was only asked whether it lives")

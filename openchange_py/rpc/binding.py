@@ -1,9 +1,10 @@
 """Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`, and lists.
 
 MAPI over HTTP is named by its URL, as Autodiscover tells it without its last part: `https://HOST[:PORT]/mapi/[FLAG,...]`.
+RPC over HTTP: `ncacn_http:HOST[PORT,RpcProxy=PROXY:PORT,FLAG,...]`.
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring one would weaken a connection silently.
-Not done yet: `ncacn_http` and `ncacn_np`.
+Not done yet: `ncacn_np`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from openchange_py.rpc.security import AuthLevel, AuthType
 if TYPE_CHECKING:
     from openchange_py.rpc.representation import StubFormat
 
-#: The transport of a binding by URL.
+#: Other transports than RPC over TCP; the first is that of a binding by URL.
 MAPI_HTTP = "mapihttp"
+RPC_HTTP = "ncacn_http"
 #: Where plain HTTP is nobody else's to read.
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -45,13 +47,15 @@ _UNSUPPORTED_OPTIONS = {
     "transfer_syntax": "use the flag ndr64",
 }
 _SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname", "target_principal"})
+#: RPC over HTTP comes from whatever address the system chooses.
+_RPC_HTTP_OPTIONS = frozenset({"ca", "endpoint", "rpcproxy", "target_hostname", "target_principal"})
 #: What a binding by URL takes.
 _URL_FLAGS = frozenset({"basic", "krb5", "ntlm", "print", "spnego"})
 _URL_OPTIONS = frozenset({"ca", "localaddress", "pin", "target_hostname", "target_principal"})
 _TRANSPORTS = {
     "ncacn_ip_tcp": "",
     "ncacn_np": "named pipes are not available yet, use ncacn_ip_tcp",
-    "ncacn_http": "RPC over HTTP is not available yet, use ncacn_ip_tcp",
+    RPC_HTTP: "",
     "ncalrpc": "local RPC is not available, use ncacn_ip_tcp",
     "ncadg_ip_udp": "connectionless RPC is not available, use ncacn_ip_tcp",
 }
@@ -97,6 +101,8 @@ class Binding:
     target_hostname: str | None = None
     target_principal: str | None = None
     local_address: str | None = None
+    #: Of RPC over HTTP alone: host and port of the RPC proxy; None: HOST itself.
+    rpc_proxy: tuple[str, int] | None = None
     #: Of a URL alone: what it says behind the host, and what its server is known by.
     secure: bool = False
     path: str = ""
@@ -142,10 +148,15 @@ class Binding:
         host = match["host"].strip().strip("[]")
         if not host:
             raise BindingError(f"{text!r} names no host")
-        parts = _parse_options(match["options"] or "", _SUPPORTED_FLAGS, _SUPPORTED_OPTIONS)
+        transport = match["transport"].casefold()
+        options = _RPC_HTTP_OPTIONS if transport == RPC_HTTP else _SUPPORTED_OPTIONS
+        parts = _parse_options(match["options"] or "", _SUPPORTED_FLAGS, options)
         return cls(
             host=host,
             port=parts.port,
+            transport=transport,
+            rpc_proxy=_parse_proxy(parts.options.get("rpcproxy", "")),
+            authorities=_path(parts.options.get("ca", "")),
             level=parts.level,
             mechanism=_mechanism(parts.flags),
             spnego="spnego" in parts.flags,
@@ -192,7 +203,7 @@ def _parse_url(kind: type[Binding], text: str) -> Binding:
         path=path if path.endswith("/") else f"{path}/",
         query=match["query"] or "",
         basic="basic" in parts.flags,
-        authorities=Path(parts.options["ca"]) if parts.options.get("ca") else None,
+        authorities=_path(parts.options.get("ca", "")),
         pin=pin,
         text=text,
     )
@@ -239,6 +250,20 @@ def _check_transport(name: str) -> None:
         raise BindingError(f"unknown transport {name!r}; known are {', '.join(sorted(_TRANSPORTS))}")
     if refusal := _TRANSPORTS[name.casefold()]:
         raise BindingError(f"{name}: {refusal}")
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _parse_proxy(text: str) -> tuple[str, int] | None:
+    """HOST or HOST:PORT; an IPv6 address can't stand between the brackets of a binding string."""
+    if not text:
+        return None
+    host, colon, port = text.partition(":")
+    if not host:
+        raise BindingError(f"RpcProxy={text}: it names no host")
+    return host, _parse_port(port) if colon else 443
 
 
 def _parse_object(text: str | None) -> uuid.UUID | None:

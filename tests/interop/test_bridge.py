@@ -33,6 +33,7 @@ CLIENTS: Final = ("tcp", "http", "mapihttp")
 RPC_OVER_HTTP: Final = "/rpc/rpcproxy.dll"
 UPSTREAMS: Final = {
     "over-tcp": "ncacn_ip_tcp:127.0.0.1[{port},seal]",
+    "over-http": "ncacn_http:localhost[RpcProxy=localhost:{https},seal,ca={ca}]",
     "over-mapihttp": "https://127.0.0.1:{https}/mapi/[ca={ca}]",
 }
 HOME: Final = p.PidTagAddressBookHomeMessageDatabase

@@ -64,7 +64,6 @@ def test_binding_strings(text: str, binding: Binding) -> None:
         ("ncacn_ip_tcp:", "names no host"),
         ("ncacn_ip_tcp:host[1024", "is no binding string"),
         ("ncacn_tcp:host", "unknown transport 'ncacn_tcp'; known are ncacn_http, ncacn_ip_tcp"),
-        ("ncacn_http:host", "ncacn_http: RPC over HTTP is not available yet"),
         ("ncacn_ip_tcp:host[krb5,ntlm]", "flags krb5 and ntlm: choose one"),
         ("ncacn_ip_tcp:host[bigendian,ndr64]", "NDR64 is little-endian"),
         ("ncacn_ip_tcp:host[schannel]", "flag schannel: Netlogon's secure channel is for domain controllers"),
@@ -126,6 +125,28 @@ def test_lists_that_are_none(text: str, reason: str) -> None:
     with pytest.raises(BindingError) as caught:
         parse_bindings(text)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ncacn_http:exch1", Binding("exch1", transport="ncacn_http")),
+        (
+            "ncacn_http:exch1[6001,seal,RpcProxy=mail.example.test:8443,ca=/etc/ssl/exch.pem]",
+            Binding(
+                "exch1",
+                6001,
+                "ncacn_http",
+                level=AuthLevel.PRIVACY,
+                rpc_proxy=("mail.example.test", 8443),
+                authorities=Path("/etc/ssl/exch.pem"),
+            ),
+        ),
+        ("ncacn_http:exch1[RpcProxy=mail]", Binding("exch1", transport="ncacn_http", rpc_proxy=("mail", 443))),
+    ],
+)
+def test_rpc_over_http_names_its_proxy(text: str, expected: Binding) -> None:
+    assert Binding.parse(text) == expected
 
 
 PIN = "ab:" * 31 + "cd"
@@ -190,6 +211,10 @@ def test_mapi_over_http_is_named_by_its_url(text: str, expected: Binding) -> Non
         ("https://exch/mapi/[pin=abc]", "64 hexadecimal digits"),
         ("https://exch/mapi/[basic,ntlm]", "leave krb5, ntlm and spnego away"),
         ("http://localhost/mapi/[basic]", "are for https://"),
+        ("ncacn_http:exch1[RpcProxy=:443]", "it names no host"),
+        ("ncacn_http:exch1[RpcProxy=mail:x]", "'x' is no TCP port"),
+        ("ncacn_http:exch1[localaddress=127.0.0.1]", "unknown option 'localaddress'"),
+        ("ncacn_ip_tcp:exch1[rpcproxy=mail]", "unknown option 'rpcproxy'"),
     ],
 )
 def test_urls_that_are_refused(text: str, reason: str) -> None:

@@ -1,0 +1,56 @@
+"""Connections to a server relayed to by RPC over HTTP: [MS-RPCH] version 2."""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from openchange_py.proxy.credentials import UpstreamCredentials
+from openchange_py.proxy.upstream import TcpConnector, find_port
+from openchange_py.proxy.upstream_mapihttp import answers, web_logon
+from openchange_py.rpc.binding import Binding
+from openchange_py.rpc.call import Call
+from openchange_py.transports import rpch_client
+from openchange_py.transports.http_client import Place
+from openchange_py.transports.rpch_client import RpcProxyPlace
+from openchange_py.transports.tcp_client import RpcClient
+from openchange_py.transports.tls import ClientTls
+from openchange_py.wire.ndr import RpcInterface
+
+_HTTPS_PORT: Final = 443
+#: Where Exchange has them: there is no endpoint mapper.
+_PORTS: Final = {"exchange_ds_rfr": 6002, "exchange_nsp": 6004}
+_MAILBOX_PORT: Final = 6001
+
+
+class RpchConnector(TcpConnector):
+    """A `TcpConnector` through an RPC proxy, over TLS, which is logged on to with the same credentials.
+
+    Raises `TlsError`, `SecurityError`.
+    """
+
+    def __init__(self, binding: Binding, credentials: UpstreamCredentials, timeout: float = 30.0) -> None:
+        super().__init__(binding, credentials, find_port, timeout)
+        host, https_port = binding.rpc_proxy or (binding.host, _HTTPS_PORT)
+        self._proxy = Place(host, https_port, ClientTls(binding.authorities))
+        self._web_logon = functools.partial(web_logon, binding, credentials, host)
+
+    async def probe(self, interface: RpcInterface) -> None:
+        """See `TcpConnector.probe`: whether the RPC proxy answers."""
+        await answers(self._proxy, RpcProxyPlace(self._proxy, self._binding.host, _MAILBOX_PORT).path, self._timeout)
+
+    async def _connect_at(self, port: int, interface: RpcInterface, call: Call | None, assoc_group: int) -> RpcClient:
+        assert call is not None, "only probes come without one"
+        binding = self._binding
+        return await rpch_client.connect(
+            RpcProxyPlace(self._proxy, binding.host, port, logon=self._web_logon(call)),
+            interface,
+            context=await self._context(call),
+            level=binding.protection,
+            assoc_group=assoc_group,
+            connect_timeout=self._timeout,
+            stubs=binding.stubs,
+        )
+
+    async def _port(self, interface: RpcInterface) -> int:
+        return self._binding.port or _PORTS.get(interface.name, _MAILBOX_PORT)
