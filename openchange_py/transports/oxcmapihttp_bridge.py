@@ -115,16 +115,8 @@ class SessionGroup:
     #: By the handles of EcDoAsyncConnectEx.
     waiting: dict[ContextHandle, MapiContext] = dataclasses.field(default_factory=dict)
     client_version: str = _CLIENT_VERSION
+    #: Connections that are not closed.
     members: int = 0
-    _left: set[int] = dataclasses.field(default_factory=set)
-
-    def leave(self, member: object) -> bool:
-        """A connection is closed; whether it was the last one. Harmless the second time."""
-        if id(member) in self._left:
-            return False
-        self._left.add(id(member))
-        self.members -= 1
-        return self.members <= 0
 
     def drop(self, context: MapiContext) -> None:
         """The session is over."""

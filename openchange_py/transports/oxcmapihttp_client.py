@@ -52,6 +52,8 @@ _FAULTS: Final[dict[int, int]] = {
 #: What a server may have us keep for a session.
 _MAXIMUM_COOKIES: Final = 16
 _LONGEST_COOKIE: Final = 4096
+#: Requests beside a session's others, whose answers may come behind that of a later one: their cookies are old then.
+_BESIDE: Final = frozenset({"NotificationWait", "PING"})
 #: Sessions are refreshed when half of their life is over, but not more often than this (seconds).
 _SHORTEST_REFRESH: Final = 10.0
 
@@ -78,6 +80,8 @@ class MapiHttpClient:
         self._endpoints = endpoints
         self._initiator = initiator
         self._group = group
+        #: The group counts it.
+        self._member = False
         self._bridge = MapiBridge(interface, group, self._ask, endpoints.place.name or endpoints.place.host)
         self._http: HttpClient | None = None
         self._turn = asyncio.Lock()
@@ -111,6 +115,7 @@ class MapiHttpClient:
         client._connect_timeout, client._call_timeout = connect_timeout, call_timeout
         await client._connection()
         client._group.members += 1
+        client._member = True
         return client
 
     @property
@@ -178,8 +183,11 @@ class MapiHttpClient:
         if self._refresh is not None:
             self._refresh.cancel()
         http, self._refresh = self._http, None
-        if self._group.leave(self) and first and quiet and http is not None and http.connected:
-            await self._bridge.end_sessions()
+        if self._member:
+            self._member = False
+            self._group.members -= 1
+            if not self._group.members and first and quiet and http is not None and http.connected:
+                await self._bridge.end_sessions()
         if http is not None:
             await http.close()
 
@@ -197,7 +205,7 @@ class MapiHttpClient:
             raise
         body = await in_thread_if_long(len(answer.body), _result, answer, http.peer, request_id)
         if ask.context is not None:
-            _keep(ask.context, answer)
+            _keep(ask.context, answer, ask.name not in _BESIDE)
             ask.context.used = asyncio.get_running_loop().time()
         self._bridge.server_application = answer.headers.get("x-serverapplication")
         return body
@@ -319,9 +327,9 @@ def _check_code(text: str, peer: str) -> None:
         raise RpcFault(status, f"{peer}: X-ResponseCode {code} ({known.get(code, 'unknown')})")
 
 
-def _keep(context: MapiContext, answer: HttpAnswer) -> None:
-    """Cookies and life of a session, as a server may tell them with every answer: 2.2.3.2.3, 2.2.3.3.6."""
-    for field in answer.headers.all("set-cookie"):
+def _keep(context: MapiContext, answer: HttpAnswer, cookies: bool) -> None:
+    """Cookies, where it is the turn of this answer, and life of a session: 2.2.3.2.3, 2.2.3.3.6."""
+    for field in answer.headers.all("set-cookie") if cookies else ():
         name, _, value = field.partition(";")[0].strip().partition("=")
         fits = len(name) + len(value) <= _LONGEST_COOKIE
         if name and fits and (name in context.cookies or len(context.cookies) < _MAXIMUM_COOKIES):
