@@ -22,7 +22,7 @@ from openchange_py.transports import rpch_client
 from openchange_py.transports.http_client import Place
 from openchange_py.transports.oxcmapihttp_bridge import SessionGroup
 from openchange_py.transports.oxcmapihttp_client import MapiEndpoints, MapiHttpClient
-from openchange_py.transports.rpch_client import RpcProxyPlace
+from openchange_py.transports.rpch_client import EXCHANGE_PORTS, RpcProxyPlace
 from openchange_py.transports.tcp_client import RpcClient
 from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.ndr import RpcInterface
@@ -30,13 +30,6 @@ from openchange_py.wire.ndr import RpcInterface
 HTTPS_PORT: Final = 443
 #: The service that Kerberos tickets for HTTP are of; "" stands for the interface's own.
 _HTTP: Final = "HTTP"
-#: [MS-RPCH] knows no endpoint mapper: Exchange's fixed ports.
-_RPC_PORTS: Final = {
-    "exchange_emsmdb": 6001,
-    "exchange_async_emsmdb": 6001,
-    "exchange_ds_rfr": 6002,
-    "exchange_nsp": 6004,
-}
 
 
 class WebTransport(enum.Enum):
@@ -93,7 +86,7 @@ class Web:
     def _proxy(
         self, interface: RpcInterface, mechanism: Callable[[str], Mechanism | None], spnego: bool
     ) -> RpcProxyPlace:
-        port = _RPC_PORTS.get(interface.name)
+        port = EXCHANGE_PORTS.get(interface.name)
         if port is None:
             raise ClientError(f"{interface.name} is not reached over RPC over HTTP")
         logon = None if mechanism(_HTTP) is None else MechanismLogon(_maker(mechanism), spnego=spnego)

@@ -12,15 +12,13 @@ from openchange_py.rpc.binding import Binding
 from openchange_py.rpc.call import Call
 from openchange_py.transports import rpch_client
 from openchange_py.transports.http_client import Place
-from openchange_py.transports.rpch_client import RpcProxyPlace
+from openchange_py.transports.rpch_client import EXCHANGE_PORTS, RpcProxyPlace
 from openchange_py.transports.tcp_client import RpcClient
 from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.ndr import RpcInterface
 
 _HTTPS_PORT: Final = 443
-#: Where Exchange has them: there is no endpoint mapper.
-_PORTS: Final = {"exchange_ds_rfr": 6002, "exchange_nsp": 6004}
-_MAILBOX_PORT: Final = 6001
+_MAILBOX_PORT: Final = EXCHANGE_PORTS["exchange_emsmdb"]
 
 
 class RpchConnector(TcpConnector):
@@ -53,4 +51,4 @@ class RpchConnector(TcpConnector):
         )
 
     async def _port(self, interface: RpcInterface) -> int:
-        return self._binding.port or _PORTS.get(interface.name, _MAILBOX_PORT)
+        return self._binding.port or EXCHANGE_PORTS.get(interface.name, _MAILBOX_PORT)

@@ -37,6 +37,13 @@ from openchange_py.wire.ndr import RpcInterface, SyntaxId
 
 _log: Final = logging.getLogger(__name__)
 
+#: Where Exchange has the interfaces behind its RPC proxy: [MS-RPCH] knows no endpoint mapper.
+EXCHANGE_PORTS: Final = {
+    "exchange_emsmdb": 6001,
+    "exchange_async_emsmdb": 6001,
+    "exchange_ds_rfr": 6002,
+    "exchange_nsp": 6004,
+}
 #: A response's head has no more bytes than this.
 _LONGEST_HEAD: Final = 16 << 10
 #: Bytes that may wait for the server's window before `RpcClient` is told to wait.
