@@ -22,6 +22,7 @@ from openchange_py.client.web import HTTPS_PORT, Web, WebTransport
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT
+from openchange_py.transports.pipe_client import SMB_PORT, PipePlace, SmbUnavailable, require_library
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.transports.tls import ClientTls, TlsError
 from openchange_py.wire import proptags as p
@@ -44,7 +45,7 @@ _OPTIONS: Final = (
         "--port",
         metavar="PORT",
         type=click.IntRange(1, 65535),
-        help=f"The port of its endpoint mapper; default: {EPMAPPER_PORT}.",
+        help=f"The port of its endpoint mapper, with --transport np that of SMB; default: {EPMAPPER_PORT}, {SMB_PORT}.",
     ),
     click.option(
         "--transport",
@@ -135,12 +136,8 @@ class ConnectionOptions:
         return Server(host, self.port or EPMAPPER_PORT)
 
     def web(self, server: Server) -> Web | None:
-        """The server over HTTP; None for RPC over TCP. Raises `UsageError`, `ClientError`."""
-        if self.transport == "np":
-            raise click.UsageError(
-                "--transport np: there is no SMB client here; smbtorture or rpcclient reach a server's named pipes"
-            )
-        if self.transport in (None, "tcp"):
+        """The server over HTTP; None for RPC over TCP and pipes. Raises `UsageError`, `ClientError`."""
+        if self.transport in (None, "tcp", "np"):
             if self.ca is not None or self.https_port is not None:
                 raise click.UsageError("--ca and --https-port are for --transport http or mapihttp")
             return None
@@ -152,10 +149,24 @@ class ConnectionOptions:
         except TlsError as error:
             raise ClientError(str(error)) from error
 
+    def pipe(self, server: Server, user: str = "", password: str = "") -> PipePlace | None:
+        """The server's named pipe, with `--transport np`. Raises `UsageError`, `ClientError`."""
+        if self.transport != "np":
+            return None
+        if self.kerberos:
+            raise click.UsageError("--transport np logs on with a password: leave --kerberos away")
+        try:
+            require_library()
+        except SmbUnavailable as error:
+            raise ClientError(str(error)) from error
+        return PipePlace(server.host, user, password, self.port or SMB_PORT)
+
     def connector(self) -> Connector:
         """What connects to the server as the user. Raises `UsageError`, `ClientError`, `OSError`."""
         server = self.where()
-        self.web(server)  # what is wrong there is said before a password is asked for
+        # What is wrong there is said before a password is asked for.
+        self.web(server)
+        self.pipe(server)
         if self.kerberos:
             return self._kerberos_connector(server)
         if self.forward:
@@ -172,6 +183,7 @@ class ConnectionOptions:
             spnego=bool(self.spnego),
             target=self.target or "",
             web=self.web(server),
+            pipe=self.pipe(server, user, password),
         )
 
     def _kerberos_connector(self, server: Server) -> Connector:

@@ -24,8 +24,10 @@ from openchange_py.client.web import Web, WebTransport
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.representation import StubFormat
 from openchange_py.rpc.security import AuthLevel, SecurityContext
+from openchange_py.transports import pipe_client
 from openchange_py.transports.epmapper import EPMAPPER_PORT, NotRegistered, ept_map
 from openchange_py.transports.oxcmapihttp_client import MapiHttpClient
+from openchange_py.transports.pipe_client import PipePlace
 from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost, RpcClient
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import RpcInterface, RpcMessage
@@ -120,7 +122,8 @@ class Connector:
     """Opens channels to one server as one account; without an account the connections are anonymous.
 
     `kerberos` logs the account on with tickets for `target`'s services, the server's host where that is empty;
-    `forward` has the server go on to another one as the account. With `web` everything goes over HTTP.
+    `forward` has the server go on to another one as the account. With `web` everything goes over HTTP, with
+    `pipe` over that named pipe.
     """
 
     def __init__(
@@ -135,10 +138,12 @@ class Connector:
         forward: bool = False,
         target: str = "",
         web: Web | None = None,
+        pipe: PipePlace | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         call_timeout: float = CALL_TIMEOUT,
     ) -> None:
         self._web = web
+        self._pipe = pipe
         self.server = server
         self.account = account
         self._level = level if account is not None else AuthLevel.NONE
@@ -175,11 +180,21 @@ class Connector:
         """
         group = 0 if beside is None else beside.assoc_group
         web, timeout = self._web, call_timeout or self._call_timeout
-        host, port = (self.server.host, await self.port(interface)) if web is None else (web.host, web.port)
+        host, port = await self._place(interface)
         client: RpcClient | MapiHttpClient
         try:
             if web is not None:
                 client = await self._over_http(web, interface, group, timeout)
+            elif self._pipe is not None:
+                client = await pipe_client.connect(
+                    self._pipe,
+                    interface,
+                    context=self._context(interface),
+                    level=self._level,
+                    assoc_group=group,
+                    connect_timeout=self._connect_timeout,
+                    call_timeout=timeout,
+                )
             else:
                 client = await RpcClient.connect(
                     host,
@@ -201,6 +216,11 @@ class Connector:
         except ConnectionLost as error:
             raise unreachable(host, port, interface.name, error) from error
         return Channel(client, interface, self._refusal())
+
+    async def _place(self, interface: RpcInterface) -> tuple[str, int]:
+        """Host and port that a connection for the interface goes to."""
+        over = self._web or self._pipe
+        return (self.server.host, await self.port(interface)) if over is None else (over.host, over.port)
 
     async def _over_http(
         self, web: Web, interface: RpcInterface, group: int, call_timeout: float

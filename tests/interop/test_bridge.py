@@ -2,7 +2,7 @@
 
 Over all of them the same happens: the address book is looked into, mail is read, a message with attachment is written
 and saved byte for byte, new mail is told of, nobody opens what is not his, and the server's name is not to be seen.
-Named pipes have no client here; that a pipe's calls are the same as TCP's, `test_pipes.py` shows.
+A client over named pipes needs an smbd: `test_pipe_client.py` has it.
 """
 
 from __future__ import annotations

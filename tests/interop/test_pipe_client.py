@@ -1,0 +1,64 @@
+"""`ocpy client --transport np` as a process, through Samba's smbd, to a server and to a proxy in front of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.nodes import ocpy
+from tests.interop.smbd import USER, require_smbd, running_smbd
+from tests.node import RunningNode, add_user, node_in_thread
+
+pytest.importorskip("smbprotocol", reason="the Python package smbprotocol is needed: pip install '.[np]'")
+pytestmark = pytest.mark.xdist_group("smbd")
+
+
+@pytest.fixture(scope="module")
+def smb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, RunningNode]]:
+    """smbd's address, and the node whose pipes it hands over."""
+    require_smbd()
+    place = tmp_path_factory.mktemp("p")
+    options = [f"ncalrpc dir = {place}/ncalrpc", "ocpy:named pipes = samba", "ocpy:minimum auth level = integrity"]
+    with running_smbd(place) as address, node_in_thread(place, options=options) as node:
+        # One account logs on at smbd and here.
+        add_user(node.directory, node.store, USER, "Daemon Example")
+        yield address, node
+
+
+def client(smb: tuple[str, RunningNode], *arguments: str, password: Path | None = None, check: bool = True) -> Any:
+    """What `ocpy client` says."""
+    address, node = smb
+    where = ["--server", address, "--transport", "np", "--user", USER]
+    secret = password or node.password_file(USER)
+    return ocpy("client", *where, "--password-file", secret, *arguments, check=check)
+
+
+def test_folders_and_address_book(smb: tuple[str, RunningNode]) -> None:
+    folders = json.loads(client(smb, "folders", "--json").stdout)
+    assert "Inbox" in {folder["name"] for folder in folders}
+    found = json.loads(client(smb, "list", "--json").stdout)
+    assert {"alice", "bob", USER} <= {entry["account"] for entry in found}
+
+
+@pytest.mark.parametrize("more", [["--level", "integrity"], ["--spnego"]])
+def test_a_message_is_saved_and_read(smb: tuple[str, RunningNode], tmp_path: Path, more: list[str]) -> None:
+    letter, body = tmp_path / "letter.eml", "a line of a letter\n" * 10_000
+    letter.write_text(f"Subject: over a pipe\nFrom: alice@example.test\n\n{body}")
+    client(smb, *more, "put", str(letter), "--folder", "Inbox")
+    said = client(smb, *more, "read", "--number", "1").stdout
+    assert "over a pipe" in said
+    assert said.count("a line of a letter") == 10_000, "many fragments each way"
+
+
+def test_a_wrong_password(smb: tuple[str, RunningNode], tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("Gu3ss-1\n")
+    done = client(smb, "folders", password=wrong, check=False)
+    assert done.returncode == 1
+    assert f"SMB refused the logon of {USER}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Gu3ss" not in done.stderr
