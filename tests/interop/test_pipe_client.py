@@ -1,15 +1,17 @@
-"""`ocpy client --transport np` as a process, through Samba's smbd, to a server and to a proxy in front of one."""
+"""`ocpy client --transport np` as a process, through Samba's smbd. To a proxy: `test_pipe_relay.py`."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.nodes import ocpy
+from tests.interop.nodes import PATIENCE, environment, ocpy
 from tests.interop.smbd import USER, require_smbd, running_smbd
 from tests.node import RunningNode, add_user, node_in_thread
 
@@ -52,6 +54,25 @@ def test_a_message_is_saved_and_read(smb: tuple[str, RunningNode], tmp_path: Pat
     said = client(smb, *more, "read", "--number", "1").stdout
     assert "over a pipe" in said
     assert said.count("a line of a letter") == 10_000, "many fragments each way"
+
+
+def test_new_mail_is_told_of_on_a_second_pipe(smb: tuple[str, RunningNode], tmp_path: Path) -> None:
+    address, node = smb
+    where = ["client", "--server", address, "--transport", "np", "--user", USER]
+    account = ["--password-file", str(node.password_file(USER))]
+    watch = ["watch", "--on", "created", "--count", "1", "--seconds", str(PATIENCE), "--json"]
+    letter = tmp_path / "letter.eml"
+    letter.write_text("Subject: to watch\nFrom: alice@example.test\n\n.\n")
+    command = [sys.executable, "-m", "openchange_py", *where, *account, *watch]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "watching\n"
+        client(smb, "put", str(letter), "--folder", "Inbox")
+        said, trouble = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, trouble
+    assert json.loads(said)["event"] == "created"
 
 
 def test_a_wrong_password(smb: tuple[str, RunningNode], tmp_path: Path) -> None:
