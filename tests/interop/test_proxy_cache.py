@@ -170,6 +170,14 @@ async def until_filled(node: Node, size: float, ended: Any = lambda: False) -> N
         await asyncio.sleep(0.002)
 
 
+async def until_reading(reading: list[asyncio.Future[str]], files: list[Path]) -> None:
+    """Until one of the clients has bytes of the stream, or all are through."""
+    deadline = time.monotonic() + PATIENCE
+    while not any(file.exists() and file.stat().st_size for file in files) and not all(t.done() for t in reading):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.002)
+
+
 def reading_process(row: Row, node: Node, message: Message, place: Path) -> subprocess.Popen[bytes]:
     """A client as a process of its own, which reads the attachment."""
     code = (
@@ -200,8 +208,11 @@ def test_four_clients_at_once_one_of_them_killed(row: Row, near: Node, shared: M
         places = [tmp_path / f"client{number}" for number in range(3)]
         for place in places:
             place.mkdir(exist_ok=True)
+            (place / near.name).unlink(missing_ok=True)
         reading = [asyncio.ensure_future(got(row, near, *shared, place)) for place in places]
         await until_filled(near, SHARED_SIZE * random.uniform(0.1, 0.9), lambda: all(task.done() for task in reading))
+        # What nobody has open any more is not kept: somebody else must have it open when the victim goes.
+        await until_reading(reading, [place / near.name for place in places])
         victim.send_signal(signal.SIGKILL)
         return list(await asyncio.gather(*reading))
 

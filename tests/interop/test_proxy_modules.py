@@ -195,8 +195,8 @@ def assert_filler(answers: list[Any], originals: list[Any]) -> None:
     assert "alice" not in text.casefold()
 
 
-def test_the_server_answers_the_same_without_the_client(site: Site, watched: Watched) -> None:
-    """From the recording, sent to the server itself as alice, and as bob, who has no mail."""
+def test_the_server_answers_the_same_without_the_client(site: Site, watched: Watched, tmp_path: Path) -> None:
+    """From the recording, sent to the server itself as alice, and as somebody who has no mail."""
     place = ["--endpoints", site.exchange.ready_file, "--json"]
     done = ocpy(
         *("replay", watched.recording, *place), "--user", "alice", "--password-file", site.password_file("alice")
@@ -204,8 +204,13 @@ def test_the_server_answers_the_same_without_the_client(site: Site, watched: Wat
     report = json.loads(done.stdout)
     assert report["calls"] == report["agree"] == len(watched.printed) // 2
     assert report["agree"] > 30
+    nobody = f"nobody-{watched.recording.name.partition('.')[0]}"
+    password = tmp_path / "password"
+    password.write_text("Secret-nobody-1\n")
+    account = ("--create", nobody, "--mail", f"{nobody}@example.test", "--mailbox", "--password-file", password)
+    ocpy("newuser", "-c", site.exchange.config, *account)
     other = ocpy(
-        *("replay", watched.recording, *place, "--user", "bob", "--password-file", site.password_file("bob")),
+        *("replay", watched.recording, *place, "--user", nobody, "--password-file", password),
         check=False,
     )
     assert other.returncode == 1
