@@ -130,6 +130,8 @@ def wait_until_refused(host: str, port: int) -> None:
             socket.create_connection((host, port), PATIENCE).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            continue  # it was in the listener's queue as that closed
     raise AssertionError(f"{host} port {port} still listens")
 
 
