@@ -21,7 +21,7 @@ from pathlib import Path
 
 from openchange_py.addressbook import migrate as directory_migrations
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import Entry, Organization
+from openchange_py.addressbook.base import Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.cli.node import Node
 from openchange_py.client.connection import Account, Connector, Server
@@ -123,7 +123,7 @@ def provision(place: Path, mail: Mapping[str, Sequence[MessageDraft]]) -> tuple[
 def add_user(directory: EmbeddedDirectory, store: SqlStore, user: str, display_name: str) -> Entry:
     """An account with its mailbox."""
     attributes = exchange_attributes(ORGANIZATION, SERVER_NAME, user, f"{user}@example.test", display_name)
-    entry = directory.create_entry(user, attributes)
+    entry = directory.create(Kind.USER, user, attributes)
     directory.set_password(entry, password_of(user))
     assert entry.mailbox_guid is not None
     store.create_mailbox(entry.mailbox_guid, entry.legacy_exchange_dn, entry.display_name)

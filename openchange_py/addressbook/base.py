@@ -1,12 +1,14 @@
 """The directory's interface: people, groups and containers with their Exchange attributes.
 
-Servers, relay and commands know a directory only through `Directory`. `embedded.py` keeps it in SQL,
-`ldap.py` will read it from LDAP. Attributes carry their LDAP names.
+Servers, relay and commands know a directory only through `Directory`, and what a client sees of it through the
+`AddressLists` of the client's organization. `embedded.py` keeps it in SQL, `ldap/` in an LDAP server with an index of
+it in SQL. Attributes carry their LDAP names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +22,58 @@ GLOBAL_ADDRESS_LIST = MinimalEntryId(0)
 
 AttributeValue = str | bytes
 Attributes = Mapping[str, Sequence[AttributeValue]]
+#: By attribute the names (`Record.name`) of other entries or containers.
+Links = Mapping[str, Sequence[str]]
+
+#: The attributes that refer to other entries: they are links, never among an entry's attributes.
+LINK_ATTRIBUTES = (
+    "altRecipient",
+    "authOrig",
+    "dLMemRejectPerms",
+    "dLMemSubmitPerms",
+    "manager",
+    "managedBy",
+    "member",
+    "msExchCoManagedByLink",
+    "msExchDelegateListLink",
+    "msExchHABRootDepartmentLink",
+    "msOrg-Leaders",
+    "publicDelegates",
+    "showInAddressBook",
+    "unauthOrig",
+)
+
+#: Attributes that are read from the other side of a link, and stored nowhere.
+BACK_LINKS = {
+    "directReports": "manager",
+    "managedObjects": "managedBy",
+    "memberOf": "member",
+    "msExchCoManagedObjectsBL": "msExchCoManagedByLink",
+    "msExchDelegateListBL": "msExchDelegateListLink",
+    "msOrg-LeadersBL": "msOrg-Leaders",
+    "publicDelegatesBL": "publicDelegates",
+}
+
+#: The link that says which address lists show an entry; its targets are containers.
+SHOW_IN_ADDRESS_BOOK = "showInAddressBook"
+
+
+class Kind(enum.StrEnum):
+    """What an entry is. Rooms, equipment and shared mailboxes are users by their msExchRecipientDisplayType."""
+
+    USER = "user"
+    GROUP = "group"
+    CONTACT = "contact"
+    SERVER = "server"
+
+
+class ContainerKind(enum.StrEnum):
+    """What a container of the address book is."""
+
+    GLOBAL = "global"
+    LIST = "list"
+    #: The root of the hierarchical address book ([MS-OXOABK] 3.1.4.3); its target is msExchHABRootDepartmentLink's.
+    HIERARCHY = "hierarchy"
 
 
 class DisplayType(enum.IntEnum):
@@ -52,7 +106,11 @@ class EntryExists(DirectoryError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One object of the directory. `mid` is its Minimal Entry Id, `account` the sAMAccountName if it can log in."""
+    """One object of the directory. `mid` is its Minimal Entry Id, `account` the sAMAccountName if it can log in.
+
+    `name` is what links call it: its distinguished name in LDAP, the legacyExchangeDN in the embedded directory.
+    `attributes` holds no links: those are `AddressLists.linked`.
+    """
 
     guid: uuid.UUID
     mid: MinimalEntryId
@@ -61,6 +119,9 @@ class Entry:
     display_name: str
     account: str | None
     attributes: Attributes
+    kind: Kind = Kind.USER
+    name: str = ""
+    enabled: bool = True
 
     def first(self, attribute: str) -> str | None:
         """The first value of a text attribute."""
@@ -95,14 +156,66 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """What a directory says of one object, and what its index is made of.
+
+    `guid` is the object's identity (objectGUID, entryUUID, or made by the embedded directory): its Minimal Entry Id is
+    for ever. `attributes` holds neither links nor secrets.
+    """
+
+    guid: uuid.UUID
+    name: str
+    kind: Kind
+    enabled: bool
+    attributes: Attributes
+    links: Links
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """What a directory says of one address list: `name` is what showInAddressBook and `parent` (None: at the top) say.
+
+    `purported_search` is the LDAP filter that says who belongs in it, empty where nobody does by himself.
+    """
+
+    guid: uuid.UUID
+    name: str
+    display_name: str
+    kind: ContainerKind = ContainerKind.LIST
+    parent: str | None = None
+    purported_search: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Container:
-    """An address list. `mid` is what a STAT's ContainerID names; `parent` is None for the top ones."""
+    """An address list. `mid` is what a STAT's ContainerID names, 0 for the Global Address List.
+
+    `parent` is None at the top; `name` is what people read, `distinguished_name` what links call it.
+    """
 
     mid: MinimalEntryId
     guid: uuid.UUID
     name: str
     parent: MinimalEntryId | None
     depth: int
+    kind: ContainerKind = ContainerKind.LIST
+    distinguished_name: str = ""
+    purported_search: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SortOrder:
+    """How a list is sorted: `locale` is an LCID ([MS-LCID]), 0 the neutral one; by phonetic display names or not.
+
+    Not done: orders of their own for locales; all have the neutral one's.
+    """
+
+    locale: int = 0
+    phonetic: bool = False
+
+
+#: By display name, the same for every locale.
+BY_DISPLAY_NAME = SortOrder()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,15 +249,90 @@ class Account:
     enabled: bool = True
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DirectoryStatus:
+    """How a directory is: what `ocpy status` shows. `url` has no secret in it.
+
+    `last_contact` is when the server last answered, `lag` the seconds since what it said then; None for a directory
+    that is its own authority. `error` is why it does not answer now.
+    """
+
+    kind: str
+    url: str
+    entries: int
+    last_contact: datetime.datetime | None = None
+    lag: float | None = None
+    error: str | None = None
+
+
+class AddressLists(Protocol):
+    """One organization's address book, as its members see it. Plain synchronous calls, safe from several threads.
+
+    Ids, names and addresses of other organizations do not exist in it. Lists are sorted and leave hidden entries out; a
+    container that is not there is `NoSuchEntry`.
+    """
+
+    @property
+    def organization(self) -> Organization: ...
+
+    @property
+    def guid(self) -> uuid.UUID:
+        """The address book's GUID as an NSPI server: who gets another one must forget all Minimal Entry Ids."""
+
+    def containers(self) -> list[Container]:
+        """All of them, each behind its parent, the Global Address List first."""
+
+    def count(self, container: MinimalEntryId) -> int: ...
+    def page(
+        self, container: MinimalEntryId, start: int, limit: int, order: SortOrder = BY_DISPLAY_NAME
+    ) -> list[Entry]:
+        """Entries `start` to `start + limit`."""
+
+    def position(self, container: MinimalEntryId, entry: Entry, order: SortOrder = BY_DISPLAY_NAME) -> int | None:
+        """The entry's row number in the container; None where it is not there."""
+
+    def seek(self, container: MinimalEntryId, text: str, order: SortOrder = BY_DISPLAY_NAME) -> int:
+        """The number of the first row whose name sorts at or behind `text`."""
+
+    def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
+        """Ambiguous name resolution over display name, account, alias, mail and names, at most `limit`."""
+
+    # Looking up, hidden entries too. Names compare without case; None where there is no such entry.
+    def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]: ...
+    def by_guid(self, guid: uuid.UUID) -> Entry | None: ...
+    def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None: ...
+    def by_address(self, address: str) -> Entry | None: ...
+
+    # Links. An attribute of `LINK_ATTRIBUTES` or `BACK_LINKS`; others link to nothing.
+    def linked(self, entry: Entry, attribute: str, limit: int | None = None) -> list[Entry]:
+        """The entries that an attribute refers to, in display-name order, hidden ones too, at most `limit`."""
+
+    def linked_mids(self, entry: Entry, attribute: str) -> list[MinimalEntryId]:
+        """Their ids alone, in the same order: all of a large group's members at little cost."""
+
+    def link_count(self, entry: Entry, attribute: str) -> int: ...
+
+
 class Directory(Protocol):
-    """One directory. Plain synchronous calls, safe from several threads."""
+    """One directory with all its organizations: for authentication, stores and administration.
+
+    Plain synchronous calls, safe from several threads.
+    """
 
     def organization(self) -> Organization:
-        """The Exchange organization; `NoSuchEntry` before `ocpy provision`."""
+        """This server's; `NoSuchEntry` before `ocpy provision`."""
+
+    def organizations(self) -> list[Organization]:
+        """All of them, in the order of their names."""
+
+    def lists(self, caller: Entry | None) -> AddressLists:
+        """The address book of the caller's organization.
+
+        Who has none (no legacyExchangeDN) sees this server's where the directory has only that one, else `NoSuchEntry`.
+        """
 
     # Looking up. Names compare without case; None where there is no such entry.
     def by_guid(self, guid: uuid.UUID) -> Entry | None: ...
-    def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]: ...
     def by_account(self, account: str) -> Entry | None: ...
     def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None: ...
     def by_address(self, address: str) -> Entry | None:
@@ -153,32 +341,23 @@ class Directory(Protocol):
     def account(self, name: str) -> Account | None:
         """For authentication: by sAMAccountName, or by `name@domain` (userPrincipalName or mail)."""
 
-    # Address lists, sorted by display name, hidden entries left out.
-    def containers(self) -> list[Container]:
-        """All of them, each behind its parent."""
-
-    def count(self, container: MinimalEntryId) -> int: ...
-    def page(self, container: MinimalEntryId, start: int, limit: int) -> list[Entry]:
-        """Entries `start` to `start + limit` in display-name order."""
-
-    def position(self, container: MinimalEntryId, entry: Entry) -> int | None:
-        """The entry's row number in the container; None where it is not there."""
-
-    def seek(self, container: MinimalEntryId, display_name: str) -> int:
-        """The number of the first row whose display name sorts at or behind `display_name`."""
-
-    def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
-        """Ambiguous name resolution over display name, account, alias, mail and names, at most `limit`."""
-
     # Administration.
     def provision(self, organization: Organization, server: str) -> bool:
-        """Create the organization's containers; false where all was there already."""
+        """Create the organization, its containers and a server; false where all was there already."""
 
-    def create_entry(self, account: str, attributes: Attributes, *, display_type: DisplayType = ...) -> Entry:
-        """A new entry; `EntryExists`."""
+    def create(self, kind: Kind, account: str, attributes: Attributes, links: Links | None = None) -> Entry:
+        """A new entry; `account` is empty for one that can't log in. `EntryExists`.
+
+        Without showInAddressBook among `links` it is in the lists of its organization whose search finds it.
+        """
 
     def modify(self, entry: Entry, changes: Mapping[str, Sequence[AttributeValue] | None]) -> Entry:
         """Replace attributes; None removes one."""
+
+    def change_links(
+        self, entry: Entry, attribute: str, add: Sequence[Entry] = (), remove: Sequence[Entry] = ()
+    ) -> None:
+        """Add and remove what an attribute of `LINK_ATTRIBUTES` refers to; what is so already is no error."""
 
     def set_password(self, entry: Entry, password: str) -> None: ...
     def set_enabled(self, entry: Entry, enabled: bool) -> None: ...
@@ -187,6 +366,10 @@ class Directory(Protocol):
 
     def entries(self) -> Iterable[Entry]:
         """Every entry, hidden ones too."""
+
+    def status(self) -> DirectoryStatus: ...
+    def catch_up(self) -> None:
+        """Take in now what others changed at the directory's server; nothing where there is no server."""
 
     def close(self) -> None:
         """Close its connections."""

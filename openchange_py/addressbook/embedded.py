@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from Cryptodome.Hash import MD4
-from sqlalchemy import Connection, String, cast, delete, insert, select, update
+from sqlalchemy import Connection, String, cast, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from openchange_py.addressbook import resolution, rows
 from openchange_py.addressbook.base import (
+    BY_DISPLAY_NAME,
     FULL_ACCESS_ATTRIBUTE,
     GLOBAL_ADDRESS_LIST,
     Account,
@@ -27,12 +28,16 @@ from openchange_py.addressbook.base import (
     AttributeValue,
     Container,
     DirectoryError,
+    DirectoryStatus,
     DisplayType,
     Entry,
     EntryExists,
+    Kind,
+    Links,
     MinimalEntryId,
     NoSuchEntry,
     Organization,
+    SortOrder,
 )
 from openchange_py.addressbook.database import DirectoryDatabase
 from openchange_py.addressbook.index import AddressList, Index
@@ -78,10 +83,6 @@ class EmbeddedDirectory:
     def by_guid(self, guid: uuid.UUID) -> Entry | None:
         return self._one(entry.c.guid == guid)
 
-    def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]:
-        with self._database.reading() as connection:
-            return _by_mid(connection, mids)
-
     def by_account(self, account: str) -> Entry | None:
         return self._one(entry.c.account_folded == fold(account))
 
@@ -108,39 +109,13 @@ class EmbeddedDirectory:
 
     def _one(self, condition: Any) -> Entry | None:
         with self._database.reading() as connection:
-            row = connection.execute(select(entry).where(condition)).first()
-        return rows.to_entry(row) if row else None
+            return _one(connection, condition)
 
-    # Address lists.
+    def organizations(self) -> list[Organization]:
+        return [self.organization()]
 
-    def containers(self) -> list[Container]:
-        with self._database.reading() as connection:
-            return list(self._index.snapshot(connection).containers)
-
-    def _list(self, container: MinimalEntryId) -> AddressList:
-        with self._database.reading() as connection:
-            return self._index.snapshot(connection).list(container)
-
-    def count(self, container: MinimalEntryId) -> int:
-        return len(self._list(container))
-
-    def page(self, container: MinimalEntryId, start: int, limit: int) -> list[Entry]:
-        with self._database.reading() as connection:
-            mids = self._index.snapshot(connection).list(container).page(start, limit)
-            found = _by_mid(connection, mids)
-        # PostgreSQL lets this transaction see what was deleted since it read the list.
-        return [found[mid] for mid in mids if mid in found]
-
-    def position(self, container: MinimalEntryId, entry: Entry) -> int | None:
-        return self._list(container).position(sort_key(entry.display_name), entry.mid)
-
-    def seek(self, container: MinimalEntryId, display_name: str) -> int:
-        return self._list(container).seek(sort_key(display_name))
-
-    def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
-        with self._database.reading() as connection:
-            kind = self._index.snapshot(connection).kind(container)
-            return resolution.resolve(connection, name, kind, limit)
+    def lists(self, caller: Entry | None) -> EmbeddedLists:
+        return EmbeddedLists(self._database, self._index, self.organization())
 
     # Administration.
 
@@ -157,16 +132,13 @@ class EmbeddedDirectory:
                 made = True
         return made
 
-    def create_entry(
-        self, account: str, attributes: Attributes, *, display_type: DisplayType = DisplayType.MAILUSER
-    ) -> Entry:
-        """A new entry; `account` is empty for one that can't log in."""
-        values = AttributeMap(attributes)
+    def create(self, kind: Kind, account: str, attributes: Attributes, links: Links | None = None) -> Entry:
+        values = AttributeMap({**attributes, **{name: list(names) for name, names in (links or {}).items()}})
         if account:
             values.put("sAMAccountName", [account])
         values.put("whenCreated", values.texts("whenCreated") or [_now()])
         with self._writing() as connection:
-            return _insert(connection, values, display_type)
+            return _insert(connection, values, _DISPLAY_TYPES[kind])
 
     def modify(self, entry: Entry, changes: Mapping[str, Sequence[AttributeValue] | None]) -> Entry:
         with self._writing() as connection:
@@ -177,6 +149,15 @@ class EmbeddedDirectory:
             values.put("whenChanged", [_now()])
             _update(connection, current.mid, rows.derive(values, current.display_type))
             return _current(connection, entry)
+
+    def change_links(
+        self, entry: Entry, attribute: str, add: Sequence[Entry] = (), remove: Sequence[Entry] = ()
+    ) -> None:
+        gone = {fold(one.legacy_exchange_dn) for one in remove}
+        kept = [name for name in entry.all(attribute) if fold(name) not in gone]
+        present = {fold(name) for name in kept}
+        kept += [one.legacy_exchange_dn for one in add if fold(one.legacy_exchange_dn) not in present]
+        self.modify(entry, {attribute: kept})
 
     def set_password(self, entry: Entry, password: str) -> None:
         nt_hash = MD4.new(password.encode("utf-16-le", "surrogatepass")).digest()  # noqa: S303  NTLM's one-way function
@@ -210,6 +191,14 @@ class EmbeddedDirectory:
             yield from map(rows.to_entry, found)
             last = found[-1].mid
 
+    def status(self) -> DirectoryStatus:
+        with self._database.reading() as connection:
+            entries = connection.execute(select(func.count()).select_from(entry)).scalar_one()
+        return DirectoryStatus("embedded", str(self._database), entries)
+
+    def catch_up(self) -> None:
+        """The tables are the authority: nobody else has news."""
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that raises the version first: the lock on that row puts writers in a row."""
@@ -219,6 +208,90 @@ class EmbeddedDirectory:
                 yield connection
         except IntegrityError as error:
             raise EntryExists(f"a name of the entry is taken: {error.orig}") from error
+
+
+class EmbeddedLists:
+    """`AddressLists` of the one organization."""
+
+    def __init__(self, database: DirectoryDatabase, index: Index, organization: Organization) -> None:
+        self._database = database
+        self._index = index
+        self.organization = organization
+
+    @property
+    def guid(self) -> uuid.UUID:
+        return next(container.guid for container in self.containers() if container.mid == GLOBAL_ADDRESS_LIST)
+
+    def containers(self) -> list[Container]:
+        with self._database.reading() as connection:
+            return list(self._index.snapshot(connection).containers)
+
+    def _list(self, container: MinimalEntryId) -> AddressList:
+        with self._database.reading() as connection:
+            return self._index.snapshot(connection).list(container)
+
+    def count(self, container: MinimalEntryId) -> int:
+        return len(self._list(container))
+
+    def page(
+        self, container: MinimalEntryId, start: int, limit: int, order: SortOrder = BY_DISPLAY_NAME
+    ) -> list[Entry]:
+        with self._database.reading() as connection:
+            mids = self._index.snapshot(connection).list(container).page(start, limit)
+            found = _by_mid(connection, mids)
+        # PostgreSQL lets this transaction see what was deleted since it read the list.
+        return [found[mid] for mid in mids if mid in found]
+
+    def position(self, container: MinimalEntryId, entry: Entry, order: SortOrder = BY_DISPLAY_NAME) -> int | None:
+        return self._list(container).position(sort_key(entry.display_name), entry.mid)
+
+    def seek(self, container: MinimalEntryId, text: str, order: SortOrder = BY_DISPLAY_NAME) -> int:
+        return self._list(container).seek(sort_key(text))
+
+    def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
+        with self._database.reading() as connection:
+            kind = self._index.snapshot(connection).kind(container)
+            return resolution.resolve(connection, name, kind, limit)
+
+    def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]:
+        with self._database.reading() as connection:
+            return _by_mid(connection, mids)
+
+    def by_guid(self, guid: uuid.UUID) -> Entry | None:
+        with self._database.reading() as connection:
+            return _one(connection, entry.c.guid == guid)
+
+    def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None:
+        with self._database.reading() as connection:
+            found = _one(connection, entry.c.legacy_exchange_dn_folded == fold(legacy_exchange_dn))
+            return found or _by_address(connection, f"X500:{legacy_exchange_dn}")
+
+    def by_address(self, address: str) -> Entry | None:
+        with self._database.reading() as connection:
+            return _by_address(connection, address)
+
+    def linked(self, entry: Entry, attribute: str, limit: int | None = None) -> list[Entry]:
+        found = [self.by_legacy_dn(dn) for dn in entry.all(attribute)]
+        return sorted((one for one in found if one), key=lambda one: (sort_key(one.display_name), one.mid))[:limit]
+
+    def linked_mids(self, entry: Entry, attribute: str) -> list[MinimalEntryId]:
+        return [one.mid for one in self.linked(entry, attribute)]
+
+    def link_count(self, entry: Entry, attribute: str) -> int:
+        return len(self.linked(entry, attribute))
+
+
+_DISPLAY_TYPES = {
+    Kind.USER: DisplayType.MAILUSER,
+    Kind.GROUP: DisplayType.DISTLIST,
+    Kind.CONTACT: DisplayType.REMOTE_MAILUSER,
+    Kind.SERVER: DisplayType.AGENT,
+}
+
+
+def _one(connection: Connection, condition: Any) -> Entry | None:
+    row = connection.execute(select(entry).where(condition)).first()
+    return rows.to_entry(row) if row else None
 
 
 #: The table, for methods whose parameter has its name.

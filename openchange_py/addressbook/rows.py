@@ -14,6 +14,7 @@ from openchange_py.addressbook.base import (
     DirectoryError,
     DisplayType,
     Entry,
+    Kind,
     MinimalEntryId,
 )
 from openchange_py.addressbook.sortkeys import fold, sort_key, tails
@@ -163,4 +164,7 @@ def to_entry(row: Any) -> Entry:
         display_name=row.display_name,
         account=row.account,
         attributes=from_json(row.attributes),
+        kind=Kind(row.kind),
+        name=row.legacy_exchange_dn,
+        enabled=row.enabled,
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from openchange_py.addressbook.accounts import ACCOUNT_DISABLED, ACCOUNT_ENABLED, exchange_attributes
-from openchange_py.addressbook.base import AttributeValue, Directory, DirectoryError, Entry, EntryExists
+from openchange_py.addressbook.base import AttributeValue, Directory, DirectoryError, Entry, EntryExists, Kind
 from openchange_py.addressbook.source import open_directory
 from openchange_py.cli.settings import password_option, read_password, with_settings
 from openchange_py.config import Settings, declared
@@ -103,7 +103,7 @@ def _create(settings: Settings, directory: Directory, user: str, given: dict[str
         **exchange_attributes(organization, server, user, mail, given["display_name"] or user),
         **_names(given),
     }
-    entry = directory.create_entry(user, attributes)
+    entry = directory.create(Kind.USER, user, attributes)
     if password is not None:
         _set_first_password(directory, entry, password)
     click.echo(f"Account {user} <{mail}> created: {entry.legacy_exchange_dn}")

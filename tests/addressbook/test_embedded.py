@@ -9,34 +9,34 @@ from sqlalchemy import select
 
 from openchange_py.addressbook import schema
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, DirectoryError, Entry, EntryExists, MinimalEntryId
+from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, DirectoryError, Entry, EntryExists, Kind, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from tests.addressbook.conftest import ORGANIZATION
 
 
 def create(directory: EmbeddedDirectory, account: str) -> Entry:
     attributes = exchange_attributes(ORGANIZATION, "SRV", account, f"{account}@example.test", f"The {account}")
-    return directory.create_entry(account, attributes)
+    return directory.create(Kind.USER, account, attributes)
 
 
 def test_ids_are_the_same_after_a_restart(directory: EmbeddedDirectory, url: str) -> None:
     mids = {name: create(directory, name).mid for name in ("alice", "bob")}
     again = EmbeddedDirectory(url)
     assert {name: again.by_account(name).mid for name in mids} == mids  # type: ignore[union-attr]
-    assert [c.mid for c in again.containers()] == [c.mid for c in directory.containers()]
+    assert [c.mid for c in again.lists(None).containers()] == [c.mid for c in directory.lists(None).containers()]
     again.close()
 
 
 def test_another_s_changes_are_seen_at_once(directory: EmbeddedDirectory, url: str) -> None:
     other = EmbeddedDirectory(url)
-    assert directory.count(GLOBAL_ADDRESS_LIST) == other.count(GLOBAL_ADDRESS_LIST) == 0
+    assert directory.lists(None).count(GLOBAL_ADDRESS_LIST) == other.lists(None).count(GLOBAL_ADDRESS_LIST) == 0
     alice = create(other, "alice")
-    assert [entry.mid for entry in directory.page(GLOBAL_ADDRESS_LIST, 0, 9)] == [alice.mid]
+    assert [entry.mid for entry in directory.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 9)] == [alice.mid]
     directory.modify(alice, {"displayName": ["Zoe"]})
-    assert other.seek(GLOBAL_ADDRESS_LIST, "u") == 0
-    assert other.position(GLOBAL_ADDRESS_LIST, alice) is None  # by its old name
+    assert other.lists(None).seek(GLOBAL_ADDRESS_LIST, "u") == 0
+    assert other.lists(None).position(GLOBAL_ADDRESS_LIST, alice) is None  # by its old name
     directory.delete(alice)
-    assert other.count(GLOBAL_ADDRESS_LIST) == 0
+    assert other.lists(None).count(GLOBAL_ADDRESS_LIST) == 0
     other.close()
 
 
@@ -50,7 +50,7 @@ def write_entries(url: str, first: int, barrier: object, results: object) -> Non
             create(directory, f"shared{number % 12}")
         except EntryExists:
             taken += 1
-        assert directory.count(GLOBAL_ADDRESS_LIST) >= len(mids)
+        assert directory.lists(None).count(GLOBAL_ADDRESS_LIST) >= len(mids)
     directory.close()
     results.put((mids, taken))  # type: ignore[attr-defined]
 
@@ -68,7 +68,7 @@ def test_processes_write_at_the_same_time(directory: EmbeddedDirectory, url: str
     mids = [mid for part, _ in found for mid in part]
     assert len(set(mids)) == 36
     assert sum(taken for _, taken in found) == 24  # each shared name was one process's
-    assert directory.count(GLOBAL_ADDRESS_LIST) == 48
+    assert directory.lists(None).count(GLOBAL_ADDRESS_LIST) == 48
 
 
 def test_threads_read_while_one_writes(directory: EmbeddedDirectory) -> None:
@@ -78,7 +78,7 @@ def test_threads_read_while_one_writes(directory: EmbeddedDirectory) -> None:
     def read() -> None:
         try:
             while not done.is_set():
-                entries = directory.page(GLOBAL_ADDRESS_LIST, 0, 100)
+                entries = directory.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 100)
                 assert [e.display_name for e in entries] == sorted(e.display_name for e in entries)
         except BaseException as error:
             errors.append(error)
@@ -102,7 +102,7 @@ def test_a_database_that_was_not_provisioned_says_what_to_do(tmp_path: Path) -> 
     with pytest.raises(DirectoryError, match="ocpy provision"):
         directory.organization()
     with pytest.raises(DirectoryError, match="ocpy provision"):
-        directory.count(GLOBAL_ADDRESS_LIST)
+        directory.lists(None).count(GLOBAL_ADDRESS_LIST)
     directory.close()
 
 
@@ -138,4 +138,4 @@ def test_an_old_dn_finds_its_entry_as_an_x500_address(directory: EmbeddedDirecto
 def test_more_ids_than_one_select_takes(directory: EmbeddedDirectory) -> None:
     alice = create(directory, "alice")
     mids = [MinimalEntryId(number) for number in range(5000)]
-    assert alice.mid in directory.by_mid(mids)
+    assert alice.mid in directory.lists(None).by_mid(mids)

@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from openchange_py.addressbook.base import Container, MinimalEntryId, NoSuchEntry
+from openchange_py.addressbook.base import Container, Kind, MinimalEntryId, NoSuchEntry
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.index import AddressList, Index, Snapshot
 
@@ -42,6 +42,6 @@ def test_a_snapshot_is_read_once_per_version(directory: EmbeddedDirectory) -> No
     with directory._database.reading() as connection:
         first = index.snapshot(connection)
         assert index.snapshot(connection) is first
-    directory.create_entry("alice", {"displayName": ["Alice"]})
+    directory.create(Kind.USER, "alice", {"displayName": ["Alice"]})
     with directory._database.reading() as connection:
         assert index.snapshot(connection).version > first.version

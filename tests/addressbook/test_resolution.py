@@ -3,13 +3,14 @@
 import pytest
 from sqlalchemy import text
 
+from openchange_py.addressbook.base import Kind
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.resolution import resolve
 
 
 @pytest.mark.parametrize("name", ["alice", "al", "alice lid", "=alice"])
 def test_every_step_searches_an_index(directory: EmbeddedDirectory, name: str) -> None:
-    directory.create_entry("alice", {"displayName": ["Alice Liddell"], "legacyExchangeDN": ["/o=x/cn=alice"]})
+    directory.create(Kind.USER, "alice", {"displayName": ["Alice Liddell"], "legacyExchangeDN": ["/o=x/cn=alice"]})
     statements: list[tuple[str, object]] = []
     with directory._database.reading() as connection:
         raw = connection.connection.dbapi_connection

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import Account, DirectoryError, Organization
+from openchange_py.addressbook.base import Account, DirectoryError, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.auth.accounts import LocalAuthenticator, account_name
@@ -124,7 +124,7 @@ def test_accounts_of_the_embedded_directory(tmp_path: Path) -> None:
         organization = Organization("Example", "First")
         directory.provision(organization, "EXCH1")
         attributes = exchange_attributes(organization, "EXCH1", "alice", "alice@example.test", "Alice")
-        entry = directory.create_entry("alice", attributes)
+        entry = directory.create(Kind.USER, "alice", attributes)
         directory.set_password(entry, PASSWORD)
         source = LocalAuthenticator(directory, NAMES)
         for user in ("alice", "alice@example.test", "EXAMPLE\\Alice"):

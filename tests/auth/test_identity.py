@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry, Organization
+from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.auth.identity import NotAuthorized, caller_entry, may_open, may_use_dn
@@ -29,7 +29,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
     embedded.provision(ORGANIZATION, "EXCH1")
     for name in ("alice", "bob", "relay"):
         attributes = exchange_attributes(ORGANIZATION, "EXCH1", name, f"{name}@example.test", name.title())
-        entry = embedded.create_entry(name, attributes)
+        entry = embedded.create(Kind.USER, name, attributes)
         if name == "alice":
             embedded.modify(entry, {FULL_ACCESS_ATTRIBUTE: [RELAY.upper()]})
     yield embedded

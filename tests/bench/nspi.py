@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import Directory
+from openchange_py.addressbook.base import Directory, Kind
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.servers.nspi.server import NspiServer
@@ -73,7 +73,7 @@ def _fill(directory: Directory, entries: int) -> None:
         account, name = f"user{number:05}", f"{_NAMES[number * 7 % len(_NAMES)]} {number:05}"
         mail = f"{account}@example.test"
         attributes = exchange_attributes(people.ORGANIZATION, "EXCHANGE", account, mail, name)
-        directory.create_entry(account, {**attributes, "title": ["Engineer"]})
+        directory.create(Kind.USER, account, {**attributes, "title": ["Engineer"]})
 
 
 _NAMES = ("Anna Berg", "Boris Ceh", "Chen Li", "Dora Ek", "Émile Faure", "Fatma Gül", "Gerd Holm", "Hana Itō")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from openchange_py.addressbook.base import may_open_mailbox
+from openchange_py.addressbook.base import Kind, may_open_mailbox
 from tests.cli.commands import Installation
 
 
@@ -31,7 +31,7 @@ def test_an_unknown_account_changes_nothing(tmp_path: Path) -> None:
 def test_an_account_without_exchange_attributes_is_granted_nothing(tmp_path: Path) -> None:
     installation = Installation.make(tmp_path).provisioned("alice")
     directory = installation.directory()
-    directory.create_entry("service", {"displayName": ["Service"]})
+    directory.create(Kind.USER, "service", {"displayName": ["Service"]})
     directory.close()
     assert "no Exchange attributes" in installation.fails("access", "alice", "--grant", "service")
     assert "Nobody" in installation.ok("access", "alice")

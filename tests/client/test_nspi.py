@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from openchange_py.addressbook.base import DisplayType
+from openchange_py.addressbook.base import Kind
 from openchange_py.client.errors import AmbiguousName, ClientError, NoSuchName
 from openchange_py.client.nspi import COLUMNS, NameMatch, NspiClient
 from openchange_py.wire import proptags as p
@@ -38,7 +38,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A node that knows many more people than alice and bob."""
     with node_in_thread(tmp_path_factory.mktemp("people")) as running:
         for number in range(PEOPLE):
-            running.directory.create_entry("", _contact(number), display_type=DisplayType.REMOTE_MAILUSER)
+            running.directory.create(Kind.CONTACT, "", _contact(number))
         yield running
 
 

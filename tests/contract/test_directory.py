@@ -16,6 +16,7 @@ from openchange_py.addressbook.base import (
     DisplayType,
     Entry,
     EntryExists,
+    Kind,
     MinimalEntryId,
     NoSuchEntry,
     Organization,
@@ -29,7 +30,7 @@ ORGANIZATION = Organization("First Organization", "Exchange Administrative Group
 
 def create(directory: Directory, account: str, display_name: str, **more: list[AttributeValue]) -> Entry:
     attributes = exchange_attributes(ORGANIZATION, "SRV", account, f"{account}@example.test", display_name)
-    return directory.create_entry(account, attributes | more)
+    return directory.create(Kind.USER, account, attributes | more)
 
 
 def names(entries: list[Entry]) -> list[str]:
@@ -62,9 +63,9 @@ class DirectoryContract:
         assert directory.organization() == ORGANIZATION
 
     def test_provisioning_again_changes_nothing(self, provisioned: Directory) -> None:
-        before = provisioned.containers(), list(provisioned.entries())
+        before = provisioned.lists(None).containers(), list(provisioned.entries())
         assert provisioned.provision(ORGANIZATION, "SRV") is False
-        assert (provisioned.containers(), list(provisioned.entries())) == before
+        assert (provisioned.lists(None).containers(), list(provisioned.entries())) == before
 
     def test_another_server_of_the_organization_is_added(self, provisioned: Directory) -> None:
         assert provisioned.provision(ORGANIZATION, "OTHER") is True
@@ -77,7 +78,7 @@ class DirectoryContract:
         assert provisioned.organization() == ORGANIZATION
 
     def test_the_global_address_list_has_id_0_and_comes_first(self, provisioned: Directory) -> None:
-        containers = provisioned.containers()
+        containers = provisioned.lists(None).containers()
         assert containers[0].mid == GLOBAL_ADDRESS_LIST == 0
         assert [c.name for c in containers] == ["Global Address List", "All Users", "All Groups", "All Contacts"]
         assert len({c.guid for c in containers}) == 4
@@ -103,7 +104,7 @@ class DirectoryContract:
         assert provisioned.by_legacy_dn(entry.legacy_exchange_dn.upper()) == entry
         for address in ("alice@example.test", "AL@EXAMPLE.TEST", "SMTP:al@example.test", "smtp:ALICE@example.test"):
             assert provisioned.by_address(address) == entry
-        assert provisioned.by_mid([entry.mid]) == {entry.mid: entry}
+        assert provisioned.lists(None).by_mid([entry.mid]) == {entry.mid: entry}
 
     def test_what_is_not_there_is_none(self, provisioned: Directory) -> None:
         assert provisioned.by_guid(uuid.uuid4()) is None
@@ -112,7 +113,9 @@ class DirectoryContract:
         assert provisioned.by_legacy_dn("/o=Elsewhere") is None
         assert provisioned.by_legacy_dn("") is None
         assert provisioned.by_address("nobody@example.test") is None
-        assert provisioned.by_mid([MinimalEntryId(0), MinimalEntryId(4711), MinimalEntryId(0xFFFFFFFF)]) == {}
+        assert (
+            provisioned.lists(None).by_mid([MinimalEntryId(0), MinimalEntryId(4711), MinimalEntryId(0xFFFFFFFF)]) == {}
+        )
         assert provisioned.account("nobody") is None
 
     @pytest.mark.parametrize("name", ["\ud800", "a\0b", "'; --", "%", "x" * 100_000, "@", "a@\udfff"])
@@ -125,7 +128,7 @@ class DirectoryContract:
     @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000, ""])
     def test_a_name_that_cannot_be_kept_is_refused(self, provisioned: Directory, name: str) -> None:
         with pytest.raises(DirectoryError):
-            provisioned.create_entry("", {"displayName": [name]})
+            provisioned.create(Kind.USER, "", {"displayName": [name]})
 
     def test_a_name_is_taken_once(self, provisioned: Directory) -> None:
         alice = create(provisioned, "alice", "Alice")
@@ -137,9 +140,9 @@ class DirectoryContract:
             ("bob", {"mail": ["alice@EXAMPLE.test"]}),
         ):
             with pytest.raises(EntryExists):
-                provisioned.create_entry(account, attributes | clash)
+                provisioned.create(Kind.USER, account, attributes | clash)
         assert provisioned.by_account("bob") is None
-        assert provisioned.create_entry("bob", attributes).display_name == "Bob"
+        assert provisioned.create(Kind.USER, "bob", attributes).display_name == "Bob"
 
     def test_modify_replaces_and_removes(self, people: Directory) -> None:
         anna = people.by_account("anna")
@@ -149,9 +152,9 @@ class DirectoryContract:
         assert (changed.guid, changed.mid) == (anna.guid, anna.mid)
         assert people.by_guid(anna.guid) == changed
         assert people.by_address("anna@example.test") == changed  # proxyAddresses still has it
-        assert names(people.page(GLOBAL_ADDRESS_LIST, 0, 9))[-1] == "Zoe Adams"
-        assert names(people.resolve("zoe", GLOBAL_ADDRESS_LIST, 9)) == ["Zoe Adams"]
-        assert people.resolve("=anna Adams", GLOBAL_ADDRESS_LIST, 9) == []
+        assert names(people.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 9))[-1] == "Zoe Adams"
+        assert names(people.lists(None).resolve("zoe", GLOBAL_ADDRESS_LIST, 9)) == ["Zoe Adams"]
+        assert people.lists(None).resolve("=anna Adams", GLOBAL_ADDRESS_LIST, 9) == []
 
     def test_modify_keeps_names_unique_and_changes_nothing_else_when_it_fails(self, people: Directory) -> None:
         anna = people.by_account("anna")
@@ -165,10 +168,10 @@ class DirectoryContract:
         assert bob
         people.delete(bob)
         assert people.by_account("bob") is None
-        assert people.by_mid([bob.mid]) == {}
+        assert people.lists(None).by_mid([bob.mid]) == {}
         assert people.by_address("bob@example.test") is None
-        assert people.count(GLOBAL_ADDRESS_LIST) == 3
-        assert people.resolve("bob", GLOBAL_ADDRESS_LIST, 9) == []
+        assert people.lists(None).count(GLOBAL_ADDRESS_LIST) == 3
+        assert people.lists(None).resolve("bob", GLOBAL_ADDRESS_LIST, 9) == []
         for change in (lambda: people.delete(bob), lambda: people.modify(bob, {"title": ["x"]})):
             with pytest.raises(NoSuchEntry):
                 change()
@@ -188,59 +191,59 @@ class DirectoryContract:
 
     def test_a_list_is_in_display_name_order_whatever_the_case_and_the_accents(self, people: Directory) -> None:
         expected = ["Äbby Ott", "anna Adams", "Bob Zorn", "Carl Berg"]
-        assert names(people.page(GLOBAL_ADDRESS_LIST, 0, 10)) == expected
-        assert names(people.page(GLOBAL_ADDRESS_LIST, 1, 2)) == expected[1:3]
-        assert people.page(GLOBAL_ADDRESS_LIST, 4, 10) == []
-        assert people.count(GLOBAL_ADDRESS_LIST) == 4
+        assert names(people.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 10)) == expected
+        assert names(people.lists(None).page(GLOBAL_ADDRESS_LIST, 1, 2)) == expected[1:3]
+        assert people.lists(None).page(GLOBAL_ADDRESS_LIST, 4, 10) == []
+        assert people.lists(None).count(GLOBAL_ADDRESS_LIST) == 4
 
     def test_position_and_page_agree(self, people: Directory) -> None:
-        for row, entry in enumerate(people.page(GLOBAL_ADDRESS_LIST, 0, 10)):
-            assert people.position(GLOBAL_ADDRESS_LIST, entry) == row
+        for row, entry in enumerate(people.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 10)):
+            assert people.lists(None).position(GLOBAL_ADDRESS_LIST, entry) == row
 
     @pytest.mark.parametrize(
         ("sought", "row"), [("", 0), ("a", 0), ("anna", 1), ("ANNA ADAMS", 1), ("annb", 2), ("bob z", 2), ("z", 4)]
     )
     def test_seek_finds_the_first_row_at_or_behind_a_name(self, people: Directory, sought: str, row: int) -> None:
-        assert people.seek(GLOBAL_ADDRESS_LIST, sought) == row
+        assert people.lists(None).seek(GLOBAL_ADDRESS_LIST, sought) == row
 
     def test_a_hidden_entry_is_in_no_list_but_there(self, people: Directory) -> None:
         ghost = create(people, "ghost", "Ghost", msExchHideFromAddressLists=["TRUE"])
-        assert people.count(GLOBAL_ADDRESS_LIST) == 4
-        assert people.position(GLOBAL_ADDRESS_LIST, ghost) is None
-        assert people.resolve("ghost", GLOBAL_ADDRESS_LIST, 9) == []
+        assert people.lists(None).count(GLOBAL_ADDRESS_LIST) == 4
+        assert people.lists(None).position(GLOBAL_ADDRESS_LIST, ghost) is None
+        assert people.lists(None).resolve("ghost", GLOBAL_ADDRESS_LIST, 9) == []
         assert people.by_account("ghost") == ghost
         people.modify(ghost, {"msExchHideFromAddressLists": None})
-        assert people.count(GLOBAL_ADDRESS_LIST) == 5
+        assert people.lists(None).count(GLOBAL_ADDRESS_LIST) == 5
 
     def test_an_account_without_exchange_attributes_is_in_no_list(self, people: Directory) -> None:
-        plain = people.create_entry("plain", {"displayName": ["Plain"]})
+        plain = people.create(Kind.USER, "plain", {"displayName": ["Plain"]})
         assert plain.legacy_exchange_dn == ""
         assert plain.mailbox_guid is None
-        assert people.count(GLOBAL_ADDRESS_LIST) == 4
+        assert people.lists(None).count(GLOBAL_ADDRESS_LIST) == 4
 
     def test_each_list_has_its_kind(self, people: Directory) -> None:
         dn = ORGANIZATION.recipient_dn
-        people.create_entry(
-            "staff", {"displayName": ["Staff"], "legacyExchangeDN": [dn("staff")]}, display_type=DisplayType.DISTLIST
-        )
-        people.create_entry(
+        people.create(Kind.GROUP, "staff", {"displayName": ["Staff"], "legacyExchangeDN": [dn("staff")]})
+        people.create(
+            Kind.CONTACT,
             "",
             {"displayName": ["Dora"], "legacyExchangeDN": [dn("dora")], "objectClass": ["contact"]},
-            display_type=DisplayType.REMOTE_MAILUSER,
         )
-        counts = {container.name: people.count(container.mid) for container in people.containers()}
+        counts = {
+            container.name: people.lists(None).count(container.mid) for container in people.lists(None).containers()
+        }
         assert counts == {"Global Address List": 6, "All Users": 4, "All Groups": 1, "All Contacts": 1}
-        by_name = {container.name: container.mid for container in people.containers()}
-        assert names(people.resolve("d", by_name["All Contacts"], 5)) == ["Dora"]
-        assert people.resolve("d", by_name["All Groups"], 5) == []
+        by_name = {container.name: container.mid for container in people.lists(None).containers()}
+        assert names(people.lists(None).resolve("d", by_name["All Contacts"], 5)) == ["Dora"]
+        assert people.lists(None).resolve("d", by_name["All Groups"], 5) == []
 
     def test_a_list_that_is_not_there(self, people: Directory) -> None:
         nowhere = MinimalEntryId(4711)
         for ask in (
-            lambda: people.count(nowhere),
-            lambda: people.page(nowhere, 0, 1),
-            lambda: people.seek(nowhere, "a"),
-            lambda: people.resolve("a", nowhere, 1),
+            lambda: people.lists(None).count(nowhere),
+            lambda: people.lists(None).page(nowhere, 0, 1),
+            lambda: people.lists(None).seek(nowhere, "a"),
+            lambda: people.lists(None).resolve("a", nowhere, 1),
         ):
             with pytest.raises(NoSuchEntry):
                 ask()
@@ -274,14 +277,14 @@ class DirectoryContract:
         ],
     )
     def test_a_name_resolves(self, people: Directory, name: str, expected: list[str]) -> None:
-        assert names(people.resolve(name, GLOBAL_ADDRESS_LIST, 10)) == expected
+        assert names(people.lists(None).resolve(name, GLOBAL_ADDRESS_LIST, 10)) == expected
 
     def test_a_whole_name_is_not_ambiguous_because_others_begin_with_it(self, provisioned: Directory) -> None:
         for account in ("user1", "user10", "user11"):
             create(provisioned, account, f"The {account}")
-        assert names(provisioned.resolve("user1", GLOBAL_ADDRESS_LIST, 10)) == ["The user1"]
-        assert len(provisioned.resolve("user", GLOBAL_ADDRESS_LIST, 10)) == 3
-        assert len(provisioned.resolve("user", GLOBAL_ADDRESS_LIST, 2)) == 2
+        assert names(provisioned.lists(None).resolve("user1", GLOBAL_ADDRESS_LIST, 10)) == ["The user1"]
+        assert len(provisioned.lists(None).resolve("user", GLOBAL_ADDRESS_LIST, 10)) == 3
+        assert len(provisioned.lists(None).resolve("user", GLOBAL_ADDRESS_LIST, 2)) == 2
 
     # Accounts.
 

@@ -10,7 +10,7 @@ import pytest
 
 from openchange_py.addressbook import migrate
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import Organization
+from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.proxy.names import OwnNames
 from openchange_py.proxy.rewrite_local import RenamedServer
@@ -52,7 +52,7 @@ def directory(tmp_path: Path) -> Iterator[EmbeddedDirectory]:
     directory.provision(ORGANIZATION, "EX2")
     for user, server in (("alice", "EX1"), ("bob", "EX2")):
         attributes = exchange_attributes(ORGANIZATION, server, user, f"{user}@example.test", user.title())
-        directory.create_entry(user, attributes)
+        directory.create(Kind.USER, user, attributes)
     yield directory
     directory.close()
 
@@ -122,9 +122,8 @@ def test_this_servers_name_is_the_callers_own_server(directory: EmbeddedDirector
 def test_a_mailbox_behind_an_array_of_servers(directory: EmbeddedDirectory) -> None:
     """Whose name in the directory is a qualified one."""
     array = ORGANIZATION.server_dn("outlook.corp.test")
-    carol = directory.create_entry(
-        "carol", exchange_attributes(ORGANIZATION, "outlook.corp.test", "carol", "carol@example.test", "Carol")
-    )
+    attributes = exchange_attributes(ORGANIZATION, "outlook.corp.test", "carol", "carol@example.test", "Carol")
+    carol = directory.create(Kind.USER, "carol", attributes)
     book = Book(directory)
     properties = book.properties(book.mid(carol.legacy_exchange_dn))
     home = properties[p.PidTagAddressBookHomeMessageDatabase.with_type(PropertyType.String8)]
@@ -143,7 +142,7 @@ def test_a_directory_that_knows_this_server_is_asked_as_it_is(directory: Embedde
 
 
 def test_who_has_no_mailbox_has_no_server(directory: EmbeddedDirectory) -> None:
-    directory.create_entry("nobody", {"displayName": ["Nobody"]})
+    directory.create(Kind.USER, "nobody", {"displayName": ["Nobody"]})
     stranger = Identity("nobody", "EXAMPLE", AuthLevel.PRIVACY)
     assert Book(directory, stranger).mid(ORGANIZATION.server_dn("hybrid")) == 0
 

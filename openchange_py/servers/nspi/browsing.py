@@ -64,8 +64,8 @@ def rows_of(columns: Columns, entries: Sequence[Entry | None]) -> list[PropertyR
 def update_stat(book: AddressBook, request: NspiUpdateStatRequest) -> NspiUpdateStatResponse:
     """3.1.4.1.4. The delta says how far the position moved, where the client asked for it."""
     tables.refuse_winunicode(request.stat)
-    start, row, total = tables.locate(book.directory, request.stat)
-    stat = tables.moved(book.directory, request.stat, row, total)
+    start, row, total = tables.locate(book.lists, request.stat)
+    stat = tables.moved(book.lists, request.stat, row, total)
     return NspiUpdateStatResponse(stat, None if request.delta is None else row - start, ErrorCode.Success)
 
 
@@ -75,14 +75,14 @@ def query_rows(book: AddressBook, request: NspiQueryRowsRequest) -> NspiQueryRow
     stat = request.stat
     columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=bool(request.flags & F_EPH_ID))
     if request.e_table is not None:
-        found = tables.explicit(book.directory, request.e_table[: request.count])
+        found = tables.explicit(book.lists, request.e_table[: request.count])
         return NspiQueryRowsResponse(dataclasses.replace(stat, delta=0), rows_of(columns, found), ErrorCode.Success)
     if request.count == 0:
         raise MapiError(ErrorCode.InvalidParameter, "no rows asked for")
-    _, row, total = tables.locate(book.directory, stat)
+    _, row, total = tables.locate(book.lists, stat)
     count = min(request.count, MAXIMUM_ROWS, MAXIMUM_VALUES // max(1, len(columns)) + 1)
-    rows = columns.rows(book.directory.page(MinimalEntryId(stat.container_id), row, count))
-    stat = tables.moved(book.directory, stat, row + len(rows), total)
+    rows = columns.rows(book.lists.page(MinimalEntryId(stat.container_id), row, count))
+    stat = tables.moved(book.lists, stat, row + len(rows), total)
     return NspiQueryRowsResponse(stat, rows, ErrorCode.Success)
 
 
@@ -93,13 +93,13 @@ def seek_entries(book: AddressBook, request: NspiSeekEntriesRequest) -> NspiSeek
     tables.refuse_winunicode(stat)
     if stat.sort_type not in (tables.SORT_DISPLAY_NAME, tables.SORT_PHONETIC_DISPLAY_NAME):
         raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
-    name, total = _sought(request.target, stat.code_page), tables.container_size(book.directory, stat)
+    name, total = _sought(request.target, stat.code_page), tables.container_size(book.lists, stat)
     if request.e_table is None:
         container = MinimalEntryId(stat.container_id)
-        row = book.directory.seek(container, name)
-        entries = book.directory.page(container, row, _SEEK_ROWS if request.prop_tags is not None else 1)
+        row = book.lists.seek(container, name)
+        entries = book.lists.page(container, row, _SEEK_ROWS if request.prop_tags is not None else 1)
     else:
-        present = [entry for entry in tables.explicit(book.directory, request.e_table) if entry]
+        present = [entry for entry in tables.explicit(book.lists, request.e_table) if entry]
         key, total = sort_key(name), len(request.e_table)
         entries = [entry for entry in sorted(present, key=_order) if sort_key(entry.display_name) >= key]
         row = len(present) - len(entries)
@@ -132,7 +132,7 @@ def resort_restriction(book: AddressBook, request: NspiResortRestrictionRequest)
     tables.refuse_winunicode(stat)
     if stat.sort_type not in (tables.SORT_DISPLAY_NAME, tables.SORT_PHONETIC_DISPLAY_NAME):
         raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
-    present = [entry for entry in tables.explicit(book.directory, request.in_mids) if entry]
+    present = [entry for entry in tables.explicit(book.lists, request.in_mids) if entry]
     mids = [int(entry.mid) for entry in sorted(present, key=_order)]
     current = stat.current_rec if stat.current_rec in mids else tables.MID_BEGINNING_OF_TABLE
     position = mids.index(current) if current in mids else 0
@@ -145,7 +145,7 @@ def compare_mids(book: AddressBook, request: NspiCompareMIdsRequest) -> NspiComp
     """3.1.4.1.12: less than, equal to or greater than zero, as the first stands before the second."""
     tables.refuse_winunicode(request.stat)
     rows = [
-        tables.locate(book.directory, dataclasses.replace(request.stat, current_rec=mid, delta=0))[0]
+        tables.locate(book.lists, dataclasses.replace(request.stat, current_rec=mid, delta=0))[0]
         for mid in (request.mid1, request.mid2)
     ]
     return NspiCompareMIdsResponse((rows[0] > rows[1]) - (rows[0] < rows[1]), ErrorCode.Success)

@@ -38,7 +38,7 @@ def get_special_table(book: AddressBook, request: NspiGetSpecialTableRequest) ->
     unicode = bool(request.flags & NSPI_UNICODE_STRINGS)
     if not unicode:
         codepages.codec(request.stat.code_page)
-    containers = book.directory.containers()
+    containers = book.lists.containers()
     version = _version(containers)
     if request.version == version:
         return NspiGetSpecialTableResponse(version, [], ErrorCode.Success)

@@ -78,13 +78,13 @@ def get_matches(book: AddressBook, request: NspiGetMatchesRequest) -> NspiGetMat
 def _filtered(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[Entry]:
     """The container's objects that pass the restriction, one more than the limit at most."""
     stat, restriction = request.stat, request.filter
-    tables.container_size(book.directory, stat)
+    tables.container_size(book.lists, stat)
     container = MinimalEntryId(stat.container_id)
     if restriction is None:
-        return book.directory.page(container, 0, limit + 1)
+        return book.lists.page(container, 0, limit + 1)
     name = resolution_name(restriction, stat.code_page)
     if name is not None:
-        return book.directory.resolve(name, container, limit + 1)
+        return book.lists.resolve(name, container, limit + 1)
     passes = Filter(Properties(book), stat.code_page).compile(restriction)
     found = []
     for entry in _everyone(book, container):
@@ -97,7 +97,7 @@ def _filtered(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> 
 
 def _everyone(book: AddressBook, container: MinimalEntryId) -> Iterator[Entry]:
     start = 0
-    while entries := book.directory.page(container, start, _PAGE):
+    while entries := book.lists.page(container, start, _PAGE):
         yield from entries
         start += len(entries)
 
@@ -113,10 +113,10 @@ def _referred(book: AddressBook, request: NspiGetMatchesRequest) -> list[Entry]:
     """3.1.4.4.2.2: the objects that a property of CurrentRec refers to, in display-name order."""
     mid, tag = MinimalEntryId(request.stat.current_rec), _linked_tag(request)
     link = LINK_BY_ID.get(tag >> 16)
-    entry = book.directory.by_mid([mid]).get(mid)
+    entry = book.lists.by_mid([mid]).get(mid)
     if link is None or entry is None:
         raise MapiError(ErrorCode.NotFound, f"no table behind {PropertyTag(tag)!r} of object {mid}")
-    found = [book.directory.by_legacy_dn(dn) for dn in entry.all(link.attribute)]
+    found = [book.lists.by_legacy_dn(dn) for dn in entry.all(link.attribute)]
     return sorted((entry for entry in found if entry), key=lambda entry: (sort_key(entry.display_name), entry.mid))
 
 
@@ -134,9 +134,9 @@ def _mid_of(book: AddressBook, name: bytes | None) -> int:
     dn = name.decode("ascii", "replace")
     if dn.casefold().startswith("/guid="):
         wanted = dn.casefold().replace("-", "")
-        known = {container_dn(container).casefold(): container.mid for container in book.directory.containers()}
+        known = {container_dn(container).casefold(): container.mid for container in book.lists.containers()}
         return known.get(wanted, MID_UNRESOLVED)
-    entry = book.directory.by_legacy_dn(dn)
+    entry = book.lists.by_legacy_dn(dn)
     return int(entry.mid) if entry else MID_UNRESOLVED
 
 
@@ -163,11 +163,11 @@ def _resolve(
     """What became of each name, and a row for each that means one object."""
     if len(names) > MAXIMUM_NAMES:
         raise MapiError(ErrorCode.TooComplex, f"{len(names)} names in one call")
-    tables.container_size(book.directory, stat)
+    tables.container_size(book.lists, stat)
     columns = columns_for(book, tags, stat.code_page)
     mids, resolved = [], []
     for name in names:
-        found = book.directory.resolve(name, MinimalEntryId(stat.container_id), 2) if name else []
+        found = book.lists.resolve(name, MinimalEntryId(stat.container_id), 2) if name else []
         mids.append((MID_UNRESOLVED, MID_RESOLVED, MID_AMBIGUOUS)[len(found)])
         if len(found) == 1:
             resolved.append(found[0])

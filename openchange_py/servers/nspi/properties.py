@@ -13,7 +13,7 @@ from typing import Any
 
 from openchange_py.addressbook.accounts import home_mdb
 from openchange_py.addressbook.attributes import BY_ID, LINK_BY_ID
-from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, Directory, DirectoryError, DisplayType, Entry
+from openchange_py.addressbook.base import AddressLists, DisplayType, Entry
 from openchange_py.servers.nspi.entryids import (
     GUID_NSPI,
     entry_permanent_entry_id,
@@ -30,13 +30,10 @@ _OBJECT_DISTLIST = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AddressBook:
-    """What the calls share: the directory, and how this server names itself.
+    """What a call works with: the address book as its caller sees it, and how this server names itself."""
 
-    `server_guid` tells clients whether the Minimal Entry Ids they remember still hold ([MS-OXNSPI] 3.1.4.1.1): it
-    comes from the directory, as the ids do, so that nodes that share one give the same.
-    """
-
-    directory: Directory
+    lists: AddressLists
+    caller: Entry
     server_name: str
     fqdn: str
     #: Named pipes are served too.
@@ -44,11 +41,11 @@ class AddressBook:
 
     @property
     def server_guid(self) -> uuid.UUID:
-        """The directory's GUID as an NSPI server."""
-        for container in self.directory.containers():
-            if container.mid == GLOBAL_ADDRESS_LIST:
-                return container.guid
-        raise DirectoryError("the directory has no Global Address List yet: run `ocpy provision`")
+        """Tells clients whether the Minimal Entry Ids that they remember still hold ([MS-OXNSPI] 3.1.4.1.1).
+
+        It comes from the directory, as the ids do, so that nodes that share one give the same.
+        """
+        return self.lists.guid
 
 
 def is_server(entry: Entry) -> bool:
@@ -73,8 +70,13 @@ class Properties:
             tag, function = _COMPUTED[property_id]
             return tag, lambda entry: function(self, entry)
         if found := BY_ID.get(property_id) or LINK_BY_ID.get(property_id):
-            return found.tag, found.value if property_id in BY_ID else _links(found.attribute)
+            return found.tag, found.value if property_id in BY_ID else self._links(found.attribute)
         return None
+
+    def _links(self, attribute: str) -> Getter:
+        """The distinguished names of those whom an entry refers to."""
+        lists = self._book.lists
+        return lambda entry: [one.legacy_exchange_dn for one in lists.linked(entry, attribute)] or None
 
     # In the order of their ids.
 
@@ -177,10 +179,6 @@ _COMPUTED: dict[int, tuple[PropertyTag, Callable[[Properties, Entry], Any]]] = {
         (proptags.PidTagAddressBookContainerId, Properties.container_id),
     )
 }
-
-
-def _links(attribute: str) -> Getter:
-    return lambda entry: entry.all(attribute) or None
 
 
 def known_tags() -> list[PropertyTag]:

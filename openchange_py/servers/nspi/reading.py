@@ -34,7 +34,7 @@ NSPI_UNICODE_PROPTYPES: Final = 0x80000000
 def get_props(book: AddressBook, request: NspiGetPropsRequest) -> NspiGetPropsResponse:
     """3.1.4.1.7: ErrorsReturned where a value is missing. Without tags, all that the object has but tables."""
     stat, tags = request.stat, request.prop_tags
-    tables.container_size(book.directory, stat)
+    tables.container_size(book.lists, stat)
     entry = _object(book, stat)
     properties = Properties(book, ephemeral=bool(request.flags & F_EPH_ID))
     if tags is None:
@@ -50,9 +50,9 @@ def _object(book: AddressBook, stat: STAT) -> Entry | None:
     """The object that CurrentRec names: itself, whatever list it is in, or the one at that place of the list."""
     if stat.current_rec >= tables.FIRST_MID:
         mid = MinimalEntryId(stat.current_rec)
-        return book.directory.by_mid([mid]).get(mid)
-    _, row, _ = tables.locate(book.directory, stat)
-    return next(iter(book.directory.page(MinimalEntryId(stat.container_id), row, 1)), None)
+        return book.lists.by_mid([mid]).get(mid)
+    _, row, _ = tables.locate(book.lists, stat)
+    return next(iter(book.lists.page(MinimalEntryId(stat.container_id), row, 1)), None)
 
 
 def _present(properties: Properties, entry: Entry, *, skip_objects: bool) -> list[PropertyTag]:
@@ -71,7 +71,7 @@ def _present(properties: Properties, entry: Entry, *, skip_objects: bool) -> lis
 def get_prop_list(book: AddressBook, request: NspiGetPropListRequest) -> NspiGetPropListResponse:
     """3.1.4.1.6. Strings are PtypString8, whatever the code page."""
     mid = MinimalEntryId(request.mid)
-    entry = book.directory.by_mid([mid]).get(mid)
+    entry = book.lists.by_mid([mid]).get(mid)
     if entry is None:
         raise MapiError(ErrorCode.InvalidObject, f"no object {mid}")
     present = _present(Properties(book), entry, skip_objects=bool(request.flags & F_SKIP_OBJECTS))

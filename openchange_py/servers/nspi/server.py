@@ -56,7 +56,8 @@ class NspiServer:
     interface = NSPI
 
     def __init__(self, directory: Directory, server_name: str, fqdn: str, *, pipes: bool = False) -> None:
-        self._book = AddressBook(directory, server_name, fqdn, pipes)
+        self._directory = directory
+        self._names = server_name, fqdn, pipes
 
     def call(self, call: Call) -> None:
         """Answer a call; runs in a worker thread."""
@@ -76,8 +77,8 @@ class NspiServer:
     def _bind(self, call: Call, request: NspiBindRequest) -> NspiBindResponse:
         """3.1.4.1.1. The flags (fAnonymousLogin) are ignored, as the document allows."""
         try:
-            guid = self._book.server_guid
             self._check_bind(call, request)
+            guid = self._book_of(call).server_guid
         except (MapiError, DirectoryError) as error:
             return NspiBindResponse(None, NULL_HANDLE, _code(call, error))
         handle = call.session.add_handle(NspiContext(call.caller.account.casefold()))
@@ -87,11 +88,16 @@ class NspiServer:
         if request.stat.code_page == CP_WINUNICODE:
             raise MapiError(ErrorCode.InvalidCodepage, "CP_WINUNICODE")
         codec(request.stat.code_page)
-        if self._book.directory.by_account(call.caller.account) is None:
-            raise MapiError(ErrorCode.LogonFailed, f"{call.caller} is not in the directory")
         open_handles = sum(isinstance(value, NspiContext) for value in list(call.session.handles.values()))
         if open_handles >= _MAXIMUM_HANDLES:
             raise MapiError(ErrorCode.OutOfResources, f"{open_handles} context handles")
+
+    def _book_of(self, call: Call) -> AddressBook:
+        """The address book of the caller's organization; `MapiError` (LogonFailed) for who is not in the directory."""
+        caller = self._directory.by_account(call.caller.account)
+        if caller is None:
+            raise MapiError(ErrorCode.LogonFailed, f"{call.caller} is not in the directory")
+        return AddressBook(self._directory.lists(caller), caller, *self._names)
 
     def _unbind(self, call: Call, request: NspiUnbindRequest) -> NspiUnbindResponse:
         """3.1.4.1.2: success is 1."""
@@ -110,7 +116,7 @@ class NspiServer:
         registered = METHODS[type(request)]
         self._check_handle(call, request)
         try:
-            call.response = registered.method(self._book, request)
+            call.response = registered.method(self._book_of(call), request)
         except (MapiError, DirectoryError) as error:
             call.response = registered.failed(request, _code(call, error))
 

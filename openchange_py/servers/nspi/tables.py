@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from openchange_py.addressbook.base import Directory, Entry, MinimalEntryId, NoSuchEntry
+from openchange_py.addressbook.base import AddressLists, Entry, MinimalEntryId, NoSuchEntry
 from openchange_py.servers.nspi.codepages import CP_WINUNICODE
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxnspi_types import STAT
@@ -34,25 +34,25 @@ def refuse_winunicode(stat: STAT) -> None:
         raise MapiError(ErrorCode.InvalidCodepage, "CP_WINUNICODE")
 
 
-def container_size(directory: Directory, stat: STAT) -> int:
+def container_size(lists: AddressLists, stat: STAT) -> int:
     """The number of rows of the STAT's container; `MapiError` (InvalidBookmark) where there is no such container."""
     try:
-        return directory.count(MinimalEntryId(stat.container_id))
+        return lists.count(MinimalEntryId(stat.container_id))
     except NoSuchEntry as error:
         raise MapiError(ErrorCode.InvalidBookmark, str(error)) from None
 
 
-def locate(directory: Directory, stat: STAT) -> tuple[int, int, int]:
+def locate(lists: AddressLists, stat: STAT) -> tuple[int, int, int]:
     """The row that CurrentRec (or NumPos of TotalRecs) names, the row that Delta moves to, and the number of rows.
 
     A row number equal to the number of rows is the place behind the last one.
     """
-    total = container_size(directory, stat)
-    start = _start(directory, stat, total)
+    total = container_size(lists, stat)
+    start = _start(lists, stat, total)
     return start, min(max(start + stat.delta, 0), total), total
 
 
-def _start(directory: Directory, stat: STAT, total: int) -> int:
+def _start(lists: AddressLists, stat: STAT, total: int) -> int:
     if stat.current_rec == MID_BEGINNING_OF_TABLE:
         return 0
     if stat.current_rec == MID_END_OF_TABLE:
@@ -60,21 +60,21 @@ def _start(directory: Directory, stat: STAT, total: int) -> int:
     if stat.current_rec == MID_CURRENT:
         return min(total * stat.num_pos // stat.total_recs, total) if stat.total_recs else 0
     mid = MinimalEntryId(stat.current_rec)
-    entry = directory.by_mid([mid]).get(mid)
-    row = directory.position(MinimalEntryId(stat.container_id), entry) if entry else None
+    entry = lists.by_mid([mid]).get(mid)
+    row = lists.position(MinimalEntryId(stat.container_id), entry) if entry else None
     if row is None:
         raise MapiError(ErrorCode.NotFound, f"no object {mid} in container {stat.container_id}")
     return row
 
 
-def moved(directory: Directory, stat: STAT, row: int, total: int) -> STAT:
+def moved(lists: AddressLists, stat: STAT, row: int, total: int) -> STAT:
     """The STAT that says: at this row now."""
-    entries = directory.page(MinimalEntryId(stat.container_id), row, 1) if row < total else []
+    entries = lists.page(MinimalEntryId(stat.container_id), row, 1) if row < total else []
     current = int(entries[0].mid) if entries else MID_END_OF_TABLE
     return dataclasses.replace(stat, current_rec=current, delta=0, num_pos=row, total_recs=total)
 
 
-def explicit(directory: Directory, mids: Sequence[int]) -> list[Entry | None]:
+def explicit(lists: AddressLists, mids: Sequence[int]) -> list[Entry | None]:
     """The objects of an Explicit Table (3.1.4.4.2), None for ids of nothing."""
-    found = directory.by_mid([MinimalEntryId(mid) for mid in dict.fromkeys(mids)])
+    found = lists.by_mid([MinimalEntryId(mid) for mid in dict.fromkeys(mids)])
     return [found.get(MinimalEntryId(mid)) for mid in mids]

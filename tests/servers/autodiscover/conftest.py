@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import DisplayType, Organization
+from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.rpc.security import Identity
@@ -43,9 +43,9 @@ def directory(tmp_path: Path) -> Iterator[EmbeddedDirectory]:
             attributes["msExchHideFromAddressLists"] = ["TRUE"]
         if name == "dora":
             attributes["targetAddress"] = ["SMTP:dora@other.test"]
-        found.create_entry(name, attributes)
+        found.create(Kind.USER, name, attributes)
     group = {"displayName": ["Staff"], "mail": ["staff@example.test"], "proxyAddresses": ["SMTP:staff@example.test"]}
-    found.create_entry("staff", group, display_type=DisplayType.DISTLIST)
+    found.create(Kind.GROUP, "staff", group)
     yield found
     found.close()
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from openchange_py.addressbook.base import Kind
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.rpc.security import ANONYMOUS, Identity
 from openchange_py.servers.autodiscover.server import AutodiscoverServer, Request
@@ -95,7 +96,7 @@ def test_recorded_requests_are_answered(directory: EmbeddedDirectory, recording:
     from openchange_py.addressbook.accounts import exchange_attributes
 
     mail = "user1@example.test"
-    directory.create_entry("user1", exchange_attributes(ORGANIZATION, "EXCH1", "user1", mail, "User One"))
+    directory.create(Kind.USER, "user1", exchange_attributes(ORGANIZATION, "EXCH1", "user1", mail, "User One"))
     server = AutodiscoverServer(directory, lambda: OFFER)
     found = 0
     for line in json_lines(shared_path("wire") / recording):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from openchange_py.addressbook import migrate as directory_tables
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry, Organization
+from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry, Kind, Organization
 from openchange_py.addressbook.source import open_directory
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.security import AuthLevel, Identity
@@ -157,9 +157,9 @@ def _directory(url: str) -> Directory:
     directory.provision(ORGANIZATION, "SERVER")
     for name in ("alice", "bob", "relay"):
         attributes = exchange_attributes(ORGANIZATION, "SERVER", name, f"{name}@example.test", f"{name.title()} É.")
-        directory.create_entry(name, attributes)
+        directory.create(Kind.USER, name, attributes)
     without = {"displayName": ["Contact"], "legacyExchangeDN": [ORGANIZATION.recipient_dn("contact")]}
-    directory.create_entry("contact", without)
+    directory.create(Kind.USER, "contact", without)
     grant(directory, "alice", "relay")
     return directory
 

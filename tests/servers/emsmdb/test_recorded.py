@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
+from openchange_py.addressbook.base import Kind
 from openchange_py.store.base import AttachmentDraft, Mailbox, MessageDraft, SpecialFolder
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode
@@ -296,7 +297,7 @@ class Replay:
         account = self._accounts[guid]
         mail = f"{account}@example.test"
         attributes = exchange_attributes(ORGANIZATION, "SERVER", account, mail, f"User {account}")
-        entry = self._world.directory.create_entry(account, attributes)
+        entry = self._world.directory.create(Kind.USER, account, attributes)
         self._world.entries[account] = entry
         assert entry.mailbox_guid is not None
         mailbox = self._world.store.create_mailbox(entry.mailbox_guid, entry.legacy_exchange_dn, entry.display_name)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import AttributeValue, DisplayType, Entry, Organization
+from openchange_py.addressbook.base import AttributeValue, Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.rpc.call import Call, Session
@@ -26,7 +26,7 @@ OPNUMS = {method.request: opnum for opnum, method in NSPI.methods.items() if met
 
 def create(directory: EmbeddedDirectory, account: str, name: str, **more: list[AttributeValue]) -> Entry:
     attributes = exchange_attributes(ORGANIZATION, SERVER_NAME, account, f"{account}@example.test", name)
-    return directory.create_entry(account, attributes | more)
+    return directory.create(Kind.USER, account, attributes | more)
 
 
 @dataclasses.dataclass
@@ -65,35 +65,43 @@ def directory(tmp_path: Path) -> Iterator[EmbeddedDirectory]:
     directory = EmbeddedDirectory(url)
     directory.provision(ORGANIZATION, SERVER_NAME)
     alice = create(directory, "alice", "Alice Liddell", title=["Königin"], telephoneNumber=["123"])
-    bob = create(directory, "bob", "Bob Zorn", manager=[alice.legacy_exchange_dn])
+    bob = create(directory, "bob", "Bob Zorn")
+    directory.change_links(bob, "manager", [alice])
     create(directory, "carl", "Carl Ωmega")
     create(directory, "dora", "Dora Hidden", msExchHideFromAddressLists=["TRUE"])
-    directory.create_entry(
+    directory.create(
+        Kind.GROUP,
         "staff",
         {
             "displayName": ["Staff"],
             "legacyExchangeDN": [ORGANIZATION.recipient_dn("staff")],
             "mail": ["staff@example.test"],
-            "member": [bob.legacy_exchange_dn, alice.legacy_exchange_dn, "/o=gone"],
         },
-        display_type=DisplayType.DISTLIST,
+        {"member": [bob.legacy_exchange_dn, alice.legacy_exchange_dn, "/o=gone"]},
     )
-    directory.create_entry(
+    directory.create(
+        Kind.CONTACT,
         "",
         {
             "displayName": ["Zoe Contact"],
             "legacyExchangeDN": [ORGANIZATION.recipient_dn("zoe")],
             "targetAddress": ["SMTP:zoe@elsewhere.test"],
         },
-        display_type=DisplayType.REMOTE_MAILUSER,
     )
     yield directory
     directory.close()
 
 
+def book_of(directory: EmbeddedDirectory, *, server: str = SERVER_NAME, pipes: bool = False) -> AddressBook:
+    """As Alice sees it."""
+    alice = directory.by_account("alice")
+    assert alice
+    return AddressBook(directory.lists(alice), alice, server, FQDN, pipes)
+
+
 @pytest.fixture
 def book(directory: EmbeddedDirectory) -> AddressBook:
-    return AddressBook(directory, SERVER_NAME, FQDN)
+    return book_of(directory)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.servers.nspi import browsing, rows
 from openchange_py.servers.nspi.rows import DEFAULT_COLUMNS
@@ -106,7 +107,7 @@ def test_rows_of_many_bytes_come_in_several_answers(
         stat = answer.stat
         assert stat.num_pos == len(seen)
     assert seen == NAMES
-    mids = [int(entry.mid) for entry in directory.page(directory.containers()[0].mid, 0, 9)]
+    mids = [int(entry.mid) for entry in directory.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 9)]
     explicit = client.ask(NspiQueryRowsRequest, 0, STAT(), len(mids), mids, 9, DISPLAY_NAME)
     assert explicit.return_value == ErrorCode.TableTooBig
     name = PropertyValue_r(p.PidTagDisplayName, "")
@@ -130,7 +131,7 @@ def test_rows_of_many_bytes_come_in_several_answers(
 )
 def test_positions(client: Client, directory: EmbeddedDirectory, stat: STAT, position: int, delta: int) -> None:
     response = client.ask(NspiUpdateStatRequest, 0, stat, 0)
-    mids = [int(entry.mid) for entry in directory.page(directory.containers()[0].mid, 0, 9)] + [2]
+    mids = [int(entry.mid) for entry in directory.lists(None).page(GLOBAL_ADDRESS_LIST, 0, 9)] + [2]
     assert response.return_value == 0
     assert (response.stat.num_pos, response.stat.total_recs, response.stat.delta) == (position, 5, 0)
     assert response.stat.current_rec == mids[position]
@@ -139,7 +140,7 @@ def test_positions(client: Client, directory: EmbeddedDirectory, stat: STAT, pos
 
 
 def test_an_object_is_a_position_in_the_lists_that_it_is_in(client: Client, directory: EmbeddedDirectory) -> None:
-    groups = next(int(c.mid) for c in directory.containers() if c.name == "All Groups")
+    groups = next(int(c.mid) for c in directory.lists(None).containers() if c.name == "All Groups")
     stat = STAT(current_rec=mid(directory, "staff"))
     assert client.ask(NspiUpdateStatRequest, 0, stat, None).stat.num_pos == 3
     stat.container_id = groups

@@ -1,3 +1,5 @@
+import dataclasses
+
 from openchange_py.addressbook.base import Container, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.servers.nspi import hierarchy
@@ -19,13 +21,13 @@ def test_the_address_lists(client: Client, directory: EmbeddedDirectory) -> None
         "All Groups",
         "All Contacts",
     ]
-    assert [row[p.PidTagAddressBookContainerId] for row in rows] == [c.mid for c in directory.containers()]
+    assert [row[p.PidTagAddressBookContainerId] for row in rows] == [c.mid for c in directory.lists(None).containers()]
     assert {row[p.PidTagContainerFlags] for row in rows} == {9}
     assert {row[p.PidTagDepth] for row in rows} == {0}
     # The Global Address List's entry id, as in calls-profile-tcp-connect-2007.
     assert rows[0][p.PidTagEntryId].hex() == "00000000dca740c8c042101ab4b908002b2fe18201000000000100002f00"
     dn = rows[1][p.PidTagEntryId][28:]
-    assert dn == b"/guid=" + directory.containers()[1].guid.hex.upper().encode() + b"\0"
+    assert dn == b"/guid=" + directory.lists(None).containers()[1].guid.hex.upper().encode() + b"\0"
 
 
 def test_names_in_8_bits(client: Client) -> None:
@@ -51,7 +53,7 @@ class Nested:
     """A directory with a list in a list."""
 
     def __init__(self, directory: EmbeddedDirectory) -> None:
-        top = directory.containers()[1]
+        top = directory.lists(None).containers()[1]
         inner = Container(MinimalEntryId(900), top.guid, "Inner", top.mid, 1)
         self._containers = [top, inner]
 
@@ -59,8 +61,8 @@ class Nested:
         return self._containers
 
 
-def test_a_list_in_a_list_names_its_parent(directory: EmbeddedDirectory) -> None:
-    book = AddressBook(Nested(directory), "SRV", "srv.example.test")  # type: ignore[arg-type]
+def test_a_list_in_a_list_names_its_parent(book: AddressBook, directory: EmbeddedDirectory) -> None:
+    book = dataclasses.replace(book, lists=Nested(directory))  # type: ignore[arg-type]
     request = NspiGetSpecialTableRequest(None, 4, STAT(), 0)  # type: ignore[arg-type]
     top, inner = (
         {v.prop_tag: v.value for v in row.values} for row in hierarchy.get_special_table(book, request).rows or []

@@ -64,7 +64,7 @@ def test_no_columns_no_rows(client: Client) -> None:
 def test_a_restriction_is_applied_to_its_container(client: Client, directory: EmbeddedDirectory) -> None:
     contains_o = ContentRestriction_r(0x10001, p.PidTagDisplayName, PropertyValue_r(p.PidTagDisplayName, "o"))
     assert names(matches(client, STAT(), contains_o)) == ["Bob Zorn", "Zoe Contact"]
-    contacts = next(int(c.mid) for c in directory.containers() if c.name == "All Contacts")
+    contacts = next(int(c.mid) for c in directory.lists(None).containers() if c.name == "All Contacts")
     assert names(matches(client, STAT(container_id=contacts), contains_o)) == ["Zoe Contact"]
     assert names(matches(client, STAT(container_id=contacts), None)) == ["Zoe Contact"]
 
@@ -104,7 +104,7 @@ def test_no_such_table(client: Client, stat: STAT, error: ErrorCode) -> None:
 
 def test_distinguished_names_become_ids(client: Client, directory: EmbeddedDirectory) -> None:
     alice, server = ORGANIZATION.recipient_dn("alice"), ORGANIZATION.server_dn("SRV")
-    container = directory.containers()[1]
+    container = directory.lists(None).containers()[1]
     asked = [
         alice.upper().encode(),
         b"/o=nobody",
@@ -146,7 +146,7 @@ def test_names_in_8_bits(client: Client, directory: EmbeddedDirectory) -> None:
 
 
 def test_names_of_one_list_only(client: Client, directory: EmbeddedDirectory) -> None:
-    groups = next(int(c.mid) for c in directory.containers() if c.name == "All Groups")
+    groups = next(int(c.mid) for c in directory.lists(None).containers() if c.name == "All Groups")
     response = client.ask(NspiResolveNamesWRequest, 0, STAT(container_id=groups), DISPLAY_NAME, ["alice", "staff"])
     assert response.mids == [UNRESOLVED, RESOLVED]
 

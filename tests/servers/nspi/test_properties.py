@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.base import AttributeValue, DirectoryError, DisplayType, Entry, MinimalEntryId
+from openchange_py.addressbook.base import AttributeValue, DisplayType, Entry, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.servers.nspi.properties import AddressBook, Properties, is_server, known_tags, string_tags
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.properties import PropertyTag
+from tests.servers.nspi.conftest import FQDN, ORGANIZATION, book_of
 
 DN = "/o=First/ou=Group/cn=Recipients/cn=alice"
 GUID = uuid.UUID("9c6490e5-f001-4c47-ba18-010000009af2")
@@ -42,7 +43,6 @@ SERVER = {"msExchHomeServerName": ["/o=First/cn=SRV"]}
         (p.PidTagAddressBookHomeMessageDatabase, entry(**SERVER), "/o=First/cn=SRV/cn=Microsoft Private MDB"),
         (p.PidTagAddressBookObjectGuid, entry(), GUID.bytes_le),
         (p.PidTagTransmittableDisplayName, entry(), "Alice"),
-        (p.PidTagAddressBookMember, entry(member=["/o=x"]), ["/o=x"]),
         (p.PidTagAddressBookMember, entry(), None),
         (p.PidTagTitle, entry(title=["Boss"]), "Boss"),
     ],
@@ -62,15 +62,21 @@ def test_a_name_for_clients_that_read_ascii_only(book: AddressBook) -> None:
     assert found[1](umlaut) == "?gypten"
 
 
+def test_links_are_distinguished_names(directory: EmbeddedDirectory, book: AddressBook) -> None:
+    found = Properties(book).getter(p.PidTagAddressBookMember.id)
+    staff = directory.by_account("staff")
+    assert found
+    assert staff
+    assert found[1](staff) == [ORGANIZATION.recipient_dn(name) for name in ("alice", "bob")]
+
+
 def test_a_server_has_a_binding_for_each_protocol_that_is_served(directory: EmbeddedDirectory) -> None:
     attributes = {"objectClass": ["top", "msExchExchangeServer"]}
     server = Entry(GUID, MinimalEntryId(17), DisplayType.MAILUSER, DN, "SRV", None, attributes)
     for pipes, more in ((False, []), (True, ["ncacn_np:SRV"])):
-        found = Properties(AddressBook(directory, "SRV", "srv.test", pipes)).getter(
-            p.PidTagAddressBookNetworkAddress.id
-        )
+        found = Properties(book_of(directory, pipes=pipes)).getter(p.PidTagAddressBookNetworkAddress.id)
         assert found
-        assert found[1](server) == ["netbios:SRV", "ncacn_ip_tcp:srv.test", *more]
+        assert found[1](server) == ["netbios:SRV", f"ncacn_ip_tcp:{FQDN}", *more]
 
 
 def test_an_unknown_property(book: AddressBook) -> None:
@@ -78,17 +84,8 @@ def test_an_unknown_property(book: AddressBook) -> None:
 
 
 def test_the_server_guid_is_the_directory_s(book: AddressBook, directory: EmbeddedDirectory) -> None:
-    other_node = AddressBook(directory, "OTHER", "other.example.test")
+    other_node = book_of(directory, server="OTHER")
     assert book.server_guid == other_node.server_guid
-
-
-def test_a_directory_without_lists_has_no_server_guid() -> None:
-    class Empty:
-        def containers(self) -> list[Any]:
-            return []
-
-    with pytest.raises(DirectoryError, match="provision"):
-        _ = AddressBook(Empty(), "SRV", "srv").server_guid  # type: ignore[arg-type]
 
 
 def test_servers_are_known_by_their_class() -> None:

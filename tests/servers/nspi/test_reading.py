@@ -43,7 +43,7 @@ def test_entry_ids_permanent_and_ephemeral(client: Client, directory: EmbeddedDi
     head = bytes.fromhex("00000000dca740c8c042101ab4b908002b2fe1820100000000000000")
     assert permanent == head + ORGANIZATION.recipient_dn("bob").encode() + b"\0"
     ephemeral = client.ask(NspiGetPropsRequest, 2, stat, [p.PidTagEntryId]).row.values[0].value
-    guid = directory.containers()[0].guid.bytes_le
+    guid = directory.lists(None).containers()[0].guid.bytes_le
     assert ephemeral == b"\x87\0\0\0" + guid + bytes.fromhex("0100000000000000") + stat.current_rec.to_bytes(
         4, "little"
     )

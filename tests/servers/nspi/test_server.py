@@ -3,6 +3,7 @@ import uuid
 
 import pytest
 
+from openchange_py.addressbook.base import Kind
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
@@ -27,7 +28,7 @@ from tests.servers.nspi.conftest import FQDN, SERVER_NAME, Client, create, mid
 
 def test_bind_gives_a_handle_and_the_directory_s_guid(client: Client, directory: EmbeddedDirectory) -> None:
     response = client.send(NspiBindRequest(0, STAT(), uuid.UUID(int=0)))
-    assert response.server_guid == directory.containers()[0].guid
+    assert response.server_guid == directory.lists(None).containers()[0].guid
     assert not response.context_handle.is_null
     assert client.send(NspiBindRequest(0, STAT())).server_guid is None  # no place for it was given
 
@@ -95,6 +96,7 @@ def test_a_broken_directory_is_a_general_failure(tmp_path: object) -> None:
     url = f"sqlite:///{tmp_path}/d.db"
     upgrade(url)
     directory = EmbeddedDirectory(url)  # never provisioned
+    directory.create(Kind.USER, "alice", {"displayName": ["Alice"]})
     client = Client(NspiServer(directory, SERVER_NAME, FQDN))
     assert client.send(NspiBindRequest(0, STAT())).return_value == ErrorCode.GeneralFailure
     directory.close()

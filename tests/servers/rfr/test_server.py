@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import Organization
+from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
@@ -67,7 +67,7 @@ def test_the_name_of_a_server_of_the_organization(directory: EmbeddedDirectory) 
 
 def test_what_is_no_server_has_no_name(directory: EmbeddedDirectory) -> None:
     attributes = exchange_attributes(ORGANIZATION, "SRV", "alice", "alice@example.test", "Alice")
-    alice = directory.create_entry("alice", attributes)
+    alice = directory.create(Kind.USER, "alice", attributes)
     for dn in (ORGANIZATION.server_dn("OTHER"), alice.legacy_exchange_dn, "no distinguished name"):
         response = ask(directory, fqdn(dn))
         assert (response.server_fqdn, response.return_value) == (None, ErrorCode.NotFound)
