@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 
@@ -101,6 +102,7 @@ class Slapd:
         self.ca_file = place / "ca.pem"
         self.ports = free_ports(2)
         self.ldap, self.ldaps = f"ldap://{NAME}:{self.ports[0]}", f"ldaps://{NAME}:{self.ports[1]}"
+        self.ldapi = f"ldapi://{quote(str(place / 'ldapi'), safe='')}"
         self._process: subprocess.Popen[bytes] | None = None
         self._make()
 
@@ -108,7 +110,7 @@ class Slapd:
         """Start it, again after `stop`, and wait until it answers."""
         slapd = find("slapd")
         assert slapd is not None
-        where = f"ldap://127.0.0.1:{self.ports[0]} ldaps://127.0.0.1:{self.ports[1]}"
+        where = f"ldap://127.0.0.1:{self.ports[0]} ldaps://127.0.0.1:{self.ports[1]} {self.ldapi}"
         with (self.place / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [slapd, "-d", "0", "-F", str(self.place / "conf"), "-h", where], stdout=log, stderr=log

@@ -1,8 +1,8 @@
 """NT hashes of accounts from an LDAP directory: `sambaNTPassword`, as Samba's own `ldapsam` keeps it.
 
-Every look-up asks anew, so that a changed password or a disabled account counts at once. `ldap3` (LGPL, pure Python) is
-the client, in threads of its own: one connection each, made when it is needed and made anew when it was lost.
-Not done: SASL binds, referrals, `ldapi`, the domain by the prefix of `sambaSID`; NTLM only, no simple bind as the user.
+Every look-up asks anew, so that a changed password or a disabled account counts at once. It is asked in threads of its
+own: one connection each, made when it is needed and made anew when it was lost.
+Not done: the domain by the prefix of `sambaSID`; NTLM only, no simple bind as the user.
 """
 
 from __future__ import annotations
@@ -10,19 +10,16 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import ldap3
 from ldap3.core.results import RESULT_SIZE_LIMIT_EXCEEDED, RESULT_SUCCESS
 from ldap3.utils.conv import escape_filter_chars
 
 from openchange_py.addressbook.base import Account, DirectoryError
+from openchange_py.addressbook.ldap.connection import LdapServers, close, connect, error_text
 from openchange_py.auth import ntlm_crypto
 
 logger = logging.getLogger(__name__)
@@ -41,22 +38,6 @@ _ATTRIBUTES: Final = ("uid", "sambaNTPassword", "sambaAcctFlags", "sambaKickoffT
 _OF_NO_PASSWORD: Final = ntlm_crypto.nt_hash("")
 #: sambaAcctFlags, `[UD         ]`: disabled, or locked out by Samba.
 _MAY_NOT_LOG_ON: Final = frozenset("DL")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LdapServers:
-    """Where the directory is and how it is asked: `urls` in turn, below `base`, as `bind_dn`.
-
-    URLs are `ldap://HOST` or `ldaps://HOST`, with a port where it is not the usual one.
-    `start_tls` protects `ldap://`; `ca_file` has the certificates to trust, the system's where it is None.
-    """
-
-    urls: Sequence[str]
-    base: str
-    bind_dn: str
-    password: str = dataclasses.field(repr=False)
-    start_tls: bool = True
-    ca_file: Path | None = None
 
 
 class LdapPasswords:
@@ -101,7 +82,7 @@ class LdapPasswords:
         """Take no more look-ups, and let go of the connections; one that is in use fails."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for connection in list(self._open):
-            _close(connection)
+            close(connection)
 
     def _failed(self, reason: str) -> DirectoryError:
         self._failure = f"password directory: {reason}"
@@ -118,7 +99,7 @@ class LdapPasswords:
         except Exception as error:  # ldap3 raises its own errors, OSErrors, and on garbage whatever came up
             self._drop()
             if not reused:
-                raise self._failed(_text(error)) from error
+                raise self._failed(error_text(error)) from error
         # A kept connection may be long gone: only a fresh one tells that the directory is away.
         return self._look_up(name)
 
@@ -148,7 +129,7 @@ class LdapPasswords:
     def _connection(self) -> Any:
         """The thread's own, made where there is none."""
         if getattr(self._own, "connection", None) is None:
-            self._own.connection = self._first_that_answers()
+            self._own.connection = connect(self._servers, _STEP_SECONDS, read_only=True, what="password directory")
             self._open.add(self._own.connection)
         return self._own.connection
 
@@ -156,51 +137,7 @@ class LdapPasswords:
         connection, self._own.connection = getattr(self._own, "connection", None), None
         if connection is not None:
             self._open.discard(connection)
-            _close(connection)
-
-    def _first_that_answers(self) -> Any:
-        problems = []
-        for url in self._servers.urls:
-            try:
-                return self._connect(url)
-            except Exception as error:
-                problems.append(f"{url}: {_text(error)}")
-        raise DirectoryError("; ".join(problems))
-
-    def _connect(self, url: str) -> Any:
-        """A connection that is bound; nothing is said in the clear before TLS is there."""
-        parts, servers = urlsplit(url), self._servers
-        ca_file = None if servers.ca_file is None else str(servers.ca_file)
-        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=ca_file)
-        encrypted = parts.scheme == "ldaps"
-        server = ldap3.Server(
-            parts.hostname,
-            parts.port or (636 if encrypted else 389),
-            use_ssl=encrypted,
-            tls=tls,
-            get_info=ldap3.NONE,
-            connect_timeout=_STEP_SECONDS,
-        )
-        connection = ldap3.Connection(
-            server,
-            servers.bind_dn,
-            servers.password,
-            auto_referrals=False,  # nobody else is given the password
-            read_only=True,
-            receive_timeout=_STEP_SECONDS,
-            check_names=False,
-        )
-        try:
-            connection.open()
-            if servers.start_tls and not encrypted:
-                connection.start_tls()
-            if not connection.bind():
-                raise DirectoryError(f"bind as {servers.bind_dn} refused: {connection.result['description']}")
-        except BaseException:
-            _close(connection)
-            raise
-        logger.info("password directory %s as %s", url, servers.bind_dn)
-        return connection
+            close(connection)
 
     def _may_log_on(self, found: Mapping[str, Sequence[bytes]]) -> bool:
         """Neither disabled nor locked nor expired."""
@@ -229,15 +166,3 @@ def _nt_hash(name: str, found: Mapping[str, Sequence[bytes]]) -> bytes | None:
 def _texts(found: Mapping[str, Sequence[bytes]], attribute: str) -> list[str]:
     """An attribute's values, without case."""
     return [value.decode("utf-8", "replace").casefold() for value in found.get(attribute, ())]
-
-
-def _text(error: BaseException) -> str:
-    """ldap3's texts are long where certificates are in them."""
-    return f"{type(error).__name__}: {error}"[:300] if not isinstance(error, DirectoryError) else str(error)
-
-
-def _close(connection: Any) -> None:
-    try:
-        connection.unbind()
-    except Exception as error:  # it was given up already
-        logger.debug("password directory: %s", error)

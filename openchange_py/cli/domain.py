@@ -6,9 +6,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from openchange_py.addressbook.base import Directory
 from openchange_py.auth.accounts import LocalAuthenticator, PasswordSource, stored_nt_hash
@@ -21,8 +19,8 @@ from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, K
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import ServerNames
 from openchange_py.auth.spnego import Mechanism
+from openchange_py.cli.settings import first_line
 from openchange_py.config import Option, Settings, declared
-from openchange_py.config.declared import LdapTls
 from openchange_py.config.routes import RelayAs, relay_as
 from openchange_py.config.settings import world_readable
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext
@@ -143,20 +141,10 @@ def secure_channel(settings: Settings) -> SecureChannel | None:
         )
     machine = MachineAccount(
         settings[declared.MACHINE_ACCOUNT],
-        _first_line(settings, declared.MACHINE_PASSWORD_FILE, file),
+        first_line(settings, declared.MACHINE_PASSWORD_FILE, file),
         settings[declared.WORKGROUP],
     )
     return SecureChannel(controllers, machine, connect_netlogon)
-
-
-def _first_line(settings: Settings, option: Option[Any], file: Path) -> str:
-    try:
-        line = file.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise settings.error(option, f"{file}: {error}") from error
-    if not line:
-        raise settings.error(option, f"{file}: no password on its first line")
-    return line
 
 
 def password_directory(settings: Settings) -> LdapPasswords | None:
@@ -164,24 +152,13 @@ def password_directory(settings: Settings) -> LdapPasswords | None:
     urls, option = settings[declared.PASSWORD_DIRECTORY], declared.PASSWORD_DIRECTORY
     if not urls:
         return None
-    needs: tuple[Option[Any], ...] = (declared.LDAP_SUFFIX, declared.LDAP_ADMIN_DN, declared.LDAP_PASSWORD_FILE)
-    for needed in needs:
-        if not settings[needed]:
-            raise settings.error(option, f"it needs `{needed.name}`, {needed.help}")
-    ca_file, start_tls = settings[declared.LDAP_CA_FILE], settings[declared.LDAP_SSL] is LdapTls.START_TLS
-    if ca_file is not None and not ca_file.is_file():
-        raise settings.error(declared.LDAP_CA_FILE, f"{ca_file} is no file")
-    for url in urls:
-        if not start_tls and urlsplit(url).scheme == "ldap":
-            logger.warning("%s: passwords of %s are read without encryption", declared.LDAP_SSL.name, url)
+    if not settings[declared.LDAP_SUFFIX]:
+        raise settings.error(option, f"it needs `{declared.LDAP_SUFFIX.name}`, {declared.LDAP_SUFFIX.help}")
     # Imported only where it is used: nobody else waits for it.
-    from openchange_py.auth.ldap_passwords import LdapPasswords, LdapServers
+    from openchange_py.auth.ldap_passwords import LdapPasswords
+    from openchange_py.cli.directory import ldap_servers
 
-    file = settings[declared.LDAP_PASSWORD_FILE]
-    assert file is not None
-    password = _first_line(settings, declared.LDAP_PASSWORD_FILE, file)
-    base, bind_dn = settings[declared.LDAP_SUFFIX], settings[declared.LDAP_ADMIN_DN]
-    return LdapPasswords(LdapServers(urls, base, bind_dn, password, start_tls, ca_file), settings[declared.WORKGROUP])
+    return LdapPasswords(ldap_servers(settings, option, urls), settings[declared.WORKGROUP])
 
 
 async def connect_netlogon(host: str, context: SecurityContext | None, level: AuthLevel) -> RpcClient:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import click
 
-from openchange_py.config import DEFAULT_PATH, ConfigError, Settings, load
+from openchange_py.config import DEFAULT_PATH, ConfigError, Option, Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +51,17 @@ def with_settings(function: F) -> F:
         return function(load_settings(configuration_path(ctx, config)), *args, **kwargs)
 
     return command  # type: ignore[return-value]  # click's decorators change the signature
+
+
+def first_line(settings: Settings, option: Option[Any], file: Path) -> str:
+    """A password: the first line of a file that an option names; `ConfigError` where there is none."""
+    try:
+        line = file.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise settings.error(option, f"{file}: {error}") from error
+    if not line:
+        raise settings.error(option, f"{file}: no password on its first line")
+    return line
 
 
 def password_option(function: F) -> F:

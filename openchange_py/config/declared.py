@@ -12,6 +12,7 @@ from openchange_py.config.options import (
     Option,
     boolean,
     choice,
+    directory_url,
     host,
     integer,
     ldap_urls,
@@ -68,6 +69,14 @@ class LdapTls(enum.Enum):
 
     START_TLS = "start tls"
     OFF = "off"
+
+
+class LdapSasl(enum.Enum):
+    """How we say who we are to an LDAP directory."""
+
+    OFF = "off"
+    GSSAPI = "gssapi"
+    EXTERNAL = "external"
 
 
 def port_or_off(value: str) -> int | None:
@@ -148,9 +157,9 @@ DATABASE = Option(
 )
 DIRECTORY = Option(
     "ocpy:directory",
-    text,
+    directory_url,
     lambda settings: _sqlite(settings, "directory.db"),
-    "URL of the directory: a database, or ldap://",
+    "the directory: the URL of a database, or LDAP servers, ldaps://HOST[, ldaps://HOST...]",
 )
 ORGANIZATION = Option("ocpy:organization", text, "First Organization", "the Exchange organization")
 ADMINISTRATIVE_GROUP = Option(
@@ -270,9 +279,19 @@ PASSWORD_DIRECTORY = Option(
     (),
     "LDAP servers whose sambaNTPassword checks NTLM logons of accounts whose password the directory does not tell",
 )
-LDAP_SUFFIX = Option("ldap suffix", text, "", "where accounts are in LDAP")
-LDAP_ADMIN_DN = Option("ldap admin dn", text, "", "who binds to LDAP; may read sambaNTPassword")
+LDAP_SUFFIX = Option("ldap suffix", text, "", "where accounts are in LDAP; by default where the server says")
+LDAP_ADMIN_DN = Option(
+    "ldap admin dn", text, "", "who binds to LDAP; may read sambaNTPassword, and write what `ocpy newuser` changes"
+)
 LDAP_PASSWORD_FILE = Option("ocpy:ldap password file", optional_path, None, "a file whose first line is its password")
+LDAP_SASL = Option(
+    "ocpy:ldap sasl",
+    choice(LdapSasl, {kind.value: kind for kind in LdapSasl}),
+    LdapSasl.OFF,
+    "bind to LDAP without a password: gssapi (Kerberos, over TLS) or external (as this user, over ldapi://)",
+)
+LDAP_PRINCIPAL = Option("ocpy:ldap principal", text, "", "who binds with gssapi; by default whose tickets are there")
+LDAP_KEYTAB = Option("ocpy:ldap keytab", optional_path, None, "its keys; tickets of the credential cache by default")
 LDAP_SSL = Option(
     "ldap ssl",
     choice(LdapTls, {"start tls": LdapTls.START_TLS, "off": LdapTls.OFF, "no": LdapTls.OFF}),

@@ -122,16 +122,25 @@ def networks(value: str) -> Sequence[Network]:
 
 
 def ldap_urls(value: str) -> tuple[str, ...]:
-    """A list of LDAP servers: scheme, host and, where it is not the usual one, port."""
+    """A list of LDAP servers: scheme, host and, where it is not the usual one, port; or a local socket."""
     found = names(value)
     for url in found:
         parts = urlsplit(url)
+        if parts.scheme == "ldapi" and parts.netloc.casefold().startswith("%2f") and not parts.path:
+            continue
         _ = parts.port  # raises for one that is no number
         if parts.scheme not in ("ldap", "ldaps") or not parts.hostname:
-            raise ValueError(f"{url!r} is no ldap://HOST or ldaps://HOST")
+            raise ValueError(f"{url!r} is no ldap://HOST, ldaps://HOST or ldapi://%2Fpath%2Fof%2Fsocket")
         if parts.path.strip("/") or parts.query or parts.username is not None:
             raise ValueError(f"{url!r}: nothing but scheme, host and port belongs there")
     return found
+
+
+def directory_url(value: str) -> str:
+    """The URL of a database, or a list of LDAP servers."""
+    if value.partition("://")[0].casefold() in ("ldap", "ldaps", "ldapi"):
+        ldap_urls(value)
+    return value
 
 
 def host(value: str) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from openchange_py.addressbook.base import Account, DirectoryError
+from openchange_py.addressbook.ldap.connection import LdapServers
 from openchange_py.auth import ldap_passwords, ntlm_crypto
 from openchange_py.auth.accounts import LocalAuthenticator
 from openchange_py.auth.failures import FailureTracker, Patience
-from openchange_py.auth.ldap_passwords import LdapPasswords, LdapServers
+from openchange_py.auth.ldap_passwords import LdapPasswords
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.rpc.security import SecurityError
 from tests.auth.ntlm_parties import NAMES, PASSWORD, PEER, acceptor

@@ -1,0 +1,1 @@
+"""A directory in LDAP: Active Directory (Samba's or Microsoft's) or OpenLDAP."""

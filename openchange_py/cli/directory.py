@@ -1,0 +1,59 @@
+"""The directory that the configuration names, and how its LDAP servers are asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from openchange_py.cli.settings import first_line
+from openchange_py.config import Option, Settings, declared
+from openchange_py.config.declared import LdapSasl, LdapTls
+
+if TYPE_CHECKING:
+    from openchange_py.addressbook.ldap.connection import ExternalBind, KerberosBind, LdapServers
+
+logger = logging.getLogger(__name__)
+
+
+def ldap_servers(settings: Settings, option: Option[Any], urls: Sequence[str]) -> LdapServers:
+    """The servers that `option` names, and how we bind to them; `ConfigError` says what is missing."""
+    # Imported only where it is used: nobody else waits for ldap3.
+    from openchange_py.addressbook.ldap.connection import LdapServers
+
+    ca_file, start_tls = settings[declared.LDAP_CA_FILE], settings[declared.LDAP_SSL] is LdapTls.START_TLS
+    if ca_file is not None and not ca_file.is_file():
+        raise settings.error(declared.LDAP_CA_FILE, f"{ca_file} is no file")
+    for url in urls:
+        if not start_tls and urlsplit(url).scheme == "ldap":
+            logger.warning("%s: passwords of %s are read without encryption", declared.LDAP_SSL.name, url)
+    base, sasl, bind_dn, password = settings[declared.LDAP_SUFFIX], _sasl(settings), "", ""
+    if sasl is None:
+        bind_dn, password = _simple_bind(settings, option)
+    return LdapServers(urls, base, bind_dn, password, start_tls, ca_file, sasl)
+
+
+def _simple_bind(settings: Settings, option: Option[Any]) -> tuple[str, str]:
+    needs: tuple[Option[Any], ...] = (declared.LDAP_ADMIN_DN, declared.LDAP_PASSWORD_FILE)
+    for needed in needs:
+        if not settings[needed]:
+            raise settings.error(option, f"it needs `{needed.name}`, {needed.help}")
+    file = settings[declared.LDAP_PASSWORD_FILE]
+    assert file is not None
+    return settings[declared.LDAP_ADMIN_DN], first_line(settings, declared.LDAP_PASSWORD_FILE, file)
+
+
+def _sasl(settings: Settings) -> KerberosBind | ExternalBind | None:
+    from openchange_py.addressbook.ldap.connection import ExternalBind, KerberosBind
+
+    match settings[declared.LDAP_SASL]:
+        case LdapSasl.EXTERNAL:
+            return ExternalBind()
+        case LdapSasl.GSSAPI:
+            keytab = settings[declared.LDAP_KEYTAB]
+            if keytab is not None and not keytab.is_file():
+                raise settings.error(declared.LDAP_KEYTAB, f"{keytab} is no file")
+            return KerberosBind(settings[declared.LDAP_PRINCIPAL], keytab)
+        case _:
+            return None
