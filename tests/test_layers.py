@@ -43,7 +43,10 @@ IMPORT_EXCEPTIONS: dict[tuple[str, str], str] = {
 UNTESTED: dict[str, str] = {}
 
 #: Files that declare types and constants for others, of which nothing can be run.
-DECLARATIONS: dict[str, str] = {"auth/krb5_structures.py": "structures of krb5.h; auth/krb5.py fills and reads them"}
+DECLARATIONS: dict[str, str] = {
+    "addressbook/followed.py": "the interface of sources; the follower of an index reads them",
+    "auth/krb5_structures.py": "structures of krb5.h; auth/krb5.py fills and reads them",
+}
 
 #: Test files beside the others that hold all of a folder against recordings.
 CROSS_TESTS = {"test_recorded.py"}
