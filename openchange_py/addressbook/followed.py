@@ -1,8 +1,8 @@
 """What an index of a directory is made from: the interface of a source, which `following.Follower` reads.
 
 A source is a connection to one directory server, used by one thread at a time. It knows how that kind of server tells
-what changed; the follower knows the index, the lease and the waiting. `DirectoryError` where the server can't be reached
-or refuses: the follower waits and tries again.
+what changed; the follower knows the index, the lease and the waiting. `DirectoryError` where the server can't be
+reached or refuses: the follower waits and tries again.
 """
 
 from __future__ import annotations
