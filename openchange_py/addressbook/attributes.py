@@ -19,6 +19,8 @@ _TIME_ORIGIN = datetime.datetime(1601, 1, 1, tzinfo=datetime.UTC)
 
 #: Property tag and LDAP attribute.
 ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
+    (proptags.PidTagAddressBookRoomCapacity, "msExchResourceCapacity"),
+    (proptags.PidTagAddressBookRoomDescription, "msExchResourceDisplay"),
     (proptags.PidTagComment, "info"),
     (proptags.PidTagCreationTime, "whenCreated"),
     (proptags.PidTagLastModificationTime, "whenChanged"),

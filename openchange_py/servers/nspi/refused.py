@@ -6,26 +6,17 @@ from typing import Any, NoReturn
 
 from openchange_py.servers.nspi.properties import AddressBook
 from openchange_py.servers.nspi.registry import method
-from openchange_py.wire.ndr import RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxnspi import (
     NspiGetIDsFromNamesRequest,
     NspiGetIDsFromNamesResponse,
     NspiGetNamesFromIDsRequest,
     NspiGetNamesFromIDsResponse,
-    NspiGetTemplateInfoRequest,
-    NspiGetTemplateInfoResponse,
     NspiModLinkAttRequest,
     NspiModLinkAttResponse,
     NspiModPropsRequest,
     NspiModPropsResponse,
 )
-
-
-@method(NspiGetTemplateInfoRequest, lambda _request, code: NspiGetTemplateInfoResponse(None, code))
-def get_template_info(_book: AddressBook, request: NspiGetTemplateInfoRequest) -> RpcMessage:
-    """3.1.4.1.18: no display template in any locale."""
-    raise MapiError(ErrorCode.InvalidLocale, f"no template for locale {request.locale_id}")
 
 
 @method(NspiModPropsRequest, lambda _request, code: NspiModPropsResponse(code))

@@ -44,9 +44,44 @@ def test_who_has_this_version_gets_no_rows(client: Client) -> None:
     assert len(client.ask(NspiGetSpecialTableRequest, 4, STAT(), version ^ 1).rows) == 4
 
 
-def test_there_are_no_address_creation_templates(client: Client) -> None:
-    response = client.ask(NspiGetSpecialTableRequest, 2, STAT(code_page=0x4B0), 3)
-    assert (response.rows, response.return_value) == ([], 0)
+def creation_table(client: Client, stat: STAT, flags: int = 2) -> list[dict[int, object]]:
+    response = client.ask(NspiGetSpecialTableRequest, flags, stat, 3)
+    assert (response.return_value, response.version) == (0, 3)
+    return [{v.prop_tag: v.value for v in row.values} for row in response.rows]
+
+
+def test_an_internet_address_can_be_made(client: Client) -> None:
+    """[MS-OXOABKT] 2.2.1: the columns, and an entry id whose DN asks for the template."""
+    (row,) = creation_table(client, STAT())
+    dn = b"/cn=Configuration/cn=Addressing/cn=Address-Templates/cn=409/cn=SMTP\0"
+    entry_id = row.pop(p.PidTagEntryId)
+    assert isinstance(entry_id, bytes)
+    assert entry_id[:28].hex() == "00000000dca740c8c042101ab4b908002b2fe1820100000002010000"
+    assert entry_id.endswith(dn)
+    assert row == {
+        p.PidTagAddressType.with_type(0x1E): b"SMTP",
+        p.PidTagDisplayName.with_type(0x1E): b"Internet address",
+        p.PidTagDisplayType: 0,
+        p.PidTagDepth: 0,
+        p.PidTagSelectable: 1,
+        p.PidTagInstanceKey: bytes(4),
+    }
+
+
+def test_creation_templates_are_named_in_the_language_of_the_template_locale(client: Client) -> None:
+    """An Austrian gets German, a Greek English; what is no locale has a table without rows, and no error."""
+    name = p.PidTagDisplayName.with_type(0x1E)
+    names = [creation_table(client, STAT(template_locale=lcid))[0][name] for lcid in (0x0C07, 0x0408, 0)]
+    assert names == [b"Internetadresse", b"Internet address", b"Internet address"]
+    assert creation_table(client, STAT(template_locale=0xFFFFFFFF)) == []
+
+
+def test_creation_templates_are_in_8_bits_unless_the_code_page_is_unicode(client: Client) -> None:
+    """3.1.4.1.3: NspiUnicodeStrings is ignored; CP_WINUNICODE is no error."""
+    assert b"SMTP" in creation_table(client, STAT(), flags=6)[0].values()
+    assert "SMTP" in creation_table(client, STAT(code_page=0x4B0))[0].values()
+    refused = client.ask(NspiGetSpecialTableRequest, 2, STAT(code_page=4711), 0)
+    assert (refused.rows, refused.return_value) == (None, ErrorCode.InvalidCodepage)
 
 
 class Nested:

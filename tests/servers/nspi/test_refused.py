@@ -8,7 +8,6 @@ from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxnspi import (
     NspiGetIDsFromNamesRequest,
     NspiGetNamesFromIDsRequest,
-    NspiGetTemplateInfoRequest,
     NspiModLinkAttRequest,
     NspiModPropsRequest,
 )
@@ -19,7 +18,6 @@ from tests.servers.nspi.conftest import Client
 @pytest.mark.parametrize(
     ("kind", "parameters", "error"),
     [
-        (NspiGetTemplateInfoRequest, (1, 0, None, 1252, 1033), ErrorCode.InvalidLocale),
         (NspiModPropsRequest, (0, STAT(), None, PropertyRow_r([])), ErrorCode.NotSupported),
         (NspiModLinkAttRequest, (0, p.PidTagAddressBookMember, 17, []), ErrorCode.NotSupported),
         (NspiGetNamesFromIDsRequest, (0, uuid.UUID(int=1), []), ErrorCode.NotSupported),
