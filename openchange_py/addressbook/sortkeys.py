@@ -16,7 +16,8 @@ from openchange_py.addressbook.tailorings import Tailoring, language_of, tailori
 _WORD = re.compile(r"[^\s,;]+")
 #: Characters of a text that count: more than any name has, and few enough for one letter to become eighteen.
 _LONGEST = 4096
-#: Symbols sort before digits ([MS-OXNSPI] 2.2.1.6, SORT_STRINGSORT): behind the character before 0.
+#: Symbols stand before letters ([MS-OXNSPI] 2.2.1.6, SORT_STRINGSORT), most of ASCII's anyhow; this one puts the others
+#: behind the last of those that stand before digits.
 _BEFORE_DIGITS = "/"
 #: Below: letters and marks of the scripts that most names are in, worth remembering once they were looked at.
 _REMEMBERED = 0x3100
@@ -56,7 +57,7 @@ class _Characters(dict[int, str]):
         if category[0] in "PSZ":
             if not self._symbols:
                 return ""
-            return character if category[0] == "Z" or character < "0" else _BEFORE_DIGITS + character
+            return character if category[0] == "Z" or character < "{" else _BEFORE_DIGITS + character
         # From katakana to hiragana, which stands 0x60 before it.
         return chr(ord(character) - 0x60) if "\u30a1" <= character <= "\u30f6" else character
 

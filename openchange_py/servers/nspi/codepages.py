@@ -1,7 +1,6 @@
 """8-bit strings in the client's code page: [MS-OXNSPI] 2.2.1.5 and 3.1.4.3.
 
-What a code page cannot express becomes `?`. Not done: CP_TELETEX is taken for Latin-1, from which T.61 differs in
-its accents, as no client that asks for it is known to expect more.
+What a code page cannot express becomes `?`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,12 @@ from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
         (932, "カ", b"\x83\x4a"),
         (28605, "€", b"\xa4"),
         (65001, "Ä", b"\xc3\x84"),
-        (CP_TELETEX, "é", b"\xe9"),
+        (CP_TELETEX, "é", b"\xc2e"),
+        (65000, "ä", b"+AOQ-"),
+        (437, "Ä", b"\x8e"),
+        (949, "가", b"\xb0\xa1"),
+        (936, "中", b"\xd6\xd0"),
+        (10000, "Ä", b"\x80"),
         (0, "Ä", b"\xc4"),
     ],
 )

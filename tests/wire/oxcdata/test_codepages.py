@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import encodings
+import encodings.aliases
 
 import pytest
 
-from openchange_py.wire.oxcdata.codepages import codec_name
+from openchange_py.wire.oxcdata.codepages import _NAMES, codec_name
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,10 @@ from openchange_py.wire.oxcdata.codepages import codec_name
         (20866, "я", b"\xd1"),
         (65001, "ü", b"\xc3\xbc"),
         (0, "é", b"\xe9"),
+        (37, "A", b"\xc1"),
+        (10000, "Ä", b"\x80"),
+        (20261, "é", b"\xc2e"),
+        (38598, "א", b"\xe0"),
     ],
 )
 def test_texts_are_in_the_code_page(code_page: int, text: str, raw: bytes) -> None:
@@ -38,3 +42,9 @@ def test_numbers_that_are_no_code_pages_leave_nothing_behind() -> None:
     before = len(encodings._cache)  # type: ignore[attr-defined]
     assert {codec_name(code_page) for code_page in range(1 << 20, (1 << 20) + 300)} == {None}
     assert len(encodings._cache) == before  # type: ignore[attr-defined]
+
+
+def test_every_name_is_a_codec_of_pythons() -> None:
+    assert all(codec_name(code_page) for code_page in _NAMES)
+    known = {name for name in encodings.aliases.aliases.values() if name.startswith("cp")} - {"cp1006"}
+    assert known == {codec_name(int(name[2:])) for name in known}
