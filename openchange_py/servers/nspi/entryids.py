@@ -7,6 +7,8 @@ import uuid
 from typing import Final
 
 from openchange_py.addressbook.base import Container, DisplayType, Entry
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.oxcdata.entryids import EphemeralEntryId, PermanentEntryId
 
 #: GUID_NSPI, [MS-OXNSPI] 2.2.1.7.
 GUID_NSPI: Final = uuid.UUID("c840a7dc-42c0-1a10-b4b9-08002b2fe182")
@@ -46,3 +48,20 @@ def container_dn(container: Container) -> str:
 def container_entry_id(container: Container) -> bytes:
     """The permanent entry id of an address list."""
     return permanent_entry_id(DisplayType.CONTAINER, container_dn(container))
+
+
+def parse_entry_id(raw: bytes, server_guid: uuid.UUID) -> int | str | None:
+    """What an entry id of either kind names: a Minimal Entry Id, or a distinguished name.
+
+    None for one that is neither, or that another server's session gave.
+    """
+    try:
+        if raw[:1] == b"\x87":
+            ephemeral = EphemeralEntryId.unpack(raw)
+            return ephemeral.mid if ephemeral.provider_uid == server_guid else None
+        permanent = PermanentEntryId.unpack(raw)
+    except DecodeError:
+        return None
+    if permanent.provider_uid != GUID_NSPI:
+        return None
+    return permanent.distinguished_name.decode("ascii", "replace")

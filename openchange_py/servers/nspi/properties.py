@@ -13,7 +13,7 @@ from typing import Any
 
 from openchange_py.addressbook.accounts import home_mdb
 from openchange_py.addressbook.attributes import BY_ID, LINK_BY_ID
-from openchange_py.addressbook.base import AddressLists, DisplayType, Entry
+from openchange_py.addressbook.base import AddressLists, Directory, DisplayType, Entry
 from openchange_py.servers.nspi.entryids import (
     GUID_NSPI,
     entry_permanent_entry_id,
@@ -30,10 +30,14 @@ _OBJECT_DISTLIST = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AddressBook:
-    """What a call works with: the address book as its caller sees it, and how this server names itself."""
+    """What a call works with: the address book as its caller sees it, and how this server names itself.
+
+    `directory` is for what a client may write.
+    """
 
     lists: AddressLists
     caller: Entry
+    directory: Directory
     server_name: str
     fqdn: str
     #: Named pipes are served too.

@@ -12,7 +12,7 @@ from typing import Final
 
 from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
-from openchange_py.servers.nspi import browsing, details, hierarchy, matching, reading, refused
+from openchange_py.servers.nspi import browsing, details, hierarchy, matching, modifying, names, reading
 from openchange_py.servers.nspi.codepages import CP_WINUNICODE, codec
 from openchange_py.servers.nspi.properties import AddressBook
 from openchange_py.servers.nspi.registry import METHODS
@@ -29,7 +29,7 @@ from openchange_py.wire.oxnspi import (
 logger = logging.getLogger(__name__)
 
 #: The modules whose functions answer calls; importing them registers these.
-_METHOD_MODULES: Final = (browsing, details, hierarchy, matching, reading, refused)
+_METHOD_MODULES: Final = (browsing, details, hierarchy, matching, modifying, names, reading)
 
 #: Return values of NspiUnbind: [MS-OXNSPI] 2.2.1.2.
 UNBIND_SUCCESS: Final = 1
@@ -97,7 +97,7 @@ class NspiServer:
         caller = self._directory.by_account(call.caller.account)
         if caller is None:
             raise MapiError(ErrorCode.LogonFailed, f"{call.caller} is not in the directory")
-        return AddressBook(self._directory.lists(caller), caller, *self._names)
+        return AddressBook(self._directory.lists(caller), caller, self._directory, *self._names)
 
     def _unbind(self, call: Call, request: NspiUnbindRequest) -> NspiUnbindResponse:
         """3.1.4.1.2: success is 1."""

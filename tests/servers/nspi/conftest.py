@@ -96,7 +96,7 @@ def book_of(directory: EmbeddedDirectory, *, server: str = SERVER_NAME, pipes: b
     """As Alice sees it."""
     alice = directory.by_account("alice")
     assert alice
-    return AddressBook(directory.lists(alice), alice, server, FQDN, pipes)
+    return AddressBook(directory.lists(alice), alice, directory, server, FQDN, pipes)
 
 
 @pytest.fixture

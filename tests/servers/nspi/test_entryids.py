@@ -1,7 +1,13 @@
 import uuid
 
 from openchange_py.addressbook.base import Container, DisplayType, MinimalEntryId
-from openchange_py.servers.nspi.entryids import container_dn, ephemeral_entry_id, instance_key, permanent_entry_id
+from openchange_py.servers.nspi.entryids import (
+    container_dn,
+    ephemeral_entry_id,
+    instance_key,
+    parse_entry_id,
+    permanent_entry_id,
+)
 
 
 def test_a_permanent_entry_id() -> None:
@@ -25,3 +31,12 @@ def test_the_names_of_containers() -> None:
 
 def test_an_instance_key() -> None:
     assert instance_key(0x12345678) == b"\x78\x56\x34\x12"
+
+
+def test_entry_ids_say_whom_they_name() -> None:
+    server, other = uuid.UUID(int=7), uuid.UUID(int=8)
+    assert parse_entry_id(permanent_entry_id(6, "/o=x/cn=zoe"), server) == "/o=x/cn=zoe"
+    assert parse_entry_id(ephemeral_entry_id(0, 17, server), server) == 17
+    assert parse_entry_id(ephemeral_entry_id(0, 17, other), server) is None
+    for raw in (b"", b"\x87", ephemeral_entry_id(0, 17, server)[:-1], permanent_entry_id(0, "/o=x")[:-1]):
+        assert parse_entry_id(raw, server) is None
