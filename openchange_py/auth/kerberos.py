@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 _DEMANDED: Final = ("replay_detection", "out_of_sequence_detection")
 #: RFC 2744 3.9.1: GSS_S_DEFECTIVE_TOKEN.
 _DEFECTIVE_TOKEN: Final = 9 << 16
+#: GSS_C_INQ_SSPI_SESSION_KEY, as MIT's and Heimdal's libraries know it.
+_SESSION_KEY: Final = "1.2.840.113554.1.2.2.5.5"
 #: name@REALM without the escapes of RFC 1964 2.1.3, and no service/host.
 _USER_PRINCIPAL: Final = re.compile(r"([^@/\\\s]{1,256})@([^@/\\\s]{1,256})")
 
@@ -179,6 +181,15 @@ class KerberosContext:
     def verify_mech_list(self, mech_types: bytes, signature: bytes) -> None:
         """See `Mechanism.verify_mech_list`."""
         self.verify(mech_types, signature)
+
+    @property
+    def session_key(self) -> bytes:
+        """See `KeyedContext.session_key`: [MS-KILE] 3.1.1.2, the subkey."""
+        try:
+            found = gss.inquire_sec_context_by_oid(self._protecting(), gssapi.OID.from_int_seq(_SESSION_KEY))
+        except gss.GSSError as error:
+            raise SecurityError(f"no session key: {error}") from error
+        return bytes(found[0])
 
     def _begin(self) -> None:
         if self._over or self.complete:

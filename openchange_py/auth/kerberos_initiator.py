@@ -36,6 +36,9 @@ SERVICES: Final = {
     "exchange_ds_rfr": "exchangeRFR",
 }
 
+#: That of SMB.
+SMB_SERVICE: Final = "cifs"
+
 
 class Delegate(enum.Enum):
     """Whether an initiator forwards the client's TGT (RFC 4121 4.1.1, GSS_C_DELEG_FLAG)."""
@@ -131,6 +134,8 @@ def _lifetime(credential: Any) -> int:
 class KerberosInitiator(KerberosContext):
     """The client's side, DCE style: b"" gives the AP-REQ, the server's AP-REP the third token.
 
+    Toward SMB (`cifs/...`) there is no third token: DCE style is RPC's.
+
     `target_name` is an SPN such as `exchangeMDB/exch1.example.test`. `delegate` forwards the client's TGT, so that
     the server can act for him; with `OK_AS_DELEGATE` only where the KDC trusts that server with it.
     """
@@ -148,7 +153,9 @@ class KerberosInitiator(KerberosContext):
         self._acquired: Any = None
         self._target = gssapi.Name(target_name, gssapi.NameType.kerberos_principal)
         flag = gssapi.RequirementFlag
-        self._flags = flag.mutual_authentication | flag.dce_style | flag.replay_detection
+        self._flags = flag.mutual_authentication | flag.replay_detection
+        if not target_name.startswith(f"{SMB_SERVICE}/"):
+            self._flags |= flag.dce_style
         self._flags |= flag.out_of_sequence_detection | flag.integrity
         if level >= AuthLevel.PRIVACY:
             self._flags |= flag.confidentiality

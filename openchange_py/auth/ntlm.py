@@ -148,6 +148,7 @@ class NtlmContext(abc.ABC):
         self.identity: Identity | None = None
         #: What both sides agreed on, once complete.
         self.flags = NegotiateFlags(0)
+        self._exported_key = b""
         self._sending: Direction | None = None
         self._receiving: Direction | None = None
         #: SIGN and SEAL among the flags, as a plain number: it is looked at for every PDU.
@@ -197,6 +198,13 @@ class NtlmContext(abc.ABC):
         """Whether there are keys for a mechListMIC."""
         return self._sending is not None
 
+    @property
+    def session_key(self) -> bytes:
+        """See `KeyedContext.session_key`: 3.1.5.1.2, ExportedSessionKey."""
+        if not self._exported_key:
+            raise SecurityError("no session key: the NTLM exchange is not complete")
+        return self._exported_key
+
     def _direction(self, direction: Direction | None, any_of: int = 0) -> Direction:
         if not self.complete or direction is None:
             raise SecurityError("no session keys: the NTLM exchange is not complete or has none")
@@ -210,6 +218,7 @@ class NtlmContext(abc.ABC):
             exchanged = bool(flags & NegotiateFlags.KEY_EXCH)
             self._sending = Direction(exported_key, own, key_exchange=exchanged)
             self._receiving = Direction(exported_key, peer, key_exchange=exchanged)
+        self._exported_key = exported_key
         self.flags = flags
         self._protection = int(flags & _PROTECTION)
         self.complete = True

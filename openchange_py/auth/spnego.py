@@ -46,6 +46,11 @@ class Mechanism(SecurityContext, Protocol):
         """Check the peer's mechListMIC; raises `SecurityError`."""
         ...
 
+    @property
+    def session_key(self) -> bytes:
+        """See `KeyedContext.session_key`."""
+        ...
+
 
 class SpnegoContext(abc.ABC):
     """What both sides share: the mechanism inside protects the messages."""
@@ -106,6 +111,11 @@ class SpnegoContext(abc.ABC):
     def unseal(self, before: bytes, sealed: bytes, after: bytes, signature: bytes) -> bytes:
         """See `SecurityContext.unseal`."""
         return self._completed().unseal(before, sealed, after, signature)
+
+    @property
+    def session_key(self) -> bytes:
+        """See `KeyedContext.session_key`."""
+        return self._completed().session_key
 
     @property
     def _chosen(self) -> Mechanism:
@@ -211,10 +221,11 @@ class SpnegoInitiator(SpnegoContext):
             raise SecurityError(f"the server chose {response.supported_mech}, which was not offered")
         if not inner.complete:
             answer = inner.step(response.response_token or b"")
-            own_mic = inner.sign_mech_list(self._mech_types) if inner.can_sign_mech_list else None
-            return NegTokenResp(response_token=answer, mech_list_mic=own_mic).pack()
-        if response.neg_state is not NegState.ACCEPT_COMPLETED:
-            raise SecurityError(f"the server wants another token: {response.neg_state!r}")
+            if answer or response.neg_state is not NegState.ACCEPT_COMPLETED:
+                own_mic = inner.sign_mech_list(self._mech_types) if inner.can_sign_mech_list else None
+                return NegTokenResp(response_token=answer, mech_list_mic=own_mic).pack()
+        if response.neg_state is not NegState.ACCEPT_COMPLETED or not self._chosen.complete:
+            raise SecurityError(f"the exchange ends at the wrong time: {response.neg_state!r}")
         if response.mech_list_mic is not None:
             inner.verify_mech_list(self._mech_types, response.mech_list_mic)
         self._finish()

@@ -22,7 +22,8 @@ from openchange_py.client.web import HTTPS_PORT, Web, WebTransport
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT
-from openchange_py.transports.pipe_client import SMB_PORT, PipePlace, SmbUnavailable, require_library
+from openchange_py.transports.pipe_client import PipePlace
+from openchange_py.transports.smb_client import SMB_PORT
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.transports.tls import ClientTls, TlsError
 from openchange_py.wire import proptags as p
@@ -149,24 +150,17 @@ class ConnectionOptions:
         except TlsError as error:
             raise ClientError(str(error)) from error
 
-    def pipe(self, server: Server, user: str = "", password: str = "") -> PipePlace | None:
-        """The server's named pipe, with `--transport np`. Raises `UsageError`, `ClientError`."""
+    def pipe(self, server: Server) -> PipePlace | None:
+        """The server's named pipe, with `--transport np`."""
         if self.transport != "np":
             return None
-        if self.kerberos:
-            raise click.UsageError("--transport np logs on with a password: leave --kerberos away")
-        try:
-            require_library()
-        except SmbUnavailable as error:
-            raise ClientError(str(error)) from error
-        return PipePlace(server.host, user, password, self.port or SMB_PORT)
+        return PipePlace(server.host, port=self.port or SMB_PORT, name=self.target or "")
 
     def connector(self) -> Connector:
         """What connects to the server as the user. Raises `UsageError`, `ClientError`, `OSError`."""
         server = self.where()
         # What is wrong there is said before a password is asked for.
         self.web(server)
-        self.pipe(server)
         if self.kerberos:
             return self._kerberos_connector(server)
         if self.forward:
@@ -183,7 +177,7 @@ class ConnectionOptions:
             spnego=bool(self.spnego),
             target=self.target or "",
             web=self.web(server),
-            pipe=self.pipe(server, user, password),
+            pipe=self.pipe(server),
         )
 
     def _kerberos_connector(self, server: Server) -> Connector:
@@ -205,6 +199,7 @@ class ConnectionOptions:
                 forward=bool(self.forward),
                 target=self.target or "",
                 web=self.web(server),
+                pipe=self.pipe(server),
             )
         except KerberosUnavailable as error:
             raise ClientError(str(error)) from error

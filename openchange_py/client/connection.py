@@ -188,6 +188,7 @@ class Connector:
             elif self._pipe is not None:
                 client = await pipe_client.connect(
                     self._pipe,
+                    self._smb_logon(interface),
                     interface,
                     context=self._context(interface),
                     level=self._level,
@@ -240,19 +241,28 @@ class Connector:
         mechanism = self._mechanism(interface)
         return SpnegoInitiator(mechanism) if self._spnego and mechanism is not None else mechanism
 
-    def _mechanism(self, interface: RpcInterface, service_class: str = "") -> Mechanism | None:
-        """`service_class` is that of the service principal, where it is not the interface's."""
+    def _smb_logon(self, interface: RpcInterface) -> SpnegoInitiator:
+        mechanism = self._mechanism(interface, "cifs", max(self._level, AuthLevel.INTEGRITY))
+        if mechanism is None:
+            raise LogonRefused(f"{self.server.host}: nobody opens a named pipe without an account")
+        return SpnegoInitiator(mechanism)
+
+    def _mechanism(
+        self, interface: RpcInterface, service_class: str = "", level: AuthLevel | None = None
+    ) -> Mechanism | None:
+        """`service_class` is that of the service principal, where it is not the interface's; and so is `level`."""
+        level = level or self._level
         if self._kerberos is not None:
             # Imported where it is used: nobody else waits for the library.
             from openchange_py.auth.kerberos_initiator import SERVICES, Delegate, KerberosInitiator
 
             service = f"{service_class or SERVICES.get(interface.name, 'host')}/{self._target}"
             delegate = Delegate.ALWAYS if self._forward else Delegate.NO
-            return KerberosInitiator(self._kerberos, service, level=self._level, delegate=delegate)
+            return KerberosInitiator(self._kerberos, service, level=level, delegate=delegate)
         if self._credential is None:
             return None
         service = f"{service_class or 'host'}/{self._target}"
-        return NtlmInitiator(self._credential, level=self._level, target_name=service)
+        return NtlmInitiator(self._credential, level=level, target_name=service)
 
     def _refusal(self) -> str:
         if self.account is None:

@@ -42,8 +42,9 @@ from openchange_py.proxy.rewrite_local import RenamedServer
 from openchange_py.proxy.stack import ModuleStack
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.proxy.upstream_mapihttp import MapiHttpConnector
+from openchange_py.proxy.upstream_np import PipeConnector
 from openchange_py.proxy.upstream_rpch import RpchConnector
-from openchange_py.rpc.binding import RPC_HTTP, Binding
+from openchange_py.rpc.binding import NAMED_PIPE, RPC_HTTP, Binding
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityError
 from openchange_py.transports.tls import TlsError
@@ -233,6 +234,8 @@ def _connector(
             return MapiHttpConnector(binding, credentials, timeout)
         if binding.transport == RPC_HTTP:
             return RpchConnector(binding, credentials, timeout)
+        if binding.transport == NAMED_PIPE:
+            return PipeConnector(binding, credentials, timeout)
         return TcpConnector(binding, credentials, find_port, timeout)
     except (TlsError, SecurityError) as error:
         raise settings.error(declared.BINDING, str(error)) from error

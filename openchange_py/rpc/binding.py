@@ -1,10 +1,9 @@
-"""Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`, and lists.
+r"""Binding strings, as Samba writes them: `[OBJECT@]ncacn_ip_tcp:HOST[ENDPOINT,FLAG,OPTION=VALUE,...]`, and lists.
 
 MAPI over HTTP is named by its URL, as Autodiscover tells it without its last part: `https://HOST[:PORT]/mapi/[FLAG,...]`.
-RPC over HTTP: `ncacn_http:HOST[PORT,RpcProxy=PROXY:PORT,FLAG,...]`.
+RPC over HTTP: `ncacn_http:HOST[PORT,RpcProxy=PROXY:PORT,FLAG,...]`. Named pipes: `ncacn_np:HOST[\pipe\NAME,FLAG,...]`.
 What is known and what works are two things: a flag that Samba knows and that has no meaning here yet is
 refused by name rather than ignored, because ignoring one would weaken a connection silently.
-Not done yet: `ncacn_np`.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 #: Other transports than RPC over TCP; the first is that of a binding by URL.
 MAPI_HTTP = "mapihttp"
 RPC_HTTP = "ncacn_http"
+NAMED_PIPE = "ncacn_np"
 #: Where plain HTTP is nobody else's to read.
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -38,8 +38,9 @@ _SUPPORTED_FLAGS = frozenset(
 )
 _UNSUPPORTED_FLAGS = {
     "schannel": "Netlogon's secure channel is for domain controllers, no Exchange takes it",
-    "smb1": "named pipes are not available yet",
-    "smb2": "named pipes are not available yet",
+    "none": "ncacn_np alone has SMB's logon to go without",
+    "smb1": "SMB 1 is not spoken",
+    "smb2": "it is for ncacn_np",
 }
 _UNSUPPORTED_OPTIONS = {
     "abstract_syntax": "the call says which interface it needs",
@@ -47,6 +48,8 @@ _UNSUPPORTED_OPTIONS = {
     "transfer_syntax": "use the flag ndr64",
 }
 _SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname", "target_principal"})
+#: Named pipes: SMB 2 or 3 is spoken anyway, and with `none` RPC has no logon of its own.
+_PIPE_FLAGS = _SUPPORTED_FLAGS | {"none", "smb2"}
 #: RPC over HTTP comes from whatever address the system chooses.
 _RPC_HTTP_OPTIONS = frozenset({"ca", "endpoint", "rpcproxy", "target_hostname", "target_principal"})
 #: What a binding by URL takes.
@@ -54,11 +57,14 @@ _URL_FLAGS = frozenset({"basic", "krb5", "ntlm", "print", "spnego"})
 _URL_OPTIONS = frozenset({"ca", "localaddress", "pin", "target_hostname", "target_principal"})
 _TRANSPORTS = {
     "ncacn_ip_tcp": "",
-    "ncacn_np": "named pipes are not available yet, use ncacn_ip_tcp",
+    NAMED_PIPE: "",
     RPC_HTTP: "",
     "ncalrpc": "local RPC is not available, use ncacn_ip_tcp",
     "ncadg_ip_udp": "connectionless RPC is not available, use ncacn_ip_tcp",
 }
+_PIPE = re.compile(r"(?:\\pipe\\|\\)?(?P<name>[\w.-]{1,64})", re.ASCII | re.IGNORECASE)
+#: The pipe of the endpoint mapper, which is asked where none is named.
+_MAPPER = "epmapper"
 _PORT = re.compile(r"\d{1,9}", re.ASCII)
 _PIN = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 _URL = re.compile(
@@ -79,10 +85,9 @@ class BindingError(ValueError):
 class Binding:
     """Where an RPC server is and how to talk to it.
 
-    `port` is None where the endpoint mapper at `host` must be asked. `level` is None where the string tells
-    no protection; `protection` is what is used then. `mechanism` is NTLMSSP, KERBEROS, or None where whatever the
-    credentials have will do; `spnego` wraps it. `stubs` is how calls are represented and
-    checked.
+    `port` is None, and `pipe` empty, where the endpoint mapper at `host` must be asked. `level` is None where the
+    string tells no protection; `protection` is what is used then. `mechanism` is NTLMSSP, KERBEROS, or None where
+    whatever the credentials have will do; `spnego` wraps it. `stubs` is how calls are represented and checked.
 
     `target_hostname` is the server's name where `host` is an address of it or something in front of it;
     `target_principal` names its whole service principal.
@@ -103,6 +108,9 @@ class Binding:
     local_address: str | None = None
     #: Of RPC over HTTP alone: host and port of the RPC proxy; None: HOST itself.
     rpc_proxy: tuple[str, int] | None = None
+    #: Of named pipes alone: the pipe's name, and whether RPC has a logon inside of SMB's.
+    pipe: str = ""
+    nested: bool = True
     #: Of a URL alone: what it says behind the host, and what its server is known by.
     secure: bool = False
     path: str = ""
@@ -150,11 +158,16 @@ class Binding:
             raise BindingError(f"{text!r} names no host")
         transport = match["transport"].casefold()
         options = _RPC_HTTP_OPTIONS if transport == RPC_HTTP else _SUPPORTED_OPTIONS
-        parts = _parse_options(match["options"] or "", _SUPPORTED_FLAGS, options)
+        flags = _PIPE_FLAGS if transport == NAMED_PIPE else _SUPPORTED_FLAGS
+        parts = _parse_options(match["options"] or "", flags, options, pipes=transport == NAMED_PIPE)
+        if "none" in parts.flags and parts.level in (AuthLevel.CONNECT, AuthLevel.PACKET):
+            raise BindingError("flag none: SMB signs or encrypts, so it goes with sign or seal")
         return cls(
             host=host,
             port=parts.port,
             transport=transport,
+            pipe=parts.pipe,
+            nested="none" not in parts.flags,
             rpc_proxy=_parse_proxy(parts.options.get("rpcproxy", "")),
             authorities=_path(parts.options.get("ca", "")),
             level=parts.level,
@@ -240,6 +253,7 @@ class _Parts:
     """What stood between the brackets."""
 
     port: int | None = None
+    pipe: str = ""
     level: AuthLevel | None = None
     flags: set[str] = dataclasses.field(default_factory=set)
     options: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -275,23 +289,27 @@ def _parse_object(text: str | None) -> uuid.UUID | None:
         raise BindingError(f"{text!r} is no object UUID") from None
 
 
-def _parse_options(text: str, flags: frozenset[str], options: frozenset[str]) -> _Parts:
-    """Of what this kind of binding takes."""
+def _parse_options(text: str, flags: frozenset[str], options: frozenset[str], *, pipes: bool = False) -> _Parts:
+    """Of what this kind of binding takes; `pipes`: its endpoints are pipes."""
     parts = _Parts()
     for position, item in enumerate(text.split(",")):
         item = item.strip()
         name, equals, value = item.partition("=")
         if equals:
-            _take_option(parts, name.strip().casefold(), value.strip(), options)
-        elif _PORT.fullmatch(item) and position == 0 and "endpoint" in options:
+            _take_option(parts, name.strip().casefold(), value.strip(), options, pipes)
+        elif pipes and position == 0 and item.startswith("\\"):
+            parts.pipe = _parse_pipe(item)
+        elif _PORT.fullmatch(item) and position == 0 and not pipes and "endpoint" in options:
             parts.port = _parse_port(item)
         elif item:
             _take_flag(parts, item.casefold(), flags)
     return parts
 
 
-def _take_option(parts: _Parts, name: str, value: str, supported: frozenset[str]) -> None:
-    if name == "endpoint" and name in supported:
+def _take_option(parts: _Parts, name: str, value: str, supported: frozenset[str], pipes: bool) -> None:
+    if name == "endpoint" and pipes:
+        parts.pipe = _parse_pipe(value)
+    elif name == "endpoint" and name in supported:
         parts.port = _parse_port(value)
     elif name in supported:
         parts.options[name] = value
@@ -301,10 +319,19 @@ def _take_option(parts: _Parts, name: str, value: str, supported: frozenset[str]
         raise BindingError(_unknown("option", name, supported))
 
 
+def _parse_pipe(text: str) -> str:
+    """Its name; empty for the endpoint mapper's, which tells the others."""
+    match = _PIPE.fullmatch(text)
+    if match is None:
+        raise BindingError(rf"{text!r} is no pipe: \pipe\NAME")
+    name = match["name"].casefold()
+    return "" if name == _MAPPER else name
+
+
 def _take_flag(parts: _Parts, flag: str, supported: frozenset[str]) -> None:
-    if flag in _UNSUPPORTED_FLAGS:
-        raise BindingError(f"flag {flag}: {_UNSUPPORTED_FLAGS[flag]}")
     if flag not in supported:
+        if flag in _UNSUPPORTED_FLAGS:
+            raise BindingError(f"flag {flag}: {_UNSUPPORTED_FLAGS[flag]}")
         if flag in _LEVELS:
             raise BindingError(f"flag {flag}: it is TLS that protects what goes over HTTP")
         raise BindingError(_unknown("flag", flag, supported))

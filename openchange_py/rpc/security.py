@@ -152,6 +152,15 @@ class StepsItself(Protocol):
         ...
 
 
+class KeyedContext(SecurityContext, Protocol):
+    """A security context whose key others than RPC derive theirs from."""
+
+    @property
+    def session_key(self) -> bytes:
+        """What both sides know once `complete`; raises `SecurityError` before, and where there is none."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Logon:
     """What a client's first token comes with."""

@@ -1,245 +1,179 @@
 """The client of ncacn_np: a named pipe of a server, over SMB 2 and 3. [MS-RPCE] 2.1.1.2.
 
-    place = PipePlace("exch1.example.test", "EXAMPLE\\\\alice", password)
-    client = await connect(place, EMSMDB, context=context, level=AuthLevel.PRIVACY)
+    place = PipePlace("exch1.example.test", "lsass")
+    client = await connect(place, SpnegoInitiator(mechanism), EMSMDB, context=context, level=AuthLevel.PRIVACY)
 
-What comes of it is an `RpcClient` like one over TCP. `smbprotocol` speaks SMB: always signed, and encrypted where the
-server wants it. It blocks, so that each pipe has a thread that reads and one that writes; neither keeps the process
-from ending. Not done yet: Kerberos at SMB.
+What comes of it is an `RpcClient` like one over TCP. Each pipe has an SMB connection and a logon of its own, so that
+pipes of several accounts have nothing in common, and one that waits holds no other up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import importlib.util
-import logging
-import queue
-import threading
-import uuid
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+import functools
+from typing import Any, Final
 
-from openchange_py.transports.tcp_client import AuthenticationFailed, ConnectionLost, RpcClient
+from openchange_py.rpc.security import KeyedContext, SecurityError
+from openchange_py.transports.epmapper import EPMAPPER_PIPE, ask_mapper
+from openchange_py.transports.smb_client import LONGEST_READ, SMB_PORT, Answer, SmbConnection
+from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
+from openchange_py.wire.buffer import DecodeError
+from openchange_py.wire.epm import EPMAPPER, Tower
 from openchange_py.wire.named_pipe_auth import messages_of
 from openchange_py.wire.ndr import RpcInterface, SyntaxId
+from openchange_py.wire.smb2 import Command, ReadRequest, ReadResponse, Status, WriteRequest, status_name
 
-SMB_PORT: Final = 445
 #: The pipe that Exchange has its interfaces on.
 PIPE: Final = "protected_storage"
-#: Seconds for reaching the server, and for its first answer.
-_PATIENCE: Final = 30
-#: No fragment is longer: a read takes the whole message.
-_LONGEST_MESSAGE: Final = 0x10000
 #: Bytes that may wait to be written before `RpcClient` is told to wait.
 _HIGH: Final = 64 << 10
 #: Of the length in front of each of `messages_of`'s messages, which SMB has in its header.
 _MESSAGE_LENGTH: Final = 2
-#: Messages that the reading thread may be ahead of the loop.
-_AHEAD: Final = 16
-
-
-class SmbUnavailable(Exception):
-    """There is no SMB client, and what to do about it."""
-
-
-def require_library() -> None:
-    """Raise `SmbUnavailable` where the `smbprotocol` package is not installed."""
-    try:
-        found = importlib.util.find_spec("smbprotocol") is not None
-    except ValueError:
-        found = False
-    if not found:
-        raise SmbUnavailable("named pipes need the Python package smbprotocol: pip install 'openchange-py[np]'")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PipePlace:
-    """A server, and who logs on at SMB: `alice`, `alice@example.test` or `EXAMPLE\\alice`."""
+    """A pipe of a server, which is called `name` where `host` is an address. `encrypt`: nothing goes unencrypted."""
 
     host: str
-    user: str
-    password: str = dataclasses.field(repr=False)
-    port: int = SMB_PORT
     pipe: str = PIPE
+    port: int = SMB_PORT
+    name: str = ""
+    encrypt: bool = False
+    local_address: str | None = None
+
+    def __str__(self) -> str:
+        return rf"\\{self.host}\pipe\{self.pipe}"
 
 
-async def connect(place: PipePlace, interface: RpcInterface | SyntaxId, **options: Any) -> RpcClient:
-    """An `RpcClient` over the pipe. `options` are those of `RpcClient.over`, and so are the errors.
+async def connect(
+    place: PipePlace, logon: KeyedContext, interface: RpcInterface | SyntaxId, **options: Any
+) -> RpcClient:
+    """An `RpcClient` over the pipe. `logon` is an initiator of Negotiate; `options` and errors are `RpcClient.over`'s.
 
-    Raises `SmbUnavailable`, and `AuthenticationFailed` also where SMB refuses the logon.
+    Raises `AuthenticationFailed` also where SMB refuses the logon.
     """
-    require_library()
 
     async def reach(client: asyncio.Protocol) -> None:
-        pipe = SmbPipe(place)
+        smb = await _reach(place)
         try:
-            await _in_thread(pipe.open, "opening a pipe")
+            await smb.log_on(logon, encrypt=place.encrypt)
+            file_id = await smb.open_pipe(place.pipe)
+        except (DecodeError, SecurityError) as error:
+            smb.abort("not what it must be")
+            raise ConnectionLost(f"{place}: {error}") from error
         except BaseException:
-            _start(pipe.close, "closing a pipe")
+            smb.abort("not opened")
             raise
-        PipeTransport(pipe, client).start()
+        PipeTransport(smb, file_id, client).start()
 
-    return await RpcClient.over(reach, rf"\\{place.host}\pipe\{place.pipe}", interface, **options)
-
-
-class BlockingPipe(Protocol):
-    """A pipe of messages. One thread reads and another writes; both raise `OSError` once it is closed."""
-
-    peername: tuple[str, int]
-
-    def read(self) -> bytes:
-        """The next bytes; none at its end."""
-
-    def write(self, message: bytes) -> None:
-        """One whole PDU."""
-
-    def close(self) -> None:
-        """End it, from any thread: whoever waits in it stops waiting."""
+    client = await RpcClient.over(reach, str(place), interface, **options)
+    client.server_names = (*getattr(logon, "server_names", ()), *client.server_names)
+    return client
 
 
-class SmbPipe:
-    """A pipe in the share IPC$, with an SMB connection of its own."""
+async def find_pipe(
+    place: PipePlace, logon: KeyedContext, interface: RpcInterface, *, connect_timeout: float = 30.0
+) -> str:
+    """The interface's pipe, asked of the endpoint mapper behind the pipe of that name.
 
-    def __init__(self, place: PipePlace) -> None:
-        from smbprotocol.connection import Connection
+    Raises `NotRegistered`, or `ConnectionLost` where it can't be asked.
+    """
+    mapper = dataclasses.replace(place, pipe=EPMAPPER_PIPE)
+    client = await connect(mapper, logon, EPMAPPER, connect_timeout=connect_timeout, call_timeout=connect_timeout)
+    return await ask_mapper(client, Tower.named_pipe(interface.syntax, ""), lambda tower: tower.pipe)
 
-        # Its records hold packets, and what goes wrong comes as an exception as well.
-        logging.getLogger("smbprotocol").setLevel(logging.CRITICAL)
-        self._place = place
-        self.peername = (place.host, place.port)
-        self._connection = Connection(uuid.uuid4(), place.host, place.port, require_signing=True)
-        self._pipe: Any = None
-        self._closed = False
 
-    def open(self) -> None:
-        """Connect, log on, open the pipe. Raises `OSError`, of which `ConnectionLost` and `AuthenticationFailed`."""
-        from smbprotocol.exceptions import LogonFailure, SMBAuthenticationError
+async def answers(place: PipePlace, seconds: float) -> None:
+    """Raises `ConnectionLost` where nobody speaks SMB within so long."""
+    smb = None
+    try:
+        async with asyncio.timeout(seconds):
+            smb = await _reach(place)
+            await smb.negotiate()
+    except TimeoutError:
+        raise ConnectionLost(f"{place.host}:{place.port}: no answer within {seconds:g} s") from None
+    except (DecodeError, SecurityError) as error:
+        raise ConnectionLost(f"{place.host}:{place.port}: {error}") from error
+    finally:
+        if smb is not None:
+            smb.abort("it was only asked whether it lives")
 
-        try:
-            self._connection.connect(timeout=_PATIENCE)
-            if not self._closed:
-                self._log_on_and_open()
-        except (LogonFailure, SMBAuthenticationError) as error:
-            raise AuthenticationFailed(f"SMB refused the logon of {self._place.user}") from error
-        except Exception as error:
-            raise self._loss(error) from error
-        finally:
-            if self._closed:  # while there was nothing yet that could be closed
-                self.close()
 
-    def _log_on_and_open(self) -> None:
-        from smbprotocol import open as smb
-        from smbprotocol.session import Session
-        from smbprotocol.tree import TreeConnect
-
-        place = self._place
-        session = Session(self._connection, place.user, place.password, require_encryption=False, auth_protocol="ntlm")
-        session.connect()
-        share = TreeConnect(session, rf"\\{place.host}\IPC$")
-        share.connect()
-        self._pipe = smb.Open(share, place.pipe)
-        access = smb.FilePipePrinterAccessMask
-        self._pipe.create(
-            smb.ImpersonationLevel.Impersonation,
-            access.GENERIC_READ | access.GENERIC_WRITE,
-            0,
-            smb.ShareAccess.FILE_SHARE_READ | smb.ShareAccess.FILE_SHARE_WRITE,
-            smb.CreateDisposition.FILE_OPEN,
-            smb.CreateOptions.FILE_NON_DIRECTORY_FILE,
-        )
-
-    def read(self) -> bytes:
-        """See `BlockingPipe`."""
-        try:
-            length = min(_LONGEST_MESSAGE, self._connection.max_read_size)
-            return bytes(self._pipe.read(0, length))
-        except Exception as error:
-            raise self._loss(error) from error
-
-    def write(self, message: bytes) -> None:
-        """See `BlockingPipe`."""
-        try:
-            self._pipe.write(message)
-        except Exception as error:
-            raise self._loss(error) from error
-
-    def close(self) -> None:
-        """See `BlockingPipe`. The server closes what is open in a connection that ends."""
-        self._closed = True
-        if self._connection.transport is not None:
-            with contextlib.suppress(OSError):
-                self._connection.transport.close()
-
-    def _loss(self, error: Exception) -> OSError:
-        """smbprotocol raises all kinds of exceptions for what a server may send; the socket's own are told apart."""
-        if isinstance(error.__cause__, OSError):
-            return error.__cause__
-        host, name = self._place.host, self._place.pipe
-        return ConnectionLost(rf"\\{host}\pipe\{name}: {str(error) or type(error).__name__}")
+async def _reach(place: PipePlace) -> SmbConnection:
+    """Connected; nothing was said yet."""
+    smb = SmbConnection(rf"\\{place.name or place.host}")
+    source = None if place.local_address is None else (place.local_address, 0)
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: smb, place.host, place.port, local_addr=source)
+    except OSError as error:
+        raise ConnectionLost(f"{place.host}:{place.port}: {error}") from error
+    return smb
 
 
 class PipeTransport(asyncio.Transport):
-    """A `BlockingPipe` as the transport of `protocol`."""
+    """An open pipe as the transport of `protocol`: a read is always under way, and writes are acknowledged."""
 
-    def __init__(self, pipe: BlockingPipe, protocol: asyncio.Protocol) -> None:
-        super().__init__({"peername": pipe.peername})
-        self._pipe = pipe
+    def __init__(self, smb: SmbConnection, file_id: bytes, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._smb = smb
+        self._file_id = file_id
         self._protocol = protocol
-        self._loop = asyncio.get_running_loop()
-        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._queued = 0
-        self._ahead = threading.Semaphore(_AHEAD)
         self._closing = self._lost = self._blocked = False
 
     def start(self) -> None:
         """Tell the protocol, and begin to read."""
         self._protocol.connection_made(self)
-        _start(self._read, "pipe reader")
-        _start(self._write, "pipe writer")
+        self._read()
 
-    # In the threads
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See `asyncio.BaseTransport`: that of the connection."""
+        transport = self._smb.transport
+        return default if transport is None else transport.get_extra_info(name, default)
 
     def _read(self) -> None:
-        error: Exception | None = None
+        self._smb.request(Command.READ, ReadRequest.of(self._file_id, LONGEST_READ), self._was_read)
+
+    def _was_read(self, answer: Answer | ConnectionLost) -> None:
+        if isinstance(answer, ConnectionLost):
+            self._end(answer)
+        elif answer.status not in (Status.SUCCESS, Status.BUFFER_OVERFLOW):
+            self._end(ConnectionLost(f"the pipe ends: {status_name(answer.status)}"))
+        elif not self._lost:
+            self._take(answer)
+
+    def _take(self, answer: Answer) -> None:
         try:
-            while data := self._pipe.read():
-                self._ahead.acquire()
-                _call(self._loop, self._received, data)
-        except OSError as caught:
-            error = caught
-        _call(self._loop, self._end, error)
+            response = ReadResponse.read(answer.reader())
+            data = answer.buffer(response.data_offset, response.data_length)
+        except DecodeError as error:
+            self._end(ConnectionLost(f"the pipe: {error}"))
+            return
+        self._read()
+        self._protocol.data_received(data)
 
-    def _write(self) -> None:
-        try:
-            while (message := self._outgoing.get()) is not None:
-                self._pipe.write(message)
-                _call(self._loop, self._written, len(message))
-        except OSError as error:
-            _call(self._loop, self._end, error)
-        # Wakes the reader, whose last word is that the pipe is gone.
-        self._pipe.close()
-
-    # In the loop
-
-    def _received(self, data: bytes) -> None:
-        self._ahead.release()
-        if not self._lost:
-            self._protocol.data_received(data)
-
-    def _written(self, count: int) -> None:
+    def _was_written(self, count: int, answer: Answer | ConnectionLost) -> None:
+        if isinstance(answer, ConnectionLost):
+            self._end(answer)
+            return
+        if answer.status != Status.SUCCESS:
+            self._end(ConnectionLost(f"the pipe takes nothing: {status_name(answer.status)}"))
+            return
         self._queued -= count
         if self._blocked and self._queued <= _HIGH:
             self._blocked = False
             self._protocol.resume_writing()
+        if self._closing and not self._queued:
+            self._smb.close()
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: ConnectionLost) -> None:
         if self._lost:
             return
         self._lost = True
         expected, self._closing = self._closing, True
-        self._outgoing.put(None)
+        self._smb.close()
         self._protocol.connection_lost(None if expected else error)
 
     def write(self, data: Any) -> None:
@@ -249,8 +183,9 @@ class PipeTransport(asyncio.Transport):
         for message in messages_of(bytes(data)):
             pdu = message[_MESSAGE_LENGTH:]
             self._queued += len(pdu)
-            self._outgoing.put(pdu)
-        if self._queued > _HIGH and not self._blocked:
+            written = functools.partial(self._was_written, len(pdu))
+            self._smb.request(Command.WRITE, WriteRequest.of(self._file_id, pdu), written)
+        if self._queued > _HIGH and not self._blocked and not self._lost:
             self._blocked = True
             self._protocol.pause_writing()
 
@@ -262,41 +197,10 @@ class PipeTransport(asyncio.Transport):
         """Close behind what waits to be sent."""
         if not self._closing:
             self._closing = True
-            self._outgoing.put(None)
+            if not self._queued:
+                self._smb.close()
 
     def abort(self) -> None:
         """Close at once."""
         self._closing = True
-        _start(self._pipe.close, "closing a pipe")
-
-
-def _start(function: Callable[[], None], name: str) -> None:
-    """Run it in a thread that the process does not wait for, as it would for those of asyncio."""
-    threading.Thread(target=function, name=name, daemon=True).start()
-
-
-async def _in_thread(function: Callable[[], None], name: str) -> None:
-    """As `asyncio.to_thread`, in such a thread."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: Exception | None) -> None:
-        if not done.done():
-            done.set_result(None) if error is None else done.set_exception(error)
-
-    def run() -> None:
-        error: Exception | None = None
-        try:
-            function()
-        except Exception as caught:
-            error = caught
-        _call(loop, settle, error)
-
-    _start(run, name)
-    await done
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    """In the loop; where that is closed nobody wants to know any more."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)
+        self._smb.abort("aborted")

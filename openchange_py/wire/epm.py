@@ -164,6 +164,15 @@ class Tower:
             raise DecodeError("no TCP port in the tower")
         return int.from_bytes(floor.rhs, "big")
 
+    @property
+    def pipe(self) -> str:
+        r"""The pipe's name without `\pipe\`; `DecodeError` where the tower is not one of ncacn_np."""
+        floor = self._floor(3)
+        name = floor.rhs.removesuffix(b"\0").decode("ascii", "replace").rpartition("\\")[2]
+        if floor.protocol != FloorProtocol.NAMED_PIPE or not name:
+            raise DecodeError("no named pipe in the tower")
+        return name
+
     def _floor(self, index: int) -> Floor:
         floors = self.floors
         if index >= len(floors):

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -59,13 +59,14 @@ def own_address() -> str:
 
 
 @contextlib.contextmanager
-def running_smbd(place: Path, protocol: str = "SMB2_10") -> Iterator[str]:
-    """Serve; the address. Its sockets are sought in `place`/ncalrpc/np."""
+def running_smbd(place: Path, protocol: str = "SMB2_10", options: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Serve; the address. Its sockets are sought in `place`/ncalrpc/np. `options` are further ones for its smb.conf."""
     address = own_address()
     for name in ("private", "state", "cache", "lock", "pid", "ncalrpc"):
         (place / name).mkdir(mode=0o700, exist_ok=True)
     config = place / "smbd.conf"
-    config.write_text(_CONF.format(address=address, place=place, protocol=protocol), "utf-8")
+    more = "".join(f"    {name} = {value}\n" for name, value in (options or {}).items())
+    config.write_text(_CONF.format(address=address, place=place, protocol=protocol) + more, "utf-8")
     password = ["smbpasswd", "-c", str(config), "-s", "-a", USER]
     subprocess.run(password, input=f"{PASSWORD}\n{PASSWORD}\n", text=True, check=True, capture_output=True, timeout=60)
     command = ["smbd", "-s", str(config), "-F", "--no-process-group", "--debug-stdout"]

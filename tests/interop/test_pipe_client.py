@@ -15,7 +15,6 @@ from tests.interop.nodes import PATIENCE, environment, ocpy
 from tests.interop.smbd import USER, require_smbd, running_smbd
 from tests.node import RunningNode, add_user, node_in_thread
 
-pytest.importorskip("smbprotocol", reason="the Python package smbprotocol is needed: pip install '.[np]'")
 pytestmark = pytest.mark.xdist_group("smbd")
 
 
@@ -80,6 +79,6 @@ def test_a_wrong_password(smb: tuple[str, RunningNode], tmp_path: Path) -> None:
     wrong.write_text("Gu3ss-1\n")
     done = client(smb, "folders", password=wrong, check=False)
     assert done.returncode == 1
-    assert f"SMB refused the logon of {USER}" in done.stderr
+    assert "SMB refused the logon: LOGON_FAILURE" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Gu3ss" not in done.stderr

@@ -9,7 +9,6 @@ import pytest
 from tests.interop.nodes import Site, ocpy
 from tests.interop.smbd import PASSWORD, USER, require_smbd, running_smbd
 
-pytest.importorskip("smbprotocol", reason="the Python package smbprotocol is needed: pip install '.[np]'")
 pytestmark = pytest.mark.xdist_group("smbd")
 
 

@@ -67,7 +67,15 @@ def test_binding_strings(text: str, binding: Binding) -> None:
         ("ncacn_ip_tcp:host[krb5,ntlm]", "flags krb5 and ntlm: choose one"),
         ("ncacn_ip_tcp:host[bigendian,ndr64]", "NDR64 is little-endian"),
         ("ncacn_ip_tcp:host[schannel]", "flag schannel: Netlogon's secure channel is for domain controllers"),
-        ("ncacn_ip_tcp:host[smb2]", "flag smb2: named pipes are not available yet"),
+        ("ncacn_ip_tcp:host[smb2]", "flag smb2: it is for ncacn_np"),
+        ("ncacn_ip_tcp:host[none]", "flag none: ncacn_np alone has SMB's logon"),
+        ("ncacn_np:host[smb1]", "flag smb1: SMB 1 is not spoken"),
+        ("ncacn_np:host[none,connect]", "flag none: SMB signs or encrypts"),
+        ("ncacn_np:host[\\pipe\\a/b]", "is no pipe"),
+        ("ncacn_np:host[endpoint=1024x\\]", "is no pipe"),
+        ("ncacn_np:host[lsass]", "unknown flag 'lsass'"),
+        ("ncacn_np:host[1024]", "unknown flag '1024'"),
+        ("ncacn_np:host[RpcProxy=a]", "unknown option 'rpcproxy'"),
         ("ncacn_ip_tcp:host[assoc_group_id=0x1]", "option assoc_group_id: each session has its own"),
         ("ncacn_ip_tcp:host[prnit]", "unknown flag 'prnit'; did you mean print? known are bigendian, connect, krb5,"),
         ("ncacn_ip_tcp:host[print,1024]", "unknown flag '1024'"),
@@ -82,6 +90,31 @@ def test_refusals_say_why(text: str, reason: str) -> None:
     with pytest.raises(BindingError) as caught:
         Binding.parse(text)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "pipe"),
+    [
+        (r"ncacn_np:host[\pipe\protected_storage,sign]", "protected_storage"),
+        (r"ncacn_np:host[\PIPE\LSASS,sign]", "lsass"),
+        (r"ncacn_np:host[\lsass,sign,smb2]", "lsass"),
+        (r"ncacn_np:host[sign,endpoint=\pipe\lsass]", "lsass"),
+        ("ncacn_np:host[sign,endpoint=lsass]", "lsass"),
+        (r"ncacn_np:host[\pipe\epmapper,sign]", ""),
+        ("ncacn_np:host[sign]", ""),
+    ],
+)
+def test_named_pipes(text: str, pipe: str) -> None:
+    binding = Binding.parse(text)
+    assert (binding.transport, binding.host, binding.pipe, binding.port) == ("ncacn_np", "host", pipe, None)
+    assert (binding.level, binding.nested) == (AuthLevel.INTEGRITY, True)
+    assert str(binding) == text
+
+
+def test_named_pipes_without_a_logon_inside() -> None:
+    encrypted, signed = parse_bindings(r"ncacn_np:host[\pipe\lsass,none] ncacn_np:host[none,sign]")
+    assert (encrypted.nested, encrypted.protection) == (False, AuthLevel.PRIVACY)
+    assert (signed.nested, signed.protection) == (False, AuthLevel.INTEGRITY)
 
 
 def test_calls_are_sealed_unless_told_otherwise() -> None:
