@@ -1,21 +1,26 @@
 """LDAP attributes and the address book properties that show them: [MS-OXOABK] 2.2, one table for every directory.
 
 A tag's type says how the attribute's text is understood. What is computed from more than one attribute, or from
-the server, is not here: see `servers.nspi.properties`.
+the server, is not here: see `servers.nspi.computed`. Telephone numbers that no attribute of the Exchange schema holds
+(car, radio, callback, home fax, ...) are no properties of the address book.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Callable
 from typing import Any
 
-from openchange_py.addressbook.base import Entry
+from openchange_py.addressbook.base import DisplayType, Entry
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 
 #: 1601-01-01, where PtypTime begins.
 _TIME_ORIGIN = datetime.datetime(1601, 1, 1, tzinfo=datetime.UTC)
+
+#: The attribute that makes a group a department.
+IS_DEPARTMENT = "msOrg-IsOrganizational"
 
 #: Property tag and LDAP attribute.
 ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
@@ -24,12 +29,13 @@ ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
     (proptags.PidTagComment, "info"),
     (proptags.PidTagCreationTime, "whenCreated"),
     (proptags.PidTagLastModificationTime, "whenChanged"),
-    (proptags.PidTagDisplayTypeEx, "msExchRecipientDisplayType"),
     (proptags.PidTagGeneration, "generationQualifier"),
     (proptags.PidTagGivenName, "givenName"),
     (proptags.PidTagBusinessTelephoneNumber, "telephoneNumber"),
     (proptags.PidTagHomeTelephoneNumber, "homePhone"),
     (proptags.PidTagInitials, "initials"),
+    (proptags.PidTagMiddleName, "middleName"),
+    (proptags.PidTagDisplayNamePrefix, "personalTitle"),
     (proptags.PidTagMessageHandlingSystemCommonName, "cn"),
     (proptags.PidTagSurname, "sn"),
     (proptags.PidTagPostalAddress, "postalAddress"),
@@ -42,6 +48,7 @@ ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
     (proptags.PidTagMobileTelephoneNumber, "mobile"),
     (proptags.PidTagPagerTelephoneNumber, "pager"),
     (proptags.PidTagPrimaryFaxNumber, "facsimileTelephoneNumber"),
+    (proptags.PidTagBusinessFaxNumber, "facsimileTelephoneNumber"),
     (proptags.PidTagCountry, "co"),
     (proptags.PidTagLocality, "l"),
     (proptags.PidTagStateOrProvince, "st"),
@@ -55,7 +62,10 @@ ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
     (proptags.PidTagAssistant, "msExchAssistantName"),
     (proptags.PidTagBusinessHomePage, "wWWHomePage"),
     (proptags.PidTagHomeAddressStreet, "homePostalAddress"),
+    (proptags.PidTagUserCertificate, "userCert"),
     (proptags.PidTagUserX509Certificate, "userSMIMECertificate"),
+    (proptags.PidTagSendInternetEncoding, "internetEncoding"),
+    (proptags.PidTagAddressBookFolderPathname, "folderPathname"),
     (proptags.PidTagAddressBookProxyAddresses, "proxyAddresses"),
     (proptags.PidTagAddressBookTargetAddress, "targetAddress"),
     (proptags.PidTagAddressBookExtensionAttribute1, "extensionAttribute1"),
@@ -81,18 +91,60 @@ ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
     (proptags.PidTagAddressBookPhoneticCompanyName, "msDS-PhoneticCompanyName"),
     (proptags.PidTagAddressBookPhoneticDisplayName, "msDS-PhoneticDisplayName"),
     (proptags.PidTagThumbnailPhoto, "thumbnailPhoto"),
+    (proptags.PidTagAddressBookSeniorityIndex, "msDS-HABSeniorityIndex"),
+    (proptags.PidTagAddressBookOrganizationalUnitRootDistinguishedName, "msExchOURoot"),
     (proptags.PidTagAddressBookSenderHintTranslations, "msExchSenderHintTranslations"),
+    (proptags.PidTagAddressBookModerationEnabled, "msExchEnableModeration"),
+    (proptags.PidTagAddressBookHierarchicalIsHierarchicalGroup, IS_DEPARTMENT),
 )
 
-#: Property tag and the attribute that names other entries, by their legacyExchangeDN.
-LINKS: tuple[tuple[PropertyTag, str], ...] = (
-    (proptags.PidTagAddressBookManager, "manager"),
-    (proptags.PidTagAddressBookIsMemberOfDistributionList, "memberOf"),
-    (proptags.PidTagAddressBookMember, "member"),
-    (proptags.PidTagAddressBookOwner, "managedBy"),
-    (proptags.PidTagAddressBookReports, "directReports"),
-    (proptags.PidTagAddressBookPublicDelegates, "publicDelegates"),
-    (proptags.PidTagAddressBookOwnerBackLink, "managedObjects"),
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LinkProperty:
+    """A property that refers to other entries: those that `AddressLists.linked` gives for an attribute.
+
+    In the hierarchical address book groups are departments ([MS-OXOABK] 3.1.4.3.1): `sources` and `targets` say
+    that only those, or no others, are referred from and to.
+    """
+
+    tag: PropertyTag
+    attribute: str
+    sources: Callable[[Entry], bool] | None = None
+    targets: Callable[[Entry], bool] | None = None
+
+
+def is_group(entry: Entry) -> bool:
+    """Whether an entry has members."""
+    return entry.display_type in (DisplayType.DISTLIST, DisplayType.PRIVATE_DISTLIST)
+
+
+def is_department(entry: Entry) -> bool:
+    """Whether a group is a department of the hierarchical address book."""
+    return is_group(entry) and (entry.first(IS_DEPARTMENT) or "").casefold() == "true"
+
+
+LINKS: tuple[LinkProperty, ...] = (
+    LinkProperty(proptags.PidTagAddressBookManageDistributionList, "member", sources=is_group),
+    LinkProperty(proptags.PidTagAddressBookManager, "manager"),
+    LinkProperty(proptags.PidTagAddressBookIsMemberOfDistributionList, "memberOf"),
+    LinkProperty(proptags.PidTagAddressBookMember, "member"),
+    LinkProperty(proptags.PidTagAddressBookOwner, "managedBy"),
+    LinkProperty(proptags.PidTagAddressBookReports, "directReports"),
+    LinkProperty(proptags.PidTagAddressBookPublicDelegates, "publicDelegates"),
+    LinkProperty(proptags.PidTagAddressBookOwnerBackLink, "managedObjects"),
+    LinkProperty(proptags.PidTagAddressBookDistributionListMemberSubmitAccepted, "dLMemSubmitPerms"),
+    LinkProperty(proptags.PidTagAddressBookAuthorizedSenders, "authOrig"),
+    LinkProperty(proptags.PidTagAddressBookUnauthorizedSenders, "unauthOrig"),
+    LinkProperty(proptags.PidTagAddressBookDistributionListMemberSubmitRejected, "dLMemRejectPerms"),
+    LinkProperty(proptags.PidTagAddressBookDistributionListRejectMessagesFromDLMembers, "dLMemRejectPerms"),
+    LinkProperty(proptags.PidTagAddressBookHierarchicalShowInDepartments, "memberOf", targets=is_department),
+    LinkProperty(proptags.PidTagAddressBookHierarchicalDepartmentMembers, "member", sources=is_department),
+    LinkProperty(
+        proptags.PidTagAddressBookHierarchicalParentDepartment, "memberOf", sources=is_department, targets=is_department
+    ),
+    LinkProperty(
+        proptags.PidTagAddressBookHierarchicalChildDepartments, "member", sources=is_department, targets=is_department
+    ),
 )
 
 
@@ -114,7 +166,7 @@ class AttributeProperty:
         text = entry.first(self.attribute)
         if text is None or kind == PropertyType.String:
             return text
-        return _time(text) if kind == PropertyType.Time else _integer(text)
+        return _READERS[kind](text)
 
 
 def _integer(text: str) -> int | None:
@@ -134,6 +186,16 @@ def _time(text: str) -> int | None:
     return max(0, (moment - _TIME_ORIGIN) // datetime.timedelta(microseconds=1) * 10)
 
 
+def _boolean(text: str) -> int | None:
+    return {"true": 1, "false": 0}.get(text.casefold())
+
+
+_READERS: dict[int, Callable[[str], int | None]] = {
+    PropertyType.Time: _time,
+    PropertyType.Boolean: _boolean,
+    PropertyType.Integer32: _integer,
+}
+
 #: By property id.
 BY_ID = {tag.id: AttributeProperty(tag, attribute) for tag, attribute in ATTRIBUTES}
-LINK_BY_ID = {tag.id: AttributeProperty(tag, attribute) for tag, attribute in LINKS}
+LINK_BY_ID = {link.tag.id: link for link in LINKS}

@@ -3,7 +3,15 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.attributes import ATTRIBUTES, BY_ID, LINK_BY_ID, LINKS
+from openchange_py.addressbook.attributes import (
+    ATTRIBUTES,
+    BY_ID,
+    IS_DEPARTMENT,
+    LINK_BY_ID,
+    LINKS,
+    is_department,
+    is_group,
+)
 from openchange_py.addressbook.base import AttributeValue, DisplayType, Entry, MinimalEntryId
 from openchange_py.wire import proptags as p
 
@@ -22,10 +30,13 @@ def entry(**attributes: list[AttributeValue]) -> Entry:
         (p.PidTagAddressBookProxyAddresses, {"proxyAddresses": []}, None),
         (p.PidTagThumbnailPhoto, {"thumbnailPhoto": [b"\xff\xd8"]}, b"\xff\xd8"),
         (p.PidTagAddressBookX509Certificate, {"userCertificate": [b"a", b"b"]}, [b"a", b"b"]),
-        (p.PidTagDisplayTypeEx, {"msExchRecipientDisplayType": ["1073741824"]}, 0x40000000),
-        (p.PidTagDisplayTypeEx, {"msExchRecipientDisplayType": ["-2147483642"]}, -2147483642),
-        (p.PidTagDisplayTypeEx, {"msExchRecipientDisplayType": ["much"]}, None),
-        (p.PidTagDisplayTypeEx, {"msExchRecipientDisplayType": ["99999999999"]}, None),
+        (p.PidTagAddressBookRoomCapacity, {"msExchResourceCapacity": ["12"]}, 12),
+        (p.PidTagAddressBookSeniorityIndex, {"msDS-HABSeniorityIndex": ["-2147483642"]}, -2147483642),
+        (p.PidTagAddressBookRoomCapacity, {"msExchResourceCapacity": ["much"]}, None),
+        (p.PidTagAddressBookRoomCapacity, {"msExchResourceCapacity": ["99999999999"]}, None),
+        (p.PidTagAddressBookModerationEnabled, {"msExchEnableModeration": ["TRUE"]}, 1),
+        (p.PidTagAddressBookModerationEnabled, {"msExchEnableModeration": ["false"]}, 0),
+        (p.PidTagAddressBookModerationEnabled, {"msExchEnableModeration": ["perhaps"]}, None),
         (p.PidTagCreationTime, {"whenCreated": ["16010101000001.0Z"]}, 10_000_000),
         (p.PidTagCreationTime, {"whenCreated": ["20240229120000.0Z"]}, 133_536_816_000_000_000),
         (p.PidTagCreationTime, {"whenCreated": ["20240231120000.0Z"]}, None),
@@ -37,6 +48,13 @@ def test_an_attribute_as_a_property(tag: Any, attributes: dict[str, list[Attribu
 
 
 def test_each_property_and_each_link_is_declared_once() -> None:
-    ids = [tag.id for tag, _ in ATTRIBUTES + LINKS]
+    ids = [tag.id for tag, _ in ATTRIBUTES] + [link.tag.id for link in LINKS]
     assert len(ids) == len(set(ids))
     assert LINK_BY_ID[p.PidTagAddressBookMember.id].attribute == "member"
+
+
+def test_departments_are_groups_that_say_so() -> None:
+    group = Entry(uuid.uuid4(), MinimalEntryId(18), DisplayType.DISTLIST, "/o=F", "G", None, {IS_DEPARTMENT: ["TRUE"]})
+    assert is_group(group)
+    assert is_department(group)
+    assert not is_department(entry(**{IS_DEPARTMENT: ["TRUE"]}))

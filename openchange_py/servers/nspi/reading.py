@@ -29,18 +29,23 @@ from openchange_py.wire.oxnspi_types import STAT
 F_SKIP_OBJECTS: Final = 0x00000001
 NSPI_UNICODE_PROPTYPES: Final = 0x80000000
 
+#: Properties of one call: many times those that there are.
+MAXIMUM_TAGS: Final = 10_000
+
 
 @method(NspiGetPropsRequest, lambda _request, code: NspiGetPropsResponse(None, code))
 def get_props(book: AddressBook, request: NspiGetPropsRequest) -> NspiGetPropsResponse:
-    """3.1.4.1.7: ErrorsReturned where a value is missing. Without tags, all that the object has but tables."""
+    """3.1.4.1.7: ErrorsReturned where a value is missing. Without tags, those that NspiGetPropList tells."""
     stat, tags = request.stat, request.prop_tags
+    if tags is not None and len(tags) > MAXIMUM_TAGS:
+        raise MapiError(ErrorCode.TableTooBig, f"{len(tags)} properties")
     tables.container_size(book.lists, stat)
     entry = _object(book, stat)
     properties = Properties(book, ephemeral=bool(request.flags & F_EPH_ID))
     if tags is None:
         if entry is None:
             raise MapiError(ErrorCode.NotFound, f"no object {stat.current_rec}")
-        present = _present(properties, entry, skip_objects=True)
+        present = _present(properties, entry, skip_objects=bool(request.flags & F_SKIP_OBJECTS))
         tags = string_tags(present, unicode=stat.code_page == CP_WINUNICODE)
     row = Columns(properties, tags, stat.code_page).row(entry)
     return NspiGetPropsResponse(row, ErrorCode.ErrorsReturned if has_errors(row) else ErrorCode.Success)
@@ -57,14 +62,11 @@ def _object(book: AddressBook, stat: STAT) -> Entry | None:
 
 def _present(properties: Properties, entry: Entry, *, skip_objects: bool) -> list[PropertyTag]:
     """The tags of the properties that the object has."""
-    present = []
-    for tag in known_tags():
-        if skip_objects and tag.type == PropertyType.Object:
-            continue
-        found = properties.getter(tag.id)
-        if found and found[1](entry) is not None:
-            present.append(tag)
-    return present
+    return [
+        tag
+        for tag in known_tags()
+        if not (skip_objects and tag.type == PropertyType.Object) and properties.has(tag.id, entry)
+    ]
 
 
 @method(NspiGetPropListRequest, lambda _request, code: NspiGetPropListResponse(None, code))

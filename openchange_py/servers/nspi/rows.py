@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from openchange_py.addressbook.attributes import LINK_BY_ID
 from openchange_py.addressbook.base import Entry
 from openchange_py.servers.nspi import codepages
 from openchange_py.servers.nspi.properties import Getter, Properties
@@ -97,11 +98,11 @@ def has_errors(row: PropertyRow_r) -> bool:
 
 def _column(properties: Properties, tag: PropertyTag, code_page: int) -> Column:
     missing = PropertyValue_r(tag.with_type(PropertyType.ErrorCode), int(ErrorCode.NotFound))
-    found = properties.getter(tag.id)
+    if tag.type in (PropertyType.String8, PropertyType.MultipleString8):
+        codepages.codec(code_page)
+    found = _link_getter(properties, tag) if tag.id in LINK_BY_ID else properties.getter(tag.id)
     conversion = _conversion(found[0].type, tag.type, code_page) if found else None
     if found is None or conversion is None:
-        if tag.type in (PropertyType.String8, PropertyType.MultipleString8):
-            codepages.codec(code_page)
         return Column(tag, lambda _entry: None, missing)
     own, getter = found
     if tag.type == PropertyType.Unspecified:
@@ -109,6 +110,14 @@ def _column(properties: Properties, tag: PropertyTag, code_page: int) -> Column:
     if conversion is _same:
         return Column(tag, getter, missing)
     return Column(tag, _converted(getter, conversion), missing)
+
+
+def _link_getter(properties: Properties, tag: PropertyTag) -> tuple[PropertyTag, Getter]:
+    """Of a property that refers to other objects: an embedded table, or their distinguished names."""
+    if tag.type in (PropertyType.Object, PropertyType.Unspecified):
+        return tag.with_type(PropertyType.Object), lambda entry: 0 if properties.has(tag.id, entry) else None
+    limit = 1 if tag.type in _STRINGS else None
+    return tag.with_type(PropertyType.MultipleString), lambda entry: properties.names(tag.id, entry, limit)
 
 
 def _same(value: Any) -> Any:
@@ -124,35 +133,25 @@ def _converted(getter: Getter, conversion: Callable[[Any], Any]) -> Getter:
 
 
 def _conversion(own: int, wanted: int, code_page: int) -> Callable[[Any], Any] | None:
-    """From a property's own type to the one that is asked for; None where the property has no such form."""
-    if own == PropertyType.Object:
-        return _object_conversion(wanted, code_page)
+    """From a property's own type to the one that is asked for; None where the property has no such form.
+
+    Who asks for one text of a property that has several gets the first.
+    """
     if wanted in (own, PropertyType.Unspecified):
         return _without_zeros if own in _STRINGS | _MULTIPLE_STRINGS else _same
     if wanted == PropertyType.String8 and own in _STRINGS:
-        codepages.codec(code_page)
         return lambda value: codepages.encode(value, code_page)
-    if wanted == PropertyType.MultipleString8 and own in _MULTIPLE_STRINGS:
-        codepages.codec(code_page)
+    if own not in _MULTIPLE_STRINGS:
+        return None
+    if wanted == PropertyType.MultipleString8:
         return lambda values: [codepages.encode(value, code_page) for value in values]
+    if wanted == PropertyType.String:
+        return lambda values: _without_zeros(values[0])
+    if wanted == PropertyType.String8:
+        return lambda values: codepages.encode(values[0], code_page)
     return None
 
 
 def _without_zeros(value: Any) -> Any:
     """Text, or several, as zero-terminated strings can hold it."""
     return value.partition("\0")[0] if isinstance(value, str) else [one.partition("\0")[0] for one in value]
-
-
-def _object_conversion(wanted: int, code_page: int) -> Callable[[Any], Any] | None:
-    """Of a property that refers to other objects: an embedded table, or their distinguished names."""
-    if wanted in (PropertyType.Object, PropertyType.Unspecified):
-        return lambda _value: 0
-    if wanted == PropertyType.String:
-        return lambda names: names[0]
-    if wanted == PropertyType.MultipleString:
-        return _same
-    if wanted == PropertyType.String8:
-        return lambda names: codepages.encode(names[0], code_page)
-    if wanted == PropertyType.MultipleString8:
-        return lambda names: [codepages.encode(name, code_page) for name in names]
-    return None

@@ -9,7 +9,7 @@ import logging
 
 from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
-from openchange_py.servers.nspi.properties import is_server
+from openchange_py.servers.nspi.computed import is_server
 from openchange_py.wire.oxabref import (
     RFR,
     Name,

@@ -1,65 +1,101 @@
-import uuid
 from typing import Any
 
-import pytest
-
-from openchange_py.addressbook.base import AttributeValue, DisplayType, Entry, MinimalEntryId
+from openchange_py.addressbook.attributes import ATTRIBUTES
+from openchange_py.addressbook.base import AttributeValue, Entry
 from openchange_py.addressbook.embedded import EmbeddedDirectory
-from openchange_py.servers.nspi.properties import AddressBook, Properties, is_server, known_tags, string_tags
+from openchange_py.servers.nspi.properties import AddressBook, Properties, known_tags, string_tags
 from openchange_py.wire import proptags as p
-from openchange_py.wire.oxcdata.properties import PropertyTag
-from tests.servers.nspi.conftest import FQDN, ORGANIZATION, book_of
+from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
+from openchange_py.wire.oxnspi import NspiGetPropsRequest
+from openchange_py.wire.oxnspi_types import STAT
+from tests.servers.nspi.conftest import ORGANIZATION, Client, book_of
 
-DN = "/o=First/ou=Group/cn=Recipients/cn=alice"
-GUID = uuid.UUID("9c6490e5-f001-4c47-ba18-010000009af2")
-
-
-def entry(display_type: DisplayType = DisplayType.MAILUSER, **attributes: list[AttributeValue]) -> Entry:
-    return Entry(GUID, MinimalEntryId(17), display_type, DN, "Alice", "alice", attributes)
-
-
-SERVER = {"msExchHomeServerName": ["/o=First/cn=SRV"]}
-
-
-@pytest.mark.parametrize(
-    ("tag", "subject", "expected"),
-    [
-        (p.PidTagInstanceKey, entry(), b"\x11\0\0\0"),
-        (p.PidTagMappingSignature, entry(), bytes.fromhex("dca740c8c042101ab4b908002b2fe182")),
-        (p.PidTagObjectType, entry(), 6),
-        (p.PidTagObjectType, entry(DisplayType.DISTLIST), 8),
-        (p.PidTagDisplayType, entry(DisplayType.DISTLIST), 1),
-        (p.PidTagAddressType, entry(), "EX"),
-        (p.PidTagEmailAddress, entry(), DN),
-        (p.PidTagAddressBookObjectDistinguishedName, entry(), DN),
-        (p.PidTagSearchKey, entry(), b"EX:/O=FIRST/OU=GROUP/CN=RECIPIENTS/CN=ALICE\0"),
-        (p.PidTagSmtpAddress, entry(proxyAddresses=["smtp:a@b", "SMTP:c@d"], mail=["e@f"]), "c@d"),
-        (p.PidTagSmtpAddress, entry(mail=["e@f"]), "e@f"),
-        (p.PidTagSmtpAddress, entry(), None),
-        (p.PidTagAccount, entry(mailNickname=["al"]), "al"),
-        (p.PidTagAccount, entry(), "alice"),
-        (p.PidTagSendRichInfo, entry(msExchMailboxGuid=[bytes(16)]), 1),
-        (p.PidTagSendRichInfo, entry(), None),
-        (p.PidTagAddressBookHomeMessageDatabase, entry(**SERVER), "/o=First/cn=SRV/cn=Microsoft Private MDB"),
-        (p.PidTagAddressBookObjectGuid, entry(), GUID.bytes_le),
-        (p.PidTagTransmittableDisplayName, entry(), "Alice"),
-        (p.PidTagAddressBookMember, entry(), None),
-        (p.PidTagTitle, entry(title=["Boss"]), "Boss"),
-    ],
-)
-def test_properties(book: AddressBook, tag: PropertyTag, subject: Entry, expected: Any) -> None:
-    found = Properties(book).getter(tag.id)
-    assert found
-    assert found[0] == tag
-    assert found[1](subject) == expected
+#: A value of each type that an attribute's text or bytes can show, and what it is as a property.
+SAMPLES: dict[int, tuple[list[AttributeValue], Any]] = {
+    PropertyType.String: (["Text"], "Text"),
+    PropertyType.MultipleString: (["SMTP:one@example.test", "two"], ["SMTP:one@example.test", "two"]),
+    PropertyType.Integer32: (["42"], 42),
+    PropertyType.Boolean: (["TRUE"], 1),
+    PropertyType.Time: (["20240229120000.0Z"], 133_536_816_000_000_000),
+    PropertyType.Binary: ([b"\xff\xd8"], b"\xff\xd8"),
+    PropertyType.MultipleBinary: ([b"a", b"b"], [b"a", b"b"]),
+}
 
 
-def test_a_name_for_clients_that_read_ascii_only(book: AddressBook) -> None:
-    found = Properties(book).getter(p.PidTagAddressBookDisplayNamePrintable.id)
-    assert found
-    umlaut = Entry(GUID, MinimalEntryId(17), DisplayType.MAILUSER, DN, "Ägypten", None, {})
-    assert found[1](entry()) == "Alice"
-    assert found[1](umlaut) == "?gypten"
+def ask(client: Client, entry: Entry, tags: list[PropertyTag]) -> dict[int, Any]:
+    """By tag the values that NspiGetProps gives."""
+    answer = client.ask(NspiGetPropsRequest, 0, STAT(current_rec=int(entry.mid)), tags)
+    assert answer.return_value in (ErrorCode.Success, ErrorCode.ErrorsReturned)
+    return {v.prop_tag: v.value for v in answer.row.values if v.prop_tag & 0xFFFF != PropertyType.ErrorCode}
+
+
+def test_every_attribute_of_an_object_reaches_a_client(client: Client, directory: EmbeddedDirectory) -> None:
+    alice = directory.by_account("alice")
+    assert alice
+    changes = {attribute: SAMPLES[tag.type][0] for tag, attribute in ATTRIBUTES if not attribute.startswith("when")}
+    # Several properties show telephoneNumber and facsimileTelephoneNumber: all of them as strings.
+    alice = directory.modify(alice, changes)
+    values = ask(client, alice, [tag for tag, _ in ATTRIBUTES])
+    for tag, attribute in ATTRIBUTES:
+        assert tag in values, attribute
+        if not attribute.startswith("when"):
+            assert values[tag] == SAMPLES[tag.type][1], attribute
+
+
+def test_at_least_ninety_properties_have_values(client: Client, directory: EmbeddedDirectory) -> None:
+    alice, bob, staff = (directory.by_account(name) for name in ("alice", "bob", "staff"))
+    server = directory.by_legacy_dn(ORGANIZATION.server_dn("SRV"))
+    assert alice
+    assert bob
+    assert staff
+    assert server
+    directory.modify(alice, {attribute: SAMPLES[tag.type][0] for tag, attribute in ATTRIBUTES})
+    for source, attribute in ((staff, "managedBy"), (alice, "publicDelegates"), (staff, "authOrig")):
+        directory.change_links(source, attribute, [bob])
+    seen: set[int] = set()
+    for entry in (alice, bob, staff, server):
+        seen |= {tag >> 16 for tag in ask(client, entry, known_tags())}
+    assert len(seen) >= 90
+    for tag in (
+        p.PidTagAddressBookMember, p.PidTagAddressBookManager, p.PidTagManagerName,
+        p.PidTagAddressBookPublicDelegates, p.PidTagAddressBookOwner, p.PidTagAddressBookAuthorizedSenders,
+        p.PidTagThumbnailPhoto,
+        p.PidTagUserX509Certificate, p.PidTagAddressBookX509Certificate, p.PidTagAddressBookPhoneticDisplayName,
+        p.PidTagAddressBookPhoneticGivenName, p.PidTagAddressBookPhoneticSurname, p.PidTagMobileTelephoneNumber,
+        p.PidTagBusiness2TelephoneNumbers, p.PidTagHome2TelephoneNumbers, p.PidTagPagerTelephoneNumber,
+        p.PidTagPrimaryFaxNumber, p.PidTagAssistantTelephoneNumber, p.PidTagAddressBookExtensionAttribute15,
+        p.PidTagAddressBookRoomCapacity, p.PidTagDisplayTypeEx, p.PidTagSendRichInfo, p.PidTagContainerContents,
+        p.PidTagAddressBookManageDistributionList, p.PidTagAddressBookDistributionListMemberCount,
+        p.PidTagAddressBookSeniorityIndex, p.PidTagAddressBookNetworkAddress,
+    ):  # fmt: skip
+        assert tag.id in seen, repr(tag)
+
+
+def test_a_department_has_its_place_in_the_hierarchy(client: Client, directory: EmbeddedDirectory) -> None:
+    staff, bob = directory.by_account("staff"), directory.by_account("bob")
+    assert staff
+    assert bob
+    root = directory.create(
+        staff.kind,
+        "root",
+        {"displayName": ["Root"], "legacyExchangeDN": [ORGANIZATION.recipient_dn("root")]},
+        {"member": [staff.legacy_exchange_dn, bob.legacy_exchange_dn]},
+    )
+    tags = [
+        tag.with_type(PropertyType.MultipleString)
+        for tag in (
+            p.PidTagAddressBookHierarchicalChildDepartments,
+            p.PidTagAddressBookHierarchicalParentDepartment,
+            p.PidTagAddressBookHierarchicalDepartmentMembers,
+            p.PidTagAddressBookHierarchicalShowInDepartments,
+        )
+    ]
+    assert [ask(client, entry, tags) for entry in (root, staff, bob)] == [{}, {}, {}]
+    for group in (root, staff):
+        directory.modify(group, {"msOrg-IsOrganizational": ["TRUE"]})
+    dn = ORGANIZATION.recipient_dn
+    assert ask(client, root, tags) == {tags[0]: [dn("staff")], tags[2]: [dn("bob"), dn("staff")]}
 
 
 def test_links_are_distinguished_names(directory: EmbeddedDirectory, book: AddressBook) -> None:
@@ -70,15 +106,6 @@ def test_links_are_distinguished_names(directory: EmbeddedDirectory, book: Addre
     assert found[1](staff) == [ORGANIZATION.recipient_dn(name) for name in ("alice", "bob")]
 
 
-def test_a_server_has_a_binding_for_each_protocol_that_is_served(directory: EmbeddedDirectory) -> None:
-    attributes = {"objectClass": ["top", "msExchExchangeServer"]}
-    server = Entry(GUID, MinimalEntryId(17), DisplayType.MAILUSER, DN, "SRV", None, attributes)
-    for pipes, more in ((False, []), (True, ["ncacn_np:SRV"])):
-        found = Properties(book_of(directory, pipes=pipes)).getter(p.PidTagAddressBookNetworkAddress.id)
-        assert found
-        assert found[1](server) == ["netbios:SRV", f"ncacn_ip_tcp:{FQDN}", *more]
-
-
 def test_an_unknown_property(book: AddressBook) -> None:
     assert Properties(book).getter(0x6613) is None
 
@@ -86,11 +113,6 @@ def test_an_unknown_property(book: AddressBook) -> None:
 def test_the_server_guid_is_the_directory_s(book: AddressBook, directory: EmbeddedDirectory) -> None:
     other_node = book_of(directory, server="OTHER")
     assert book.server_guid == other_node.server_guid
-
-
-def test_servers_are_known_by_their_class() -> None:
-    assert is_server(entry(objectClass=["top", "MSEXCHExchangeServer"]))
-    assert not is_server(entry(objectClass=["user"]))
 
 
 def test_the_known_tags_are_in_order_and_each_is_there_once() -> None:

@@ -30,7 +30,11 @@ def test_all_properties(client: Client, directory: EmbeddedDirectory) -> None:
     values = {v.prop_tag: v.value for v in client.ask(NspiGetPropsRequest, 0, stat, None).row.values}
     assert values[p.PidTagDisplayName.with_type(PropertyType.String8)] == b"Bob Zorn"
     assert values[p.PidTagAddressBookProxyAddresses.with_type(0x101E)] == [b"SMTP:bob@example.test"]
-    assert not [tag for tag in values if tag & 0xFFFF in (PropertyType.Object, PropertyType.ErrorCode)]
+    assert {tag for tag in values if tag & 0xFFFF in (PropertyType.Object, PropertyType.ErrorCode)} == {
+        p.PidTagAddressBookManager
+    }
+    row = client.ask(NspiGetPropsRequest, 1, stat, None).row  # fSkipObjects
+    assert {v.prop_tag for v in row.values} == values.keys() - {p.PidTagAddressBookManager}
     stat.code_page = 0x4B0
     values = {v.prop_tag: v.value for v in client.ask(NspiGetPropsRequest, 0, stat, None).row.values}
     assert values[p.PidTagDisplayName] == "Bob Zorn"
