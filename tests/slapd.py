@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -38,6 +39,7 @@ objectClass: olcModuleList
 cn: module
 olcModulePath: /usr/lib/ldap
 olcModuleLoad: back_mdb
+olcModuleLoad: syncprov
 
 dn: cn=schema,cn=config
 objectClass: olcSchemaConfig
@@ -46,13 +48,14 @@ cn: schema
 include: file:///etc/ldap/schema/core.ldif
 include: file:///etc/ldap/schema/cosine.ldif
 include: file:///etc/ldap/schema/inetorgperson.ldif
-include: file://{schema}
+{schemas}
 
 dn: olcDatabase=mdb,cn=config
 objectClass: olcDatabaseConfig
 objectClass: olcMdbConfig
 olcDatabase: mdb
-olcDbMaxSize: 16777216
+olcDbMaxSize: 67108864
+olcDbIndex: objectClass,uid,entryUUID,entryCSN eq
 olcDbDirectory: {place}/db
 olcSuffix: {base}
 olcRootDN: {admin}
@@ -60,7 +63,17 @@ olcRootPW: {password}
 olcAccess: to attrs=userPassword by anonymous auth by * none
 olcAccess: to attrs=sambaNTPassword by * none
 olcAccess: to * by users read by * none
+{overlay}
 """
+
+_SYNCPROV: Final = """
+dn: olcOverlay=syncprov,olcDatabase={1}mdb,cn=config
+objectClass: olcOverlayConfig
+objectClass: olcSyncProvConfig
+olcOverlay: syncprov
+"""
+#: What makes the server tell what was deleted, rather than what is left.
+SESSION_LOG: Final = "olcSpSessionlog: 1000\n"
 
 _TREE: Final = f"""\
 dn: {BASE}
@@ -96,8 +109,10 @@ def find(name: str) -> str | None:
 class Slapd:
     """One server. `ldap` and `ldaps` are its URLs, `ca_file` what its certificate is checked with."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None) -> None:
         require_slapd()
+        self._schemas = (SAMBA_SCHEMA, *schemas)
+        self._overlay = "" if syncprov is None else _SYNCPROV + syncprov
         self.place = place
         self.ca_file = place / "ca.pem"
         self.ports = free_ports(2)
@@ -150,7 +165,8 @@ class Slapd:
             (self.place / name).mkdir()
         make_certificates(self.place)
         names = {"base": BASE, "admin": ADMIN, "password": ADMIN_PASSWORD}
-        config = _CONFIG.format(place=self.place, schema=SAMBA_SCHEMA, **names)
+        schemas = "\n".join(f"include: file://{path}" for path in self._schemas)
+        config = _CONFIG.format(place=self.place, schemas=schemas, overlay=self._overlay, **names)
         conf = ["-F", str(self.place / "conf")]
         for number, ldif in (("0", config), ("1", _TREE)):
             subprocess.run([slapadd, "-n", number, *conf], input=ldif, text=True, check=True, capture_output=True)
@@ -165,8 +181,8 @@ def free_ports(many: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def make_certificates(place: Path) -> None:
-    """`ca.pem`, and with it `server.pem` and `server.key` for `NAME`; `other-ca.pem`, which signed nothing."""
+def make_certificates(place: Path, name: str = NAME, address: str = "") -> None:
+    """`ca.pem`, and with it `server.pem` and `server.key` for `name`; `other-ca.pem`, which signed nothing."""
     x509 = pytest.importorskip("cryptography.x509", reason="the Python package cryptography makes the certificates")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -189,17 +205,19 @@ def make_certificates(place: Path) -> None:
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
     (place / "ca.pem").write_bytes(certificate("ca", keys[0], "ca", keys[0], [], True))
     (place / "other-ca.pem").write_bytes(certificate("other", keys[1], "other", keys[1], [], True))
-    (place / "server.pem").write_bytes(certificate(NAME, keys[2], "ca", keys[0], [x509.DNSName(NAME)], False))
+    names: list[object] = [x509.DNSName(name), *([x509.IPAddress(ipaddress.ip_address(address))] if address else [])]
+    (place / "server.pem").write_bytes(certificate(name, keys[2], "ca", keys[0], names, False))
     private = keys[2].private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    (place / "server.key").touch(0o600)  # Samba takes no other
     (place / "server.key").write_bytes(private)
 
 
 @contextlib.contextmanager
-def running_slapd(place: Path) -> Iterator[Slapd]:
-    """A server with the tree and no accounts."""
-    server = Slapd(place)
+def running_slapd(place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None) -> Iterator[Slapd]:
+    """A server with the tree and no accounts. `syncprov`: with that overlay, and these lines of its configuration."""
+    server = Slapd(place, schemas=schemas, syncprov=syncprov)
     server.start()
     try:
         yield server

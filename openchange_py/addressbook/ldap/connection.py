@@ -98,7 +98,7 @@ def _connect(servers: LdapServers, url: str, seconds: float, read_only: bool) ->
         _server(servers, url, seconds),
         auto_referrals=False,  # nobody else is given the password
         read_only=read_only,
-        receive_timeout=seconds,
+        receive_timeout=max(1, round(seconds)),  # ldap3 takes whole seconds alone
         check_names=False,
         return_empty_attributes=False,
         **_credentials(servers),
