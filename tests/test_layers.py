@@ -49,7 +49,7 @@ DECLARATIONS: dict[str, str] = {
 }
 
 #: Test files beside the others that hold all of a folder against recordings.
-CROSS_TESTS = {"test_recorded.py"}
+CROSS_TESTS = {"test_recorded.py", "test_oxnspi_golden.py"}
 
 #: Modules that every layer may import.
 EVERYWHERE = {"openchange_py", "openchange_py.resources", "openchange_py.wire.proptags"}
