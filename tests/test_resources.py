@@ -29,7 +29,8 @@ def test_an_installation_without_them_says_where_it_looked(tmp_path: Path, monke
 def test_a_wheel_is_given_all_that_the_program_looks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    wanted = [*ROOT.glob("setup/smb.conf.*"), *ROOT.glob("setup/*.service"), ROOT / "setup" / "sample-mailbox"]
+    folders = [ROOT / "setup" / name for name in ("ad", "openldap", "sample-mailbox")]
+    wanted = [*ROOT.glob("setup/smb.conf.*"), *ROOT.glob("setup/*.service"), *folders]
     assert {str(path.relative_to(ROOT)) for path in wanted} | {"migrations"} == set(included)
     for source, target in included.items():
         assert target == f"openchange_py/_{source}"
