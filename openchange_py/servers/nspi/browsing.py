@@ -29,7 +29,7 @@ from openchange_py.wire.oxnspi import (
     NspiUpdateStatRequest,
     NspiUpdateStatResponse,
 )
-from openchange_py.wire.oxnspi_types import PropertyRow_r, PropertyValue_r
+from openchange_py.wire.oxnspi_types import STAT, PropertyRow_r, PropertyValue_r
 
 #: dwFlags ([MS-OXNSPI] 2.2.1.12): fEphID. fSkipObjects leaves out embedded tables, which rows never hold here.
 F_EPH_ID: Final = 0x00000002
@@ -144,8 +144,15 @@ def resort_restriction(book: AddressBook, request: NspiResortRestrictionRequest)
 def compare_mids(book: AddressBook, request: NspiCompareMIdsRequest) -> NspiCompareMIdsResponse:
     """3.1.4.1.12: less than, equal to or greater than zero, as the first stands before the second."""
     tables.refuse_winunicode(request.stat)
-    rows = [
-        tables.locate(book.lists, dataclasses.replace(request.stat, current_rec=mid, delta=0))[0]
-        for mid in (request.mid1, request.mid2)
-    ]
-    return NspiCompareMIdsResponse((rows[0] > rows[1]) - (rows[0] < rows[1]), ErrorCode.Success)
+    first, second = (_row_of(book, request.stat, mid) for mid in (request.mid1, request.mid2))
+    return NspiCompareMIdsResponse((first > second) - (first < second), ErrorCode.Success)
+
+
+def _row_of(book: AddressBook, stat: STAT, mid: int) -> int:
+    """Where an object is in the container; `MapiError` (GeneralFailure) where it is not, as this call has it."""
+    try:
+        return tables.locate(book.lists, dataclasses.replace(stat, current_rec=mid, delta=0))[0]
+    except MapiError as error:
+        if error.code == ErrorCode.NotFound:
+            raise MapiError(ErrorCode.GeneralFailure, str(error)) from error
+        raise

@@ -17,7 +17,7 @@ from openchange_py.servers.nspi.registry import method
 from openchange_py.servers.nspi.templates.declared import ADDRESS_TEMPLATES
 from openchange_py.servers.nspi.templates.texts import closest
 from openchange_py.wire import proptags
-from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 from openchange_py.wire.oxnspi import NspiGetSpecialTableRequest, NspiGetSpecialTableResponse
 from openchange_py.wire.oxnspi_types import STAT, PropertyRow_r, PropertyValue_r
@@ -41,6 +41,8 @@ def get_special_table(book: AddressBook, request: NspiGetSpecialTableRequest) ->
     if not unicode:
         codepages.codec(request.stat.code_page)
     containers = book.lists.containers()
+    if not containers:
+        raise MapiError(ErrorCode.OutOfResources, "the organization has no address lists")
     version = _version(containers)
     if request.version == version:
         return NspiGetSpecialTableResponse(version, [], ErrorCode.Success)

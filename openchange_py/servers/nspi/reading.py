@@ -44,7 +44,7 @@ def get_props(book: AddressBook, request: NspiGetPropsRequest) -> NspiGetPropsRe
     properties = Properties(book, ephemeral=bool(request.flags & F_EPH_ID))
     if tags is None:
         if entry is None:
-            raise MapiError(ErrorCode.NotFound, f"no object {stat.current_rec}")
+            raise MapiError(ErrorCode.GeneralFailure, f"no object {stat.current_rec}")  # as NspiGetPropList has it
         present = _present(properties, entry, skip_objects=bool(request.flags & F_SKIP_OBJECTS))
         tags = string_tags(present, unicode=stat.code_page == CP_WINUNICODE)
     row = Columns(properties, tags, stat.code_page).row(entry)
@@ -75,7 +75,7 @@ def get_prop_list(book: AddressBook, request: NspiGetPropListRequest) -> NspiGet
     mid = MinimalEntryId(request.mid)
     entry = book.lists.by_mid([mid]).get(mid)
     if entry is None:
-        raise MapiError(ErrorCode.InvalidObject, f"no object {mid}")
+        raise MapiError(ErrorCode.GeneralFailure, f"no object {mid}")
     present = _present(Properties(book), entry, skip_objects=bool(request.flags & F_SKIP_OBJECTS))
     return NspiGetPropListResponse(string_tags(present, unicode=False), ErrorCode.Success)
 

@@ -90,7 +90,7 @@ class NspiServer:
         codec(request.stat.code_page)
         open_handles = sum(isinstance(value, NspiContext) for value in list(call.session.handles.values()))
         if open_handles >= _MAXIMUM_HANDLES:
-            raise MapiError(ErrorCode.OutOfResources, f"{open_handles} context handles")
+            raise MapiError(ErrorCode.LogonFailed, f"{open_handles} context handles")
 
     def _book_of(self, call: Call) -> AddressBook:
         """The address book of the caller's organization; `MapiError` (LogonFailed) for who is not in the directory."""
@@ -117,14 +117,14 @@ class NspiServer:
         self._check_handle(call, request)
         try:
             call.response = registered.method(self._book_of(call), request)
-        except (MapiError, DirectoryError) as error:
+        except (MapiError, DirectoryError, MemoryError) as error:
             call.response = registered.failed(request, _code(call, error))
 
 
-def _code(call: Call, error: MapiError | DirectoryError) -> int:
-    """The return value for an error; what is wrong with the directory is for the log."""
+def _code(call: Call, error: MapiError | DirectoryError | MemoryError) -> int:
+    """The return value for an error, 3.1.4; what is wrong with the directory is for the log."""
     if isinstance(error, MapiError):
         logger.info("%s: %s %s: %s", call.session, call.caller, call.name, error)
         return int(error.code)
-    logger.error("%s: %s: %s", call.session, call.name, error)
-    return int(ErrorCode.GeneralFailure)
+    logger.error("%s: %s: %s", call.session, call.name, error or "out of memory")
+    return int(ErrorCode.OutOfMemory if isinstance(error, MemoryError) else ErrorCode.GeneralFailure)

@@ -198,4 +198,4 @@ def test_comparing(client: Client, directory: EmbeddedDirectory) -> None:
     results = [client.ask(NspiCompareMIdsRequest, 0, STAT(), *pair).result for pair in ((alice, bob), (bob, alice))]
     assert results == [-1, 1]
     assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 0, alice).result == 0
-    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 4711, alice).return_value == ErrorCode.NotFound
+    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 4711, alice).return_value == ErrorCode.GeneralFailure

@@ -1,11 +1,13 @@
 import dataclasses
 
+import pytest
+
 from openchange_py.addressbook.base import Container, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.servers.nspi import hierarchy
 from openchange_py.servers.nspi.properties import AddressBook
 from openchange_py.wire import proptags as p
-from openchange_py.wire.oxcdata.errors import ErrorCode
+from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxnspi import NspiGetSpecialTableRequest
 from openchange_py.wire.oxnspi_types import STAT
 from tests.servers.nspi.conftest import Client
@@ -84,25 +86,33 @@ def test_creation_templates_are_in_8_bits_unless_the_code_page_is_unicode(client
     assert (refused.rows, refused.return_value) == (None, ErrorCode.InvalidCodepage)
 
 
-class Nested:
-    """A directory with a list in a list."""
+class Lists:
+    """An organization whose address lists are these."""
 
-    def __init__(self, directory: EmbeddedDirectory) -> None:
-        top = directory.lists(None).containers()[1]
-        inner = Container(MinimalEntryId(900), top.guid, "Inner", top.mid, 1)
-        self._containers = [top, inner]
+    def __init__(self, *containers: Container) -> None:
+        self._containers = containers
 
     def containers(self) -> list[Container]:
-        return self._containers
+        return list(self._containers)
 
 
-def test_a_list_in_a_list_names_its_parent(book: AddressBook, directory: EmbeddedDirectory) -> None:
-    book = dataclasses.replace(book, lists=Nested(directory))  # type: ignore[arg-type]
-    request = NspiGetSpecialTableRequest(None, 4, STAT(), 0)  # type: ignore[arg-type]
-    top, inner = (
-        {v.prop_tag: v.value for v in row.values} for row in hierarchy.get_special_table(book, request).rows or []
-    )
-    assert top[p.PidTagContainerFlags] == 0xB
-    assert p.PidTagAddressBookParentEntryId not in top
-    assert inner[p.PidTagAddressBookParentEntryId] == top[p.PidTagEntryId]
+ADDRESS_LISTS = NspiGetSpecialTableRequest(None, 4, STAT(), 0)  # type: ignore[arg-type]
+
+
+def test_a_list_in_a_list_names_its_parent(book: AddressBook) -> None:
+    top = book.lists.containers()[1]
+    lists = Lists(top, Container(MinimalEntryId(900), top.guid, "Inner", top.mid, 1))
+    book = dataclasses.replace(book, lists=lists)  # type: ignore[arg-type]
+    rows = hierarchy.get_special_table(book, ADDRESS_LISTS).rows or []
+    outer, inner = ({v.prop_tag: v.value for v in row.values or ()} for row in rows)
+    assert outer[p.PidTagContainerFlags] == 0xB
+    assert p.PidTagAddressBookParentEntryId not in outer
+    assert inner[p.PidTagAddressBookParentEntryId] == outer[p.PidTagEntryId]
     assert inner[p.PidTagDepth] == 1
+
+
+def test_an_organization_without_address_lists_has_no_table(book: AddressBook) -> None:
+    """3.1.4.1.3: OutOfResources."""
+    with pytest.raises(MapiError) as error:
+        hierarchy.get_special_table(dataclasses.replace(book, lists=Lists()), ADDRESS_LISTS)  # type: ignore[arg-type]
+    assert error.value.code == ErrorCode.OutOfResources

@@ -76,7 +76,7 @@ def test_another_account_of_the_same_association_cannot_use_a_handle(client: Cli
 
 def test_handles_are_limited(client: Client) -> None:
     answers = {client.send(NspiBindRequest(0, STAT())).return_value for _ in range(300)}
-    assert answers == {ErrorCode.Success, ErrorCode.OutOfResources}
+    assert answers == {ErrorCode.Success, ErrorCode.LogonFailed}
 
 
 def test_every_call_with_a_codec_is_answered() -> None:
@@ -100,6 +100,19 @@ def test_a_broken_directory_is_a_general_failure(tmp_path: object) -> None:
     client = Client(NspiServer(directory, SERVER_NAME, FQDN))
     assert client.send(NspiBindRequest(0, STAT())).return_value == ErrorCode.GeneralFailure
     directory.close()
+
+
+def test_a_call_that_gets_no_memory_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3.1.4: NotEnoughMemory, and the next call is answered."""
+
+    def exhausted(_book: object, _request: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        registered = dataclasses.replace(METHODS[NspiDNToMIdRequest], method=exhausted)  # type: ignore[arg-type]
+        patched.setitem(METHODS, NspiDNToMIdRequest, registered)
+        assert client.ask(NspiDNToMIdRequest, 0, [b"/o=x"]).return_value == ErrorCode.OutOfMemory
+    assert client.ask(NspiDNToMIdRequest, 0, [b"/o=x"]).return_value == 0
 
 
 def test_an_error_leaves_the_stat_alone(client: Client) -> None:
