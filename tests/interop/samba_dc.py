@@ -40,6 +40,10 @@ UPSTREAM_NAME = "EXCH2"
 UPSTREAM_FQDN = "exch2.openchange.test"
 UPSTREAM_PASSWORD = "Machine-Passw0rd!2"
 
+#: Samba's names of what it serves, and the TCP ports of those.
+SERVICES_RUNNING = "rpc, ldap, cldap, kdc"
+_PORTS = {"rpc": 135, "ldap": 389, "kdc": 88, "s3fs": 445}
+
 _NEEDED = {
     "samba": "samba samba-ad-dc",
     "samba-tool": "samba",
@@ -160,7 +164,7 @@ def running_dc(
 ) -> Iterator[SambaDc]:
     """A domain controller in `directory`, which is empty and stays behind; it is stopped at the end.
 
-    `options` are further ones for its smb.conf; with other services than RPC only that is waited for.
+    `options` are further ones for its smb.conf; its services' ports are waited for.
     """
     dc = SambaDc(address or own_address(64), directory)
     _copy_seed(directory)
@@ -175,7 +179,8 @@ def running_dc(
             start_new_session=True,
         )
     try:
-        _wait_until_ready(dc, process, [135] if "server services" in (options or {}) else [135, 389, 88])
+        services = (options or {}).get("server services", SERVICES_RUNNING).replace(" ", "").split(",")
+        _wait_until_ready(dc, process, [_PORTS[service] for service in services if service in _PORTS])
         yield dc
     finally:
         _stop(process)
@@ -254,7 +259,7 @@ def _write_configuration(dc: SambaDc, options: Mapping[str, str]) -> None:
     settings = f"""
         interfaces = {dc.address}/8
         bind interfaces only = yes
-        server services = rpc, ldap, cldap, kdc
+        server services = {SERVICES_RUNNING}
         log file = {dc.log}
         logging = file
         private dir = {dc.directory}/private
