@@ -38,8 +38,9 @@ def require_gssapi() -> None:
 class Realm:
     """The keys of one service, and tickets for it as a KDC would give them."""
 
-    def __init__(self, directory: Path, enctype: int = AES256) -> None:
+    def __init__(self, directory: Path, enctype: int = AES256, service: str = SERVICE) -> None:
         require_gssapi()
+        self._service = service
         self.directory = directory
         self.enctype = enctype
         self._key = Key(enctype, os.urandom(_KEY_SIZES[enctype]))
@@ -56,7 +57,7 @@ class Realm:
         def counted(value: bytes) -> bytes:
             return struct.pack(">H", len(value)) + value
 
-        components = SERVICE.encode().split(b"/")
+        components = self._service.encode().split(b"/")
         entry = struct.pack(">H", len(components)) + counted(REALM.encode()) + b"".join(map(counted, components))
         entry += struct.pack(">IIBH", 1, 0, 1, self.enctype) + counted(self._key.contents)
         return struct.pack(">i", len(entry)) + entry
@@ -65,7 +66,7 @@ class Realm:
         """The credential cache of a client that has a ticket for the service."""
         key = Key(self.enctype, os.urandom(_KEY_SIZES[self.enctype])) if other_key else self._key
         client = Principal(principal, default_realm=crealm, type=constants.PrincipalNameType.NT_PRINCIPAL.value)
-        server = Principal(SERVICE, default_realm=REALM, type=constants.PrincipalNameType.NT_SRV_INST.value)
+        server = Principal(self._service, default_realm=REALM, type=constants.PrincipalNameType.NT_SRV_INST.value)
         session = Key(self.enctype, os.urandom(_KEY_SIZES[self.enctype]))
         now = datetime.datetime.now(datetime.UTC)
         times = {

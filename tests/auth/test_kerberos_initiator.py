@@ -63,6 +63,24 @@ def test_what_the_level_needs_is_negotiated(realm: Realm, level: AuthLevel, spne
         assert server.unseal(b"", sealed, b"", signature) == b"body"
 
 
+def test_toward_smb_there_are_two_legs_and_a_key(tmp_path: Path, realm: Realm) -> None:
+    """DCE style's third is RPC's. SPNEGO says with the second that it is over: [MS-SMB2] 3.2.5.3."""
+    (tmp_path / "smb").mkdir()
+    smb = Realm(tmp_path / "smb", service="cifs/exch1.example.test")
+    for enclosed in (False, True):
+        inner = KerberosInitiator(KerberosCredential(ccache=smb.ticket("alice")), "cifs/exch1.example.test")
+        client = SpnegoInitiator(inner) if enclosed else inner
+        server = acceptor(smb)
+        other = SpnegoAcceptor([server]) if enclosed else server
+        with pytest.raises(SecurityError, match="not complete"):
+            _ = client.session_key
+        assert client.step(other.step(client.step(b""))) == b""
+        assert client.complete
+        assert other.complete
+        assert client.session_key == other.session_key
+        assert len(client.session_key) == 32
+
+
 def test_the_first_token_can_be_made_beforehand(realm: Realm, tmp_path: Path) -> None:
     """What asks the KDC is done by then: the ticket may even be gone."""
     ccache = realm.ticket("alice")

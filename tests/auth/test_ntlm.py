@@ -68,6 +68,14 @@ def test_own_initiator_and_acceptor() -> None:
     assert_protected(server, client)
 
 
+def test_both_sides_have_the_key_that_others_derive_theirs_from() -> None:
+    server, client = logged_on()
+    assert client.session_key == server.session_key
+    assert len(client.session_key) == 16
+    with pytest.raises(SecurityError, match="not complete"):
+        _ = NtlmInitiator(ALICE).session_key
+
+
 def test_signing_alone_and_connect_level() -> None:
     server, client = logged_on(AuthLevel.INTEGRITY)
     server.verify(b"message", client.sign(b"message"))
