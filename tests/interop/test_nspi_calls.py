@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from impacket.dcerpc.v5 import nspi
 
+from openchange_py.addressbook.accounts import exchange_attributes
+from openchange_py.addressbook.base import Kind, Organization
+from openchange_py.addressbook.embedded import EmbeddedDirectory
+from openchange_py.addressbook.migrate import upgrade
+from openchange_py.rpc.interface import InlineHandler
 from openchange_py.servers.nspi.entryids import permanent_entry_id
+from openchange_py.servers.nspi.server import NspiServer
+from openchange_py.transports.oxcmapihttp_client import MapiHttpClient
 from openchange_py.wire import proptags as p
 from openchange_py.wire.ndr import ContextHandle, RpcMessage
 from openchange_py.wire.oxabref import (
@@ -47,8 +58,11 @@ from openchange_py.wire.oxnspi_restrictions import PropertyRestriction_r
 from openchange_py.wire.oxnspi_types import STAT, PropertyRow_r, PropertyValue_r
 from openchange_py.wire.oxoabkt import ControlType, unpack_template
 from tests.interop.capture import Dissection, capturing
-from tests.interop.foreign import ORGANIZATION, RECIPIENTS, call, connection
+from tests.interop.foreign import ORGANIZATION, RECIPIENTS, call, connection, raw_call
 from tests.interop.nodes import Node, Site
+from tests.transports.mapi_bridging import https_serving
+from tests.transports.serving import run
+from tests.transports.test_http_client import ntlm
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -119,10 +133,10 @@ TSHARK_NAMES = {
 
 
 class Caller:
-    """Makes NSPI calls with this project's codecs on a connection of impacket's."""
+    """Makes NSPI calls with this project's codecs; `transact` takes an opnum and a request stub."""
 
-    def __init__(self, dce: Any) -> None:
-        self._dce = dce
+    def __init__(self, transact: Callable[[int, bytes], bytes]) -> None:
+        self._transact = transact
         self.called: list[str] = []
         self.handle: ContextHandle = self.send(NspiBindRequest(0, STAT())).context_handle
 
@@ -130,7 +144,7 @@ class Caller:
         (method,) = [method for method in NSPI.methods.values() if method.request is type(request)]
         assert method.response
         self.called.append(method.name)
-        return call(self._dce, NSPI, request, method.response)
+        return method.response.unpack(self._transact(method.opnum, request.pack()))
 
     def ask(self, kind: type[RpcMessage], *parameters: Any, result: int = 0) -> Any:
         response = self.send(kind(self.handle, *parameters))  # type: ignore[call-arg]
@@ -138,8 +152,8 @@ class Caller:
         return response
 
 
-def every_nspi_call(caller: Caller) -> None:
-    """With a result for each; the writing ones change nothing."""
+def every_nspi_call(caller: Caller, *, names: bool = True) -> None:
+    """With a result for each; the writing ones change nothing. `names`: also those that HTTP does not have."""
     stat = STAT()
     alice, bob = caller.ask(
         NspiDNToMIdRequest, 0, [f"{RECIPIENTS}{name}".encode() for name in ("alice", "bob")]
@@ -161,8 +175,9 @@ def every_nspi_call(caller: Caller) -> None:
     delegate = permanent_entry_id(0, f"{RECIPIENTS}bob")
     caller.ask(NspiModLinkAttRequest, 1, p.PidTagAddressBookPublicDelegates, alice, [delegate])
     caller.ask(NspiQueryColumnsRequest, 0, 0x80000000)
-    names = caller.ask(NspiGetNamesFromIDsRequest, 0, None, [p.PidTagTitle]).names
-    caller.ask(NspiGetIDsFromNamesRequest, 0, 0, 1, names)
+    if names:
+        given = caller.ask(NspiGetNamesFromIDsRequest, 0, None, [p.PidTagTitle]).names
+        caller.ask(NspiGetIDsFromNamesRequest, 0, 0, 1, given)
     caller.ask(NspiResolveNamesRequest, 0, stat, TAGS, [b"alice"])
     caller.ask(NspiResolveNamesWRequest, 0, stat, TAGS, ["bob"])
     caller.send(NspiUnbindRequest(caller.handle))
@@ -185,7 +200,7 @@ def captured(site: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[Diss
     with capturing(ports, path):
         for node in (site.hybrid, site.exchange):
             with connection(site, node, NSPI, level="connect") as dce:
-                caller = Caller(dce)
+                caller = Caller(partial(raw_call, dce))
                 every_nspi_call(caller)
                 called += caller.called
             with connection(site, node, RFR, level="connect") as dce:
@@ -213,3 +228,34 @@ def test_tshark_finds_nothing_malformed(captured: tuple[Dissection, list[str]]) 
 
 def test_no_call_was_refused(captured: tuple[Dissection, list[str]]) -> None:
     assert captured[0].fields("dcerpc.pkt_type == 3 || dcerpc.pkt_type == 13", "_ws.col.Info") == []
+
+
+# MAPI over HTTP
+
+
+def test_the_same_server_answers_over_mapi_over_http(tmp_path: Path) -> None:
+    """The same calls of the same client library, as request types of [MS-OXCMAPIHTTP] on the way."""
+    url = f"sqlite:///{tmp_path}/directory.db"
+    upgrade(url)
+    directory = EmbeddedDirectory(url)
+    organization = Organization("First Organization", "First Administrative Group")
+    directory.provision(organization, "EXCHANGE")
+    for account in ("alice", "bob"):
+        name, mail = f"{account.title()} Example", f"{account}@example.test"
+        attributes = exchange_attributes(organization, "EXCHANGE", account, mail, name)
+        directory.create(Kind.USER, account, attributes)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = InlineHandler([NspiServer(directory, "EXCHANGE", "localhost")])
+        async with https_serving(server, tmp_path) as endpoints:
+            client = await MapiHttpClient.connect(endpoints, NSPI, ntlm())
+
+            def transact(opnum: int, stub: bytes) -> bytes:
+                return bytes(asyncio.run_coroutine_threadsafe(client.call(opnum, stub), loop).result())
+
+            await asyncio.to_thread(lambda: every_nspi_call(Caller(transact), names=False))
+            await client.close()
+
+    run(main)
+    directory.close()
