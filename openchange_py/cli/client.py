@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from openchange_py.cli.client_details import details
 from openchange_py.cli.client_options import (
     ConnectionOptions,
     connection_options,
@@ -234,6 +235,7 @@ def _summary_json(message: MessageSummary) -> dict[str, Any]:
     return {**dataclasses.asdict(message), "id": format_id(message.id), "time": time_json(message.time)}
 
 
+command.add_command(details)
 command.add_command(read)
 command.add_command(attachment)
 command.add_command(put)

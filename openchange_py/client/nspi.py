@@ -1,6 +1,6 @@
 """[MS-OXNSPI] from the client's side: names, address lists and the properties of people.
 
-Texts are always asked for as Unicode. Not done yet: changing entries, templates, restrictions beside name matching.
+Texts are always asked for as Unicode. Not done yet: changing entries, restrictions beside name matching.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final
 from openchange_py.client.connection import Channel
 from openchange_py.client.errors import AmbiguousName, ClientError, NoSuchName, check_return
 from openchange_py.wire import proptags as p
+from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag, PropertyType
@@ -28,6 +29,8 @@ from openchange_py.wire.oxnspi import (
     NspiGetPropsResponse,
     NspiGetSpecialTableRequest,
     NspiGetSpecialTableResponse,
+    NspiGetTemplateInfoRequest,
+    NspiGetTemplateInfoResponse,
     NspiQueryRowsRequest,
     NspiQueryRowsResponse,
     NspiResolveNamesWRequest,
@@ -37,6 +40,7 @@ from openchange_py.wire.oxnspi import (
 )
 from openchange_py.wire.oxnspi_restrictions import PropertyRestriction_r
 from openchange_py.wire.oxnspi_types import STAT, PropertyRow_r, PropertyValue_r
+from openchange_py.wire.oxoabkt import Control, unpack_template
 
 #: What the library asks of an entry where the caller does not say.
 COLUMNS: Final[tuple[PropertyTag, ...]] = (
@@ -57,6 +61,10 @@ COLUMNS: Final[tuple[PropertyTag, ...]] = (
 #: Code page of the few 8-bit strings, and the locale of sorting: [MS-OXNSPI] 2.2.1.4, 2.2.1.5.
 _CODE_PAGE: Final = 1252
 _LOCALE: Final = 1033
+_CODEC: Final = "cp1252"
+#: TI_TEMPLATE, 2.2.1.16, and SortTypeDisplayName_RO, 2.2.1.10.
+_TI_TEMPLATE: Final = 0x00000001
+_SORT_DISPLAY_NAME_RO: Final = 1000
 #: NspiUnicodeStrings, 2.2.1.12.
 _UNICODE_STRINGS: Final = 0x00000004
 _MID_END_OF_TABLE: Final = 2
@@ -205,6 +213,33 @@ class NspiClient:
         response = await self._channel.call(NspiDNToMIdRequest(self._handle, 0, names), NspiDNToMIdResponse)
         check_return(response.return_value, "NspiDNToMId")
         return [int(mid) for mid in response.out_mids or []]
+
+    async def template(self, display_type: int, locale_id: int) -> list[Control]:
+        """NspiGetTemplateInfo (3.1.4.1.18): the controls of the details dialog for a kind of object."""
+        request = NspiGetTemplateInfoRequest(self._handle, _TI_TEMPLATE, display_type, None, _CODE_PAGE, locale_id)
+        response = await self._channel.call(request, NspiGetTemplateInfoResponse)
+        check_return(response.return_value, "NspiGetTemplateInfo")
+        data = {} if response.data is None else properties_of(response.data)
+        try:
+            return unpack_template(data.get(p.PidTagTemplateData, b""), lambda raw: raw.decode(_CODEC, "replace"))
+        except DecodeError as error:
+            raise ClientError(f"NspiGetTemplateInfo: the server's template is damaged: {error}") from error
+
+    async def linked(self, mid: int, tag: PropertyTag, limit: int) -> list[str] | None:
+        """The names of those whom a property of an entry refers to; None where they are more than `limit`.
+
+        NspiGetMatches (3.1.4.1.10) of the table behind that property. An entry without it has none.
+        """
+        stat = dataclasses.replace(_stat(tag), sort_type=_SORT_DISPLAY_NAME_RO, current_rec=mid)
+        names = [p.PidTagDisplayName]
+        request = NspiGetMatchesRequest(self._handle, 0, stat, None, 0, None, None, limit, names)
+        response = await self._channel.call(request, NspiGetMatchesResponse)
+        if response.return_value == ErrorCode.TableTooBig:
+            return None
+        if response.return_value in (ErrorCode.NotFound, ErrorCode.NotSupported):
+            return []
+        check_return(response.return_value, "NspiGetMatches")
+        return [str(properties_of(row).get(p.PidTagDisplayName, "")) for row in response.rows or []]
 
     async def special_table(self) -> list[AddressList]:
         """NspiGetSpecialTable (3.1.4.1.3): the address lists, each behind its parent."""
