@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -148,7 +149,7 @@ def to_json(attributes: Attributes) -> dict[str, list[Any]]:
 def from_json(attributes: Mapping[str, Sequence[Any]]) -> dict[str, list[AttributeValue]]:
     """The attributes that `to_json` was given."""
     return {
-        name: [v if isinstance(v, str) else base64.b64decode(v["base64"]) for v in values]
+        sys.intern(name): [v if isinstance(v, str) else base64.b64decode(v["base64"]) for v in values]
         for name, values in attributes.items()
     }
 

@@ -22,6 +22,7 @@ from openchange_py.transports.http_message import Field, Headers, HttpError, Tar
 from openchange_py.transports.http_request import HttpReceiver, HttpRequest
 from openchange_py.transports.keepalive import keep_alive
 from openchange_py.transports.tasks import spawn
+from openchange_py.transports.tls_transport import accept_tls
 
 if TYPE_CHECKING:
     from openchange_py.transports.http import HttpLimits, HttpServer
@@ -36,6 +37,13 @@ _DISCARDED: Final = 1 << 20
 
 class HttpConnection(asyncio.Protocol):
     """Parses requests, has the server's resources answer them, and writes the answers."""
+
+    __slots__ = (
+        "_ahead", "_began", "_body", "_body_done", "_broken", "_deadline", "_discarding", "_draining", "_handshake",
+        "_held", "_http", "_loop", "_lost", "_more", "_reading", "_received", "_receiver", "_released", "_request",
+        "_sent", "_server", "_task", "_timer", "_transport", "_writable", "address", "authenticated", "end_point",
+        "limits", "number", "peer", "state",
+    )  # fmt: skip
 
     def __init__(self, server: HttpServer, number: int, host: str, port: int) -> None:
         self.number = number
@@ -94,15 +102,11 @@ class HttpConnection(asyncio.Protocol):
         self._handshake = spawn(self._connect(connection, context), f"TLS handshake with {self.peer}")
 
     async def _connect(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
-        seconds = self.limits.handshake_seconds if context is not None else None
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: self,
-                connection,
-                ssl=context,
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=seconds,
-            )
+            if context is not None:
+                await accept_tls(connection, context, self, self.limits.handshake_seconds)
+            else:
+                await self._loop.connect_accepted_socket(lambda: self, connection)
         except OSError as error:  # ssl.SSLError and TimeoutError among them
             _log.info("%s: no TLS: %s", self, error)
         finally:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import http
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,8 @@ Field = tuple[str, str]
 
 #: scheme://authority in front of the path: the absolute form, which proxies send.
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+#: No usual name of a field is longer.
+_USUAL: Final = 40
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -39,13 +42,23 @@ def reason_of(status: int) -> str:
         return "Status"
 
 
+@functools.lru_cache(maxsize=128)
+def _kept(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+def _name(name: bytes) -> str:
+    """As it is compared. Clients have few names for their fields, and each is kept once."""
+    return _kept(name) if len(name) <= _USUAL else name.decode("latin-1").lower()
+
+
 class Headers:
     """The fields of a message in their order; names are compared whatever their case."""
 
     __slots__ = ("_fields",)
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        self._fields = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields]
+        self._fields = [(_name(name), value.decode("latin-1")) for name, value in fields]
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._fields)

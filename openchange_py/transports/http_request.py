@@ -55,6 +55,11 @@ class HttpReceiver(asyncio.Protocol):
 class HttpRequest:
     """One request; good until it is answered."""
 
+    __slots__ = (
+        "_connection", "caller", "channel", "headers", "host", "method", "path", "query", "reason", "response_fields",
+        "status",
+    )  # fmt: skip
+
     def __init__(
         self, connection: HttpConnection, method: str, target: Target, headers: Headers, channel: Channel
     ) -> None:

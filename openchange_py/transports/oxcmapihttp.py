@@ -17,6 +17,7 @@ import asyncio
 import dataclasses
 import html
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -36,7 +37,7 @@ from openchange_py.transports.oxcmapihttp_sessions import (
     TooManySessions,
     owner_of,
 )
-from openchange_py.transports.tasks import spawn
+from openchange_py.transports.tasks import done_within, spawn
 from openchange_py.wire.buffer import DecodeError, EncodeError
 from openchange_py.wire.codecs import Structure
 from openchange_py.wire.ndr import NULL_HANDLE, RpcInterface, RpcMessage
@@ -133,7 +134,8 @@ class MapiEndpoint:
         self._handler = handler
         self._metrics = metrics or Metrics()
         self.sessions = MapiSessions(self.limits.sessions, handler.unbind, "mapihttp")
-        self._waiting: set[asyncio.Task[Any]] = set()
+        #: Requests that wait for events, and when they have waited long enough, on the loop's clock.
+        self._waiting: dict[asyncio.Task[Any], float] = {}
         self._stopping = False
 
     def shut_down(self) -> None:
@@ -370,8 +372,7 @@ class MapiEndpoint:
         """At once where the answer comes soon, else PROCESSING and, until it is there, PENDING."""
         # A new session's cookies stand in the head: before they are known there is none.
         soon = self.limits.pending_seconds if _type(request) == self._opening.lower() else _SOON
-        done, _ = await asyncio.wait([work], timeout=soon)
-        if done:
+        if await done_within(work, soon):
             answer = _result(work)
             fields = [*self._fields(request, ResponseCode.Success), *self._cookies(request, answer.session)]
             body = PROCESSING + pack_answer(answer.body, _times(started))
@@ -382,14 +383,23 @@ class MapiEndpoint:
         session = self._own_session(request)
         request.start(200, [*self._fields(request, ResponseCode.Success), *self._cookies(request, session)])
         await request.write(PROCESSING)
-        while not (await asyncio.wait([work], timeout=self.limits.pending_seconds))[0]:
-            await request.write(PENDING)
+        while not await done_within(work, self._patience(work)):
+            if self._patience(work):
+                await request.write(PENDING)
+            else:
+                work.cancel()
+                await asyncio.wait([work])
         try:
             await request.write(pack_answer(_result(work).body, _times(started)))
         except Refused as refusal:
             code = ("X-ResponseCode", str(int(refusal.code)))
             await request.write(pack_answer(_diagnosis(refusal), [code, *_times(started)]))
         await request.end()
+
+    def _patience(self, work: asyncio.Task[Answer | Refused]) -> float:
+        """Seconds until the client is told that it should wait on, or 0 where it has waited long enough."""
+        left = self._waiting.get(work, math.inf) - asyncio.get_running_loop().time()
+        return max(0.0, min(self.limits.pending_seconds, left))
 
     async def _refuse(self, request: HttpRequest, refusal: Refused) -> None:
         """The response code, and for people why: 3.2.5.1."""
@@ -442,18 +452,18 @@ class MailboxEndpoint(MapiEndpoint):
         session = self._session(request)
         task = asyncio.current_task()
         assert task is not None
-        self._waiting.add(task)
+        self._waiting[task] = asyncio.get_running_loop().time() + self.limits.wait_seconds
         session.busy += 1
         try:
-            pending, error = await asyncio.wait_for(self._events(request, session), self.limits.wait_seconds)
-        except TimeoutError:
-            pending, error = 0, 0
+            pending, error = await self._events(request, session)
         except asyncio.CancelledError:
-            if not self._stopping:
+            if self._stopping:
+                raise Refused(ResponseCode.EndpointShuttingDown, "the server stops") from None
+            if self._patience(task):
                 raise
-            raise Refused(ResponseCode.EndpointShuttingDown, "the server stops") from None
+            pending, error = 0, 0
         finally:
-            self._waiting.discard(task)
+            del self._waiting[task]
             self._done(session)
         return Answer(NotificationWaitResponse(0, error, pending & 1).pack(), session)
 

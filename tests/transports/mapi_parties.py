@@ -18,6 +18,7 @@ from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.transports.http import HttpServer
 from openchange_py.transports.oxcmapihttp import AddressBookEndpoint, EndpointLimits, MailboxEndpoint
+from openchange_py.transports.tls import TlsCertificate
 from openchange_py.transports.web_logon import Authenticated
 from openchange_py.wire.codecs import Structure
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle, RpcInterface
@@ -201,8 +202,10 @@ class Serving:
 
 
 @asynccontextmanager
-async def mapi_serving(limits: EndpointLimits | None = None) -> AsyncIterator[Serving]:
-    """Behind a proxy that ends TLS, which is what makes Basic possible here."""
+async def mapi_serving(
+    limits: EndpointLimits | None = None, tls: TlsCertificate | None = None
+) -> AsyncIterator[Serving]:
+    """With TLS, or behind a proxy that ends it: without any, Basic is not possible."""
     handler, metrics = Handler(), Metrics()
     logons = WebLogons(LocalAuthenticator(People(), SERVER_NAMES))
     mailbox = MailboxEndpoint(handler, limits=limits, metrics=metrics)
@@ -213,6 +216,7 @@ async def mapi_serving(limits: EndpointLimits | None = None) -> AsyncIterator[Se
             "/mapi/nspi": Authenticated(book, logons, metrics),
         },
         metrics=metrics,
+        tls=tls,
         trusted_proxies=[ipaddress.ip_network("127.0.0.1")],
     )
     _, port = await server.start("127.0.0.1", 0)

@@ -54,28 +54,26 @@ class AsyncEmsmdbServer:
     async def _something(self, notifications: Notifications) -> bool:
         """Whether something is pending, as soon as it is, or when it took too long. `MapiError`: Rejected."""
         loop = asyncio.get_running_loop()
-        woken: asyncio.Future[None] = loop.create_future()
+        woken: asyncio.Future[bool] = loop.create_future()
         if notifications.wait(lambda: _wake(loop, woken)):
             return True
+        timer = loop.call_later(self._longest_wait, _tell, woken, False)
         try:
-            async with asyncio.timeout(self._longest_wait):
-                await woken
-        except TimeoutError:
-            return notifications.pending
+            return await woken or notifications.pending
         finally:
+            timer.cancel()
             notifications.end_wait()
-        return True
 
     def end_session(self, session: Session) -> None:
         """The handles' sessions are EmsmdbServer's, which closes them, and with them who waits is answered."""
 
 
-def _wake(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+def _wake(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[bool]) -> None:
     """In any thread."""
-
-    def wake() -> None:
-        if not woken.done():
-            woken.set_result(None)
-
     if not loop.is_closed():
-        loop.call_soon_threadsafe(wake)
+        loop.call_soon_threadsafe(_tell, woken, True)
+
+
+def _tell(woken: asyncio.Future[bool], something: bool) -> None:
+    if not woken.done():
+        woken.set_result(something)

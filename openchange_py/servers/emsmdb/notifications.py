@@ -7,7 +7,6 @@ then told that they changed, and of subscriptions the oldest events are lost, wh
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import functools
 import logging
@@ -64,7 +63,7 @@ class Notifications:
         self._targets: dict[int, Target] = {}
         self._watches: dict[Logon, Watch] = {}
         #: What each target is to be told, oldest first.
-        self._waiting: collections.deque[tuple[int, StoreEvent | None]] = collections.deque()
+        self._waiting: list[tuple[int, StoreEvent | None]] = []
         #: What did not fit into the last buffer: handle and RopNotify.
         self._unsent: tuple[int, bytes] | None = None
         self._lost = 0
@@ -195,7 +194,7 @@ class Notifications:
             self._targets[handle].heard(None)
         excess = max(0, len(kept) - MOST_WAITING // 2)
         self._lost += excess
-        self._waiting = collections.deque([*kept[excess:], *changed])
+        self._waiting = [*kept[excess:], *changed]
 
     def _next(self) -> tuple[int, bytes] | None:
         """The next RopNotify with its handle."""
@@ -208,7 +207,7 @@ class Notifications:
                 lost, self._lost = self._lost, 0
                 if not self._waiting:
                     return None
-                handle, event = self._waiting.popleft()
+                handle, event = self._waiting.pop(0)
                 target = self._targets.get(handle)
             if lost:
                 logger.warning("a session did not fetch its notifications: %d are lost", lost)

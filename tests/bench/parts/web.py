@@ -1,17 +1,21 @@
-"""`python -m tests.bench.parts.web`: a MAPI over HTTP endpoint over a handler that echoes, and a bare h11 echo.
+"""`python -m tests.bench.parts.web CERTIFICATE KEY`: an endpoint over a handler that echoes, and a bare h11 echo.
 
-Says both ports on standard output, serves until it is terminated.
+Says both ports on standard output, and those of both with TLS; serves until it is terminated.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import sys
+from pathlib import Path
 from typing import cast
 
 import h11
 
 from openchange_py.cli.serve import run
+from openchange_py.transports.tls import TlsCertificate
 from tests.transports.mapi_parties import mapi_serving
 
 
@@ -45,12 +49,14 @@ class BareEcho(asyncio.Protocol):
 async def _serve() -> None:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    async with mapi_serving() as serving:
-        serving.handler.calls = _Forgetful()
-        bare = await loop.create_server(BareEcho, "127.0.0.1", 0)
-        print(serving.port, bare.sockets[0].getsockname()[1], sep="\n", flush=True)
+    async with contextlib.AsyncExitStack() as stack:
+        for tls in (None, TlsCertificate(Path(sys.argv[1]), Path(sys.argv[2]))):
+            serving = await stack.enter_async_context(mapi_serving(tls=tls))
+            serving.handler.calls = _Forgetful()
+            bare = await loop.create_server(BareEcho, "127.0.0.1", 0, ssl=tls.context if tls is not None else None)
+            stack.callback(bare.close)
+            print(serving.port, bare.sockets[0].getsockname()[1], sep="\n", flush=True)
         await stopping.wait()
-        bare.close()
 
 
 class _Forgetful(list):  # type: ignore[type-arg]
