@@ -31,7 +31,6 @@ EXCHANGE_ATTRIBUTES = (
     "msExchRecipientTypeDetails",
     "msExchRecipientDisplayType",
     "proxyAddresses",
-    "showInAddressBook",
 )
 
 
@@ -56,7 +55,6 @@ def exchange_attributes(
         "msExchRecipientTypeDetails": [str(USER_MAILBOX)],
         "msExchRecipientDisplayType": [str(ACLABLE_MAILBOX_USER)],
         "proxyAddresses": [f"SMTP:{mail}"],
-        "showInAddressBook": ["Global Address List", "All Users"],
     }
 
 

@@ -11,10 +11,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from openchange_py.addressbook.base import DirectoryError
 from openchange_py.addressbook.database import DirectoryDatabase, parse_url
+from openchange_py.addressbook.index import parts
+from openchange_py.addressbook.indexing import Transaction
+from openchange_py.addressbook.rows import DERIVATION
+from openchange_py.addressbook.schema import counter, entry
 from openchange_py.resources import migrations_path
 
 VERSION_TABLE = "alembic_version_directory"
@@ -46,9 +50,21 @@ def upgrade(url: str) -> bool:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            return before != _version(connection)
+            return _derive_anew(connection) or before != _version(connection)
     finally:
         database.close()
+
+
+def _derive_anew(connection: Connection) -> bool:
+    """Entries that an older version derived keys and tokens of otherwise: by ones as they are today."""
+    current = update(counter).where(counter.c.name == "derivation", counter.c.value != DERIVATION)
+    if not connection.execute(current.values(value=DERIVATION)).rowcount:
+        return False
+    transaction = Transaction(connection, strict=False)
+    for some in parts(connection.execute(select(entry.c.mid)).scalars().all()):
+        transaction.renew(some)
+    transaction.finish()
+    return True
 
 
 def _version(connection: Connection) -> str | None:

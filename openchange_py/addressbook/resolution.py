@@ -1,64 +1,81 @@
-"""Ambiguous name resolution in the embedded directory: [MS-OXNSPI] 3.1.4.7, which leaves the names to the server.
+"""Ambiguous name resolution: [MS-OXNSPI] 3.1.4.7, which leaves the names to the server.
 
 A name that is the whole account, alias, address, distinguished name or display name of entries means these. Else
-it is what names may begin with: display name, its words, given and family name, account, alias, addresses. Of two
-words or more, the first and the rest may also begin different names, in either order, as Active Directory has it.
-All of it is range look-ups in the token table's index.
+it is what names may begin with: display name, its words, given and family name, office, account, alias, addresses. Of
+two words or more, the first and the rest may also begin different names, in either order, as Active Directory has it.
+All of it is range look-ups in the token table's index, which begins with the organization.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, select
 
-from openchange_py.addressbook.base import Entry
-from openchange_py.addressbook.rows import LONGEST_NAME, to_entry
-from openchange_py.addressbook.schema import entry, token
+from openchange_py.addressbook.base import MinimalEntryId
+from openchange_py.addressbook.index import AddressList, parts
+from openchange_py.addressbook.rows import LONGEST_NAME
+from openchange_py.addressbook.schema import token
 from openchange_py.addressbook.sortkeys import behind, sort_key
 
-#: As many ids as one SELECT asks for.
-_IDS_PER_SELECT = 500
+#: Of a list with so few entries the entries' names are compared, of a longer one the entries with the name.
+_SHORT_LIST = 2000
 
 
-def resolve(connection: Connection, name: str, kind: str | None, limit: int) -> list[Entry]:
-    """At most `limit` listed entries that `name` may mean, in display-name order; `kind` None: of every kind.
-
-    `=name` asks for whole names alone.
-    """
+def resolve(
+    connection: Connection, name: str, organization: int, listed: AddressList, limit: int
+) -> list[MinimalEntryId]:
+    """At most `limit` entries of a list that `name` may mean, in display-name order. `=name` asks for whole names."""
     if len(name) > LONGEST_NAME:
         return []
     exact = name.startswith("=")
     key = sort_key(name[1:] if exact else name)
     if not key or limit <= 0 or len(key) > LONGEST_NAME:
         return []
-    found = _entries(connection, select(token.c.mid).where(token.c.token == key, token.c.whole), kind, limit)
+    search = _Search(connection, organization, listed, limit)
+    found = search.first(and_(token.c.token == key, token.c.whole))
     if found or exact:
         return found
-    found = _entries(connection, _beginning(key), kind, limit)
-    return found or _by_parts(connection, name, kind, limit)
+    return search.first(_beginning(key)) or search.by_parts(name)
 
 
-def _beginning(key: bytes) -> Select[Any]:
-    return select(token.c.mid).where(and_(token.c.token >= key, token.c.token < behind(key)))
+def _beginning(key: bytes) -> Any:
+    return and_(token.c.token >= key, token.c.token < behind(key))
 
 
-def _by_parts(connection: Connection, name: str, kind: str | None, limit: int) -> list[Entry]:
-    first, _, rest = name.replace(",", " ").strip().partition(" ")
-    keys = sort_key(first), sort_key(rest)
-    if not all(keys):
-        return []
-    both = _beginning(keys[0]).where(token.c.mid.in_(_beginning(keys[1]).scalar_subquery()))
-    return _entries(connection, both, kind, limit)
+class _Search:
+    """One name in one list."""
 
+    def __init__(self, connection: Connection, organization: int, listed: AddressList, limit: int) -> None:
+        self._connection = connection
+        self._tokens = select(token.c.mid).where(token.c.organization == organization)
+        self._listed = listed
+        self._limit = limit
 
-def _entries(connection: Connection, mids: Select[Any], kind: str | None, limit: int) -> list[Entry]:
-    """Sorted here: a database would sort all that a single letter may mean before it gives two of them."""
-    listed = mids.join(entry, entry.c.mid == token.c.mid).where(entry.c.listed)
-    if kind is not None:
-        listed = listed.where(entry.c.kind == kind)
-    wanted = connection.execute(listed.distinct().limit(limit)).scalars().all()
-    found: list[Any] = []
-    for start in range(0, len(wanted), _IDS_PER_SELECT):
-        found += connection.execute(select(entry).where(entry.c.mid.in_(wanted[start : start + _IDS_PER_SELECT])))
-    return [to_entry(row) for row in sorted(found, key=lambda row: (row.sort_key, row.mid))]
+    def first(self, condition: Any) -> list[MinimalEntryId]:
+        """The first ones found, sorted here: a database would sort all that a letter may mean before it gives two."""
+        found: set[int] = set()
+        for mid in self._candidates(self._tokens.where(condition)):
+            if mid not in found and mid in self._listed:
+                found.add(mid)
+                if len(found) >= self._limit:
+                    break
+        return self._listed.sorted(found)
+
+    def by_parts(self, name: str) -> list[MinimalEntryId]:
+        """`anna berg` and `berg, anna` are also who has a name like `anna` and one like `berg`."""
+        first, _, rest = name.replace(",", " ").strip().partition(" ")
+        keys = sort_key(first), sort_key(rest)
+        if not all(keys):
+            return []
+        other = self._tokens.where(_beginning(keys[1])).scalar_subquery()
+        return self.first(and_(_beginning(keys[0]), token.c.mid.in_(other)))
+
+    def _candidates(self, query: Select[Any]) -> Iterator[int]:
+        if len(self._listed) > _SHORT_LIST:
+            with self._connection.execution_options(yield_per=500).execute(query) as result:
+                yield from result.scalars()
+            return
+        for some in parts([mid for _, mid in self._listed.keys]):
+            yield from self._connection.execute(query.where(token.c.mid.in_(some))).scalars()

@@ -1,4 +1,4 @@
-"""Between an entry's attributes and the embedded directory's columns: what is derived, and from what."""
+"""Between what a directory says of an entry and the columns of its tables: what is derived, and from what."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from openchange_py.addressbook.base import (
+    LINK_ATTRIBUTES,
     Attributes,
     AttributeValue,
     DirectoryError,
@@ -17,16 +18,34 @@ from openchange_py.addressbook.base import (
     Entry,
     Kind,
     MinimalEntryId,
+    Record,
 )
 from openchange_py.addressbook.sortkeys import fold, sort_key, tails
 
+#: Raised whenever the same record gets other columns or tokens: stored entries are then derived anew (`migrate`).
+DERIVATION = 1
+
 #: The longest text that names are made of; a sort key grows by at most a small factor.
 LONGEST_NAME = 1024
+#: The longest value of an attribute, and of all of an entry's; photos have 100 KiB at most in Active Directory.
+LONGEST_VALUE = 128 * 1024
+LONGEST_ENTRY = 512 * 1024
 
-USER, GROUP, CONTACT, SERVER = "user", "group", "contact", "server"
-
-#: The objectClass of entries that are not users.
-_KIND_OF_CLASS = {"contact": CONTACT, "group": GROUP, "msexchexchangeserver": SERVER}
+_DISPLAY_TYPES = {
+    Kind.USER: DisplayType.MAILUSER,
+    Kind.GROUP: DisplayType.DISTLIST,
+    Kind.CONTACT: DisplayType.REMOTE_MAILUSER,
+    Kind.SERVER: DisplayType.AGENT,
+}
+_LINKS = {name.casefold() for name in LINK_ATTRIBUTES}
+#: How long the texts may be that names are made of.
+_LONGEST_NAMES = {"sAMAccountName": 255} | dict.fromkeys(
+    (
+        "displayName", "cn", "userPrincipalName", "legacyExchangeDN", "mail", "mailNickname", "givenName", "sn",
+        "physicalDeliveryOfficeName", "proxyAddresses", "msDS-PhoneticDisplayName",
+    ),
+    LONGEST_NAME,
+)  # fmt: skip
 
 
 class AttributeMap(dict[str, list[AttributeValue]]):
@@ -43,9 +62,11 @@ class AttributeMap(dict[str, list[AttributeValue]]):
         name = self._names.setdefault(name.casefold(), name)
         if isinstance(values, str | bytes):
             raise DirectoryError(f"{name}: a list of values is needed")
+        if name.casefold() in _LINKS:
+            raise DirectoryError(f"{name} is a link to other entries, no attribute with values")
         for value in values or ():
-            if isinstance(value, str) and not _storable(value):
-                raise DirectoryError(f"{name}: {value!r} is no text")
+            if complaint := _complaint(name, value):
+                raise DirectoryError(f"{name}: {complaint}")
         if values:
             self[name] = list(values)
         else:
@@ -61,55 +82,111 @@ class AttributeMap(dict[str, list[AttributeValue]]):
         return next((value for value in self.texts(name) if value), None)
 
 
-def _storable(text: str) -> bool:
-    """No zero and no lone surrogate, which databases can't hold and strings on the wire neither."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+def _complaint(name: str, value: AttributeValue) -> str | None:
+    """Why a value can't be kept."""
+    if len(value) > _LONGEST_NAMES.get(name, LONGEST_VALUE):
+        return f"a value of {len(value)} characters"
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return f"{value[:80]!r} is no text"
+    if isinstance(value, str) and "\0" in value:
+        return f"{value[:80]!r} is no text"
+    return None
+
+
+def cleaned(record: Record) -> tuple[Record, list[str]]:
+    """The record without what can't be kept, and what that was: a foreign directory may hold anything."""
+    attributes: dict[str, list[AttributeValue]] = {}
+    complaints: list[str] = []
+    size = 0
+    for name, values in record.attributes.items():
+        kept = []
+        for value in values:
+            complaint = _complaint(name, value)
+            size += len(value)
+            if complaint is None and size > LONGEST_ENTRY:
+                complaint = f"an entry of more than {LONGEST_ENTRY} characters"
+            if complaint is None:
+                kept.append(value)
+            else:
+                size -= len(value)
+                complaints.append(f"{name}: {complaint}")
+        if kept:
+            attributes[name] = kept
+    if len(record.name) > LONGEST_NAME or _complaint("", record.name):
+        complaints.append(f"{record.name[:80]!r} is no name")
+        record = dataclasses.replace(record, name="")
+    links = {name: targets for name, targets in record.links.items() if len(name) <= 64}
+    return dataclasses.replace(record, attributes=attributes, links=links), complaints
 
 
 @dataclasses.dataclass(slots=True)
 class Derived:
-    """What the tables hold of an entry besides its identifiers."""
+    """What the tables keep of an entry."""
 
     columns: dict[str, Any]
     addresses: set[str]
     tokens: dict[bytes, bool]
+    #: The name in its legacyExchangeDN, folded.
+    organization: str | None
 
 
-def derive(attributes: AttributeMap, display_type: DisplayType) -> Derived:
-    """Columns, addresses and resolution tokens; `DirectoryError` where a name is too long."""
+#: Columns whose values no two entries share.
+UNIQUE_COLUMNS = ("account_folded", "principal_folded", "legacy_exchange_dn_folded")
+
+
+def derive(record: Record, *, fallback: bool = False) -> Derived:
+    """Columns, addresses and name resolution tokens; `DirectoryError` where there is nothing to call it.
+
+    With `fallback` it is called something then: what links call it, or its identity.
+    """
+    attributes = AttributeMap(record.attributes)
     account, dn = attributes.text("sAMAccountName"), attributes.text("legacyExchangeDN")
     display_name = attributes.text("displayName") or attributes.text("cn") or account or attributes.text("mail")
+    if not display_name and fallback:
+        display_name = record.name or str(record.guid)
     if not display_name:
         raise DirectoryError("an entry needs a displayName, cn, sAMAccountName or mail")
     principal = attributes.text("userPrincipalName")
-    kind = _kind(attributes, display_type)
+    phonetic = attributes.text("msDS-PhoneticDisplayName")
     hidden = (attributes.text("msExchHideFromAddressLists") or "").casefold() == "true"
+    key = sort_key(display_name)
     columns = {
-        "kind": kind,
-        "display_type": int(display_type),
+        "kind": str(record.kind),
+        "name": record.name,
+        "display_type": int(_DISPLAY_TYPES[record.kind]),
         "display_name": display_name,
-        "sort_key": sort_key(display_name),
+        "sort_key": key,
+        "phonetic_key": sort_key(phonetic) if phonetic else key,
+        "phonetic_name": phonetic,
         "legacy_exchange_dn": dn or "",
         "legacy_exchange_dn_folded": fold(dn) if dn else None,
         "account": account,
         "account_folded": fold(account) if account else None,
         "principal_folded": fold(principal) if principal else None,
-        "listed": bool(dn) and not hidden and kind != SERVER,
+        "enabled": record.enabled,
+        "listed": bool(dn) and not hidden and record.kind != Kind.SERVER,
         "attributes": to_json(attributes),
     }
-    for name, value in columns.items():
-        if isinstance(value, str) and len(value) > LONGEST_NAME:
-            raise DirectoryError(f"{name} is longer than {LONGEST_NAME} characters")
-    return Derived(columns, set(_addresses(attributes)), _tokens(attributes, display_name))
+    return Derived(columns, set(_addresses(attributes)), _tokens(attributes, display_name), organization_of(dn or ""))
 
 
-def _kind(attributes: AttributeMap, display_type: DisplayType) -> str:
-    for name in attributes.texts("objectClass"):
-        if name.casefold() in _KIND_OF_CLASS:
-            return _KIND_OF_CLASS[name.casefold()]
-    if display_type in (DisplayType.DISTLIST, DisplayType.PRIVATE_DISTLIST):
-        return GROUP
-    return CONTACT if display_type == DisplayType.REMOTE_MAILUSER else USER
+def organization_of(legacy_exchange_dn: str) -> str | None:
+    """The folded name of the organization in a distinguished name, `/o=NAME/...`."""
+    head, _, rest = fold(legacy_exchange_dn).partition("/o=")
+    return rest.partition("/")[0] or None if not head else None
+
+
+def without(derived: Derived, column: str) -> None:
+    """Take a name from an entry that another one has: it is not known by it."""
+    derived.columns[column] = None
+    if column == "account_folded":
+        derived.columns["account"] = None
+    elif column == "legacy_exchange_dn_folded":
+        derived.columns["legacy_exchange_dn"] = ""
+        derived.columns["listed"] = False
 
 
 def fold_address(address: str) -> str:
@@ -126,13 +203,15 @@ def _addresses(attributes: AttributeMap) -> Iterable[str]:
 def _tokens(attributes: AttributeMap, display_name: str) -> dict[bytes, bool]:
     """Sort keys of the names that the entry is found by; true where the whole name means this entry."""
     given, family = attributes.text("givenName") or "", attributes.text("sn") or ""
-    parts = [*tails(display_name), *tails(given), *tails(family), f"{family} {given}".strip()]
+    office, phonetic = attributes.text("physicalDeliveryOfficeName"), attributes.text("msDS-PhoneticDisplayName")
+    parts = {*tails(display_name), *tails(given), *tails(family), f"{family} {given}".strip()}
+    parts.update(tails(phonetic or ""), [office or ""])
     tokens = {sort_key(part): False for part in parts}
     whole = [display_name]
     for name in ("sAMAccountName", "userPrincipalName", "mailNickname", "legacyExchangeDN", "mail", "proxyAddresses"):
         whole += attributes.texts(name)
     whole += [address.partition(":")[2] for address in attributes.texts("proxyAddresses")]
-    tokens |= {sort_key(name): True for name in whole}
+    tokens |= {sort_key(name): True for name in set(whole)}
     tokens.pop(b"", None)
     # An index on them has a longest key too; nobody types that much.
     return {token[:LONGEST_NAME]: flag for token, flag in tokens.items()}
@@ -166,6 +245,11 @@ def to_entry(row: Any) -> Entry:
         account=row.account,
         attributes=from_json(row.attributes),
         kind=Kind(row.kind),
-        name=row.legacy_exchange_dn,
+        name=row.name,
         enabled=row.enabled,
     )
+
+
+def to_record(row: Any) -> Record:
+    """What was stored as that row, but for its links."""
+    return Record(row.guid, row.name, Kind(row.kind), row.enabled, from_json(row.attributes), {})

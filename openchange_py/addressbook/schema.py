@@ -1,7 +1,8 @@
-"""The embedded directory's tables. `migrations/directory/` makes them; both say the same, which a test checks.
+"""The directory's tables, which are the embedded directory, or the index of one in LDAP.
 
-Names that are compared without case stand folded in a column of their own with a unique or plain index, sort keys
-and tokens as bytes (`sortkeys`), so that SQLite and PostgreSQL order them alike whatever their collations.
+`migrations/directory/` makes them; both say the same, which a test checks. Names that are compared without case stand
+folded in a column of their own, sort keys and tokens as bytes (`sortkeys`), so that SQLite and PostgreSQL order them
+alike whatever their collations.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 #: Counters by name. `mid`: the Minimal Entry Id given last, so that none is ever given twice. `version`: raised by
-#: every transaction that writes, first of all, which puts the writers in a row and tells readers what is stale.
+#: every transaction that changes something; its row is locked first, which puts the writers in a row.
 counter = Table(
     "directory_counter",
     metadata,
@@ -32,25 +34,42 @@ counter = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+#: `guid` is what NSPI clients know its address book by; entries are its by the name in their legacyExchangeDN.
 organization = Table(
     "directory_organization",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("name", String(255), nullable=False),
+    Column("name_folded", String(255), nullable=False, unique=True),
     Column("administrative_group", String(255), nullable=False),
+    Column("guid", Uuid, nullable=False, unique=True),
+)
+
+#: Every entry and container that there ever was, and its Minimal Entry Id, which is never another's. `name_folded`:
+#: what links call it, null where it is not there now. `version`: of its newest change, its deletion too.
+identity = Table(
+    "directory_identity",
+    metadata,
+    Column("mid", Integer, primary_key=True, autoincrement=False),
+    Column("guid", Uuid, nullable=False, unique=True),
+    Column("name_folded", String, index=True),
+    Column("version", BigInteger, nullable=False, index=True),
 )
 
 container = Table(
     "directory_container",
     metadata,
-    Column("mid", Integer, primary_key=True, autoincrement=False),
+    Column("mid", Integer, ForeignKey(identity.c.mid), primary_key=True, autoincrement=False),
     Column("guid", Uuid, nullable=False, unique=True),
-    Column("name", String(255), nullable=False, unique=True),
+    Column("organization", Integer, ForeignKey(organization.c.id), nullable=False),
+    #: `ContainerKind`.
+    Column("kind", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("distinguished_name", String, nullable=False),
     Column("parent", Integer),
     Column("depth", Integer, nullable=False),
     Column("position", Integer, nullable=False),
-    #: The `kind` of entry that it lists; null: all of them.
-    Column("lists", String(16)),
+    Column("purported_search", String, nullable=False),
 )
 
 entry = Table(
@@ -58,11 +77,17 @@ entry = Table(
     metadata,
     Column("mid", Integer, primary_key=True, autoincrement=False),
     Column("guid", Uuid, nullable=False, unique=True),
-    #: user, group, contact or server.
+    #: Null where it belongs to none.
+    Column("organization", Integer, index=True),
+    #: `Kind`.
     Column("kind", String(16), nullable=False),
+    #: What links call it.
+    Column("name", String, nullable=False),
     Column("display_type", Integer, nullable=False),
     Column("display_name", String, nullable=False),
     Column("sort_key", LargeBinary, nullable=False),
+    Column("phonetic_key", LargeBinary, nullable=False),
+    Column("phonetic_name", String),
     Column("legacy_exchange_dn", String, nullable=False),
     #: Null where the entry has no legacyExchangeDN: it is in no address list then.
     Column("legacy_exchange_dn_folded", String, unique=True),
@@ -70,10 +95,9 @@ entry = Table(
     Column("account_folded", String(255), unique=True),
     Column("principal_folded", String, unique=True),
     Column("enabled", Boolean, nullable=False),
-    #: Whether address lists show it.
+    #: Whether address lists may show it.
     Column("listed", Boolean, nullable=False),
     Column("attributes", JSON, nullable=False),
-    Index("directory_entry_listed", "listed", "kind", "sort_key", "mid"),
 )
 
 #: Apart from the entry, so that whoever reads entries does not read secrets.
@@ -84,18 +108,21 @@ credential = Table(
     Column("nt_hash", LargeBinary, nullable=False),
 )
 
-#: proxyAddresses and mail, each of which one entry has.
+#: proxyAddresses and mail. `organization` is 0 for entries of none.
 address = Table(
     "directory_address",
     metadata,
     Column("address_folded", String, primary_key=True),
+    Column("organization", Integer, primary_key=True, autoincrement=False),
     Column("mid", Integer, ForeignKey(entry.c.mid, ondelete="CASCADE"), nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 #: What ambiguous name resolution finds an entry by. `whole`: an equal name means this entry, not just one like it.
 token = Table(
     "directory_token",
     metadata,
+    Column("organization", Integer, primary_key=True, autoincrement=False),
     Column("token", LargeBinary, primary_key=True),
     Column(
         "mid",
@@ -106,4 +133,62 @@ token = Table(
         index=True,
     ),
     Column("whole", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: What an entry refers to: by identity, so that a target may be renamed, or vanish and come back.
+link = Table(
+    "directory_link",
+    metadata,
+    Column("source", Integer, ForeignKey(entry.c.mid, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("attribute", String(64), primary_key=True),
+    Column("target", Integer, ForeignKey(identity.c.mid), primary_key=True, autoincrement=False),
+    Index("directory_link_back", "target", "attribute", "source"),
+    sqlite_with_rowid=False,
+)
+
+#: What an entry refers to by a name that nothing has yet.
+pending_link = Table(
+    "directory_pending_link",
+    metadata,
+    Column("source", Integer, ForeignKey(entry.c.mid, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("attribute", String(64), primary_key=True),
+    Column("name_folded", String, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+#: Names that an entry of LDAP has and is not known by, because another had them first (`indexing`).
+clash = Table(
+    "directory_clash",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column(
+        "mid",
+        Integer,
+        ForeignKey(entry.c.mid, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        index=True,
+    ),
+    sqlite_with_rowid=False,
+)
+
+#: The one row of what follows an LDAP directory (`following`); times in seconds since 1970.
+follower = Table(
+    "directory_follower",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    #: The source that the cookie is of.
+    Column("source", String, nullable=False),
+    #: Null until all of it was read once.
+    Column("cookie", String),
+    #: Which process follows, and until when nobody else may.
+    Column("holder", String, nullable=False),
+    Column("held_until", Double, nullable=False),
+    #: When the server answered last, and the time whose state the index has.
+    Column("contact", Double),
+    Column("as_of", Double),
+    #: When all was compared last.
+    Column("compared", Double),
+    Column("error", String),
 )

@@ -22,7 +22,6 @@ def test_the_attributes_of_a_mailbox_user() -> None:
         "msExchRecipientTypeDetails": ["1"],
         "msExchRecipientDisplayType": ["1073741824"],
         "proxyAddresses": ["SMTP:alice@example.test"],
-        "showInAddressBook": ["Global Address List", "All Users"],
     }
 
 

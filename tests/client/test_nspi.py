@@ -52,7 +52,6 @@ def _contact(number: int) -> dict[str, list[str | bytes]]:
         "proxyAddresses": [f"SMTP:{mail}"],
         "legacyExchangeDN": [f"/o=First Organization/ou=First Administrative Group/cn=Recipients/cn=person{number:03}"],
         "targetAddress": [f"SMTP:{mail}"],
-        "showInAddressBook": ["Global Address List"],
     }
 
 

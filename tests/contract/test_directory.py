@@ -72,15 +72,15 @@ class DirectoryContract:
         assert provisioned.by_legacy_dn(ORGANIZATION.server_dn("SRV"))
         assert provisioned.by_legacy_dn(ORGANIZATION.server_dn("OTHER"))
 
-    def test_another_organization_is_refused(self, provisioned: Directory) -> None:
+    def test_an_organization_keeps_its_administrative_group(self, provisioned: Directory) -> None:
         with pytest.raises(DirectoryError, match="First Organization"):
-            provisioned.provision(Organization("Second", "Group"), "SRV")
+            provisioned.provision(Organization(ORGANIZATION.name, "Group"), "SRV")
         assert provisioned.organization() == ORGANIZATION
 
     def test_the_global_address_list_has_id_0_and_comes_first(self, provisioned: Directory) -> None:
         containers = provisioned.lists(None).containers()
         assert containers[0].mid == GLOBAL_ADDRESS_LIST == 0
-        assert [c.name for c in containers] == ["Global Address List", "All Users", "All Groups", "All Contacts"]
+        assert [c.name for c in containers] == ["Global Address List", "All Contacts", "All Groups", "All Users"]
         assert len({c.guid for c in containers}) == 4
         assert all(c.mid >= 0x10 for c in containers[1:])
 

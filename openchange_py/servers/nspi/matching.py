@@ -10,7 +10,6 @@ from typing import Final
 
 from openchange_py.addressbook.attributes import LINK_BY_ID
 from openchange_py.addressbook.base import Entry, MinimalEntryId
-from openchange_py.addressbook.sortkeys import sort_key
 from openchange_py.servers.nspi import codepages, tables
 from openchange_py.servers.nspi.browsing import columns_for, rows_of
 from openchange_py.servers.nspi.entryids import container_dn
@@ -63,7 +62,7 @@ def get_matches(book: AddressBook, request: NspiGetMatchesRequest) -> NspiGetMat
         raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
     limit = min(request.requested, MAXIMUM_MATCHES)
     if stat.sort_type in (tables.SORT_DISPLAY_NAME_RO, tables.SORT_DISPLAY_NAME_W) or request.prop_name:
-        found = _referred(book, request)
+        found = _referred(book, request, limit)
         stat = dataclasses.replace(stat, container_id=_linked_tag(request))
     else:
         found = _filtered(book, request, limit)
@@ -109,15 +108,14 @@ def _linked_tag(request: NspiGetMatchesRequest) -> int:
     return request.stat.container_id
 
 
-def _referred(book: AddressBook, request: NspiGetMatchesRequest) -> list[Entry]:
+def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[Entry]:
     """3.1.4.4.2.2: the objects that a property of CurrentRec refers to, in display-name order."""
     mid, tag = MinimalEntryId(request.stat.current_rec), _linked_tag(request)
     link = LINK_BY_ID.get(tag >> 16)
     entry = book.lists.by_mid([mid]).get(mid)
     if link is None or entry is None:
         raise MapiError(ErrorCode.NotFound, f"no table behind {PropertyTag(tag)!r} of object {mid}")
-    found = [book.lists.by_legacy_dn(dn) for dn in entry.all(link.attribute)]
-    return sorted((entry for entry in found if entry), key=lambda entry: (sort_key(entry.display_name), entry.mid))
+    return book.lists.linked(entry, link.attribute, limit + 1)
 
 
 @method(NspiDNToMIdRequest, lambda _request, code: NspiDNToMIdResponse(None, code))

@@ -19,9 +19,9 @@ def test_the_address_lists(client: Client, directory: EmbeddedDirectory) -> None
     rows = [{v.prop_tag: v.value for v in row.values} for row in response.rows]
     assert [row[p.PidTagDisplayName] for row in rows] == [
         "Global Address List",
-        "All Users",
-        "All Groups",
         "All Contacts",
+        "All Groups",
+        "All Users",
     ]
     assert [row[p.PidTagAddressBookContainerId] for row in rows] == [c.mid for c in directory.lists(None).containers()]
     assert {row[p.PidTagContainerFlags] for row in rows} == {9}

@@ -187,6 +187,7 @@ def test_a_directory_that_cannot_be_written_is_access_denied(
         raise DirectoryError("ldaps://dc.example.test is away")
 
     monkeypatch.setattr(directory, "modify", away)
+    monkeypatch.setattr(directory, "change_links", away)
     alice = mid(directory, "alice")
     assert mod_props(client, alice, [X509], PropertyValue_r(X509, [b"c"])) == ErrorCode.AccessDenied
     assert mod_link(client, MEMBER, group.mid, permanent(directory, "carl")) == ErrorCode.AccessDenied

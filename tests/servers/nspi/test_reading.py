@@ -31,10 +31,14 @@ def test_all_properties(client: Client, directory: EmbeddedDirectory) -> None:
     assert values[p.PidTagDisplayName.with_type(PropertyType.String8)] == b"Bob Zorn"
     assert values[p.PidTagAddressBookProxyAddresses.with_type(0x101E)] == [b"SMTP:bob@example.test"]
     assert {tag for tag in values if tag & 0xFFFF in (PropertyType.Object, PropertyType.ErrorCode)} == {
-        p.PidTagAddressBookManager
+        p.PidTagAddressBookManager,
+        p.PidTagAddressBookIsMemberOfDistributionList,
     }
     row = client.ask(NspiGetPropsRequest, 1, stat, None).row  # fSkipObjects
-    assert {v.prop_tag for v in row.values} == values.keys() - {p.PidTagAddressBookManager}
+    assert {v.prop_tag for v in row.values} == values.keys() - {
+        p.PidTagAddressBookManager,
+        p.PidTagAddressBookIsMemberOfDistributionList,
+    }
     stat.code_page = 0x4B0
     values = {v.prop_tag: v.value for v in client.ask(NspiGetPropsRequest, 0, stat, None).row.values}
     assert values[p.PidTagDisplayName] == "Bob Zorn"
@@ -47,7 +51,7 @@ def test_entry_ids_permanent_and_ephemeral(client: Client, directory: EmbeddedDi
     head = bytes.fromhex("00000000dca740c8c042101ab4b908002b2fe1820100000000000000")
     assert permanent == head + ORGANIZATION.recipient_dn("bob").encode() + b"\0"
     ephemeral = client.ask(NspiGetPropsRequest, 2, stat, [p.PidTagEntryId]).row.values[0].value
-    guid = directory.lists(None).containers()[0].guid.bytes_le
+    guid = directory.lists(None).guid.bytes_le
     assert ephemeral == b"\x87\0\0\0" + guid + bytes.fromhex("0100000000000000") + stat.current_rec.to_bytes(
         4, "little"
     )
@@ -87,7 +91,10 @@ def test_the_list_of_an_object_s_properties(client: Client, directory: EmbeddedD
     assert p.PidTagAddressBookManager in tags
     assert p.PidTagCompanyName.with_type(PropertyType.String8) not in tags
     skipped = client.ask(NspiGetPropListRequest, 1, mid(directory, "bob"), 1252).prop_tags
-    assert set(tags) - set(skipped) == {p.PidTagAddressBookManager}
+    assert set(tags) - set(skipped) == {
+        p.PidTagAddressBookManager,
+        p.PidTagAddressBookIsMemberOfDistributionList,
+    }
     response = client.ask(NspiGetPropListRequest, 0, 4711, 1252)
     assert (response.prop_tags, response.return_value) == (None, ErrorCode.GeneralFailure)
 

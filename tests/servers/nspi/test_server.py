@@ -28,7 +28,7 @@ from tests.servers.nspi.conftest import FQDN, SERVER_NAME, Client, create, mid
 
 def test_bind_gives_a_handle_and_the_directory_s_guid(client: Client, directory: EmbeddedDirectory) -> None:
     response = client.send(NspiBindRequest(0, STAT(), uuid.UUID(int=0)))
-    assert response.server_guid == directory.lists(None).containers()[0].guid
+    assert response.server_guid == directory.lists(None).guid
     assert not response.context_handle.is_null
     assert client.send(NspiBindRequest(0, STAT())).server_guid is None  # no place for it was given
 

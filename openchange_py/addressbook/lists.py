@@ -1,0 +1,122 @@
+"""One organization's address book as its members see it: `AddressLists` on the tables."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from openchange_py.addressbook import lookups, resolution
+from openchange_py.addressbook.base import (
+    BY_DISPLAY_NAME,
+    Container,
+    Entry,
+    MinimalEntryId,
+    NoSuchEntry,
+    Organization,
+    SortOrder,
+)
+from openchange_py.addressbook.database import DirectoryDatabase
+from openchange_py.addressbook.index import AddressList, Book, Index
+from openchange_py.addressbook.rows import organization_of, to_entry
+from openchange_py.addressbook.schema import entry
+from openchange_py.addressbook.sortkeys import fold
+
+
+class IndexedLists:
+    """`AddressLists`; each call sees the directory's newest state."""
+
+    def __init__(self, database: DirectoryDatabase, index: Index, book: Book) -> None:
+        self._database = database
+        self._index = index
+        self._scope = lookups.within(book.id)
+        self._id = book.id
+        self._name = fold(book.organization.name)
+        self.organization: Organization = book.organization
+        self.guid: uuid.UUID = book.guid
+
+    def __repr__(self) -> str:
+        return f"<IndexedLists of {self.organization.name}>"
+
+    def _book(self, connection: Connection, order: SortOrder = BY_DISPLAY_NAME) -> Book:
+        book = self._index.snapshot(connection, order).books.get(self._name)
+        if book is None or book.id != self._id:
+            raise NoSuchEntry(f"the organization {self.organization.name} is not in the directory any more")
+        return book
+
+    def _list(self, container: MinimalEntryId, order: SortOrder = BY_DISPLAY_NAME) -> AddressList:
+        with self._database.reading() as connection:
+            return self._book(connection, order).list(container)
+
+    def containers(self) -> list[Container]:
+        with self._database.reading() as connection:
+            return list(self._book(connection).containers)
+
+    def count(self, container: MinimalEntryId) -> int:
+        return len(self._list(container))
+
+    def page(
+        self, container: MinimalEntryId, start: int, limit: int, order: SortOrder = BY_DISPLAY_NAME
+    ) -> list[Entry]:
+        with self._database.reading() as connection:
+            mids = self._book(connection, order).list(container).page(start, limit, order)
+            return self._entries(connection, mids)
+
+    def _entries(self, connection: Connection, mids: Sequence[MinimalEntryId]) -> list[Entry]:
+        found = lookups.by_mid(connection, mids, self._scope)
+        # The snapshot may be newer than what this transaction sees, and in PostgreSQL older.
+        return [found[mid] for mid in mids if mid in found]
+
+    def position(self, container: MinimalEntryId, entry: Entry, order: SortOrder = BY_DISPLAY_NAME) -> int | None:
+        return self._list(container, order).position(entry.mid, order)
+
+    def seek(self, container: MinimalEntryId, text: str, order: SortOrder = BY_DISPLAY_NAME) -> int:
+        return self._list(container, order).seek(text, order)
+
+    def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
+        with self._database.reading() as connection:
+            listed = self._book(connection).list(container)
+            return self._entries(connection, resolution.resolve(connection, name, self._id, listed, limit))
+
+    # Looking up.
+
+    def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]:
+        with self._database.reading() as connection:
+            return lookups.by_mid(connection, mids, self._scope)
+
+    def by_guid(self, guid: uuid.UUID) -> Entry | None:
+        with self._database.reading() as connection:
+            return lookups.one(connection, entry.c.guid == guid, self._scope)
+
+    def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None:
+        with self._database.reading() as connection:
+            return lookups.by_legacy_dn(connection, legacy_exchange_dn, self._scope)
+
+    def by_address(self, address: str) -> Entry | None:
+        with self._database.reading() as connection:
+            return lookups.by_address(connection, address, self._scope)
+
+    # Links.
+
+    def _has(self, entry: Entry) -> bool:
+        return organization_of(entry.legacy_exchange_dn) == self._name
+
+    def linked(self, entry: Entry, attribute: str, limit: int | None = None) -> list[Entry]:
+        return [to_entry(row) for row in self._linked(entry, attribute, limit=limit)]
+
+    def linked_mids(self, entry: Entry, attribute: str) -> list[MinimalEntryId]:
+        return [MinimalEntryId(row.mid) for row in self._linked(entry, attribute, ids_only=True)]
+
+    def _linked(self, entry: Entry, attribute: str, **options: Any) -> Sequence[Any]:
+        if not self._has(entry):
+            return []
+        with self._database.reading() as connection:
+            return lookups.linked(connection, entry.mid, attribute, self._scope, **options)
+
+    def link_count(self, entry: Entry, attribute: str) -> int:
+        if not self._has(entry):
+            return 0
+        with self._database.reading() as connection:
+            return lookups.link_count(connection, entry.mid, attribute, self._scope)

@@ -1,0 +1,41 @@
+import pytest
+
+from openchange_py.addressbook.base import NoSuchEntry, Organization
+from openchange_py.addressbook.followed import AddressBookRecord
+from openchange_py.addressbook.indexed import IndexedDirectory
+from openchange_py.addressbook.indexing import writing
+from openchange_py.addressbook.organizations import put_address_books
+from tests.addressbook.conftest import person, put
+
+
+@pytest.fixture
+def two(index: IndexedDirectory) -> str:
+    """The URL of an index with two organizations."""
+    with writing(index.database, strict=False) as transaction:
+        put_address_books(transaction, [AddressBookRecord(Organization(name, "G"), []) for name in ("One", "Two")])
+    return index.database.url.render_as_string()
+
+
+def test_this_server_s_organization_is_the_one_that_is_named(two: str) -> None:
+    directory = IndexedDirectory(two, "TWO")
+    assert directory.organization() == Organization("Two", "G")
+    assert [one.name for one in directory.organizations()] == ["One", "Two"]
+    assert directory.lists(None).organization.name == "Two"
+    directory.close()
+
+
+@pytest.mark.parametrize("name", [None, "Three"])
+def test_of_several_one_has_to_be_named(two: str, name: str | None) -> None:
+    directory = IndexedDirectory(two, name)
+    with pytest.raises(NoSuchEntry, match="One, Two: see ocpy:organization"):
+        directory.organization()
+    directory.close()
+
+
+def test_accounts_are_known_by_several_names(index: IndexedDirectory) -> None:
+    put(index, person("alice", userPrincipalName=["al@example.test"], mail=["m@example.test"]), person("", cn=["x"]))
+    for name in ("ALICE", "al@EXAMPLE.test", "m@example.test", "alice@example.test"):
+        account = index.account(name)
+        assert account
+        assert (account.name, account.nt_hash, account.enabled) == ("alice", None, True)
+    assert index.account("nobody@example.test") is None
