@@ -303,6 +303,9 @@ class AddressLists(Protocol):
     def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None: ...
     def by_address(self, address: str) -> Entry | None: ...
 
+    def servers(self) -> list[Entry]:
+        """The organization's servers, in the order of their names."""
+
     # Links. An attribute of `LINK_ATTRIBUTES` or `BACK_LINKS`; others link to nothing.
     def linked(self, entry: Entry, attribute: str, limit: int | None = None) -> list[Entry]:
         """The entries that an attribute refers to, in display-name order, hidden ones too, at most `limit`."""

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from openchange_py.addressbook import lookups, resolution
 from openchange_py.addressbook.base import (
     BY_DISPLAY_NAME,
     Container,
     Entry,
+    Kind,
     MinimalEntryId,
     NoSuchEntry,
     Organization,
@@ -97,6 +98,11 @@ class IndexedLists:
     def by_address(self, address: str) -> Entry | None:
         with self._database.reading() as connection:
             return lookups.by_address(connection, address, self._scope)
+
+    def servers(self) -> list[Entry]:
+        query = select(entry).where(entry.c.kind == Kind.SERVER, self._scope).order_by(entry.c.sort_key, entry.c.mid)
+        with self._database.reading() as connection:
+            return [to_entry(row) for row in connection.execute(query)]
 
     # Links.
 

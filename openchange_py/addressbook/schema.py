@@ -80,7 +80,7 @@ entry = Table(
     #: Null where it belongs to none.
     Column("organization", Integer, index=True),
     #: `Kind`.
-    Column("kind", String(16), nullable=False),
+    Column("kind", String(16), nullable=False, index=True),
     #: What links call it.
     Column("name", String, nullable=False),
     Column("display_type", Integer, nullable=False),

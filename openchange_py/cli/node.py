@@ -260,9 +260,12 @@ class Node:
         """The local servers by name; the mailbox database is opened only where one of them needs it."""
         settings = self.settings
         name, fqdn = settings[declared.NETBIOS_NAME], settings[declared.FQDN]
+        pipes = settings[declared.NAMED_PIPES] is not NamedPipes.OFF
+        excluded: tuple[str, ...] = settings[declared.REFERRAL_EXCLUDES]
+        relays = any(route.interface == declared.EMSMDB and route.server is None for route in routes(settings))
         servers: dict[str, AnyServer] = {
-            "nspi": NspiServer(directory, name, fqdn, pipes=settings[declared.NAMED_PIPES] is not NamedPipes.OFF),
-            "rfr": RfrServer(directory, fqdn),
+            "nspi": NspiServer(directory, name, fqdn, pipes=pipes, relays=relays),
+            "rfr": RfrServer(directory, name, fqdn, relays=relays, excluded=excluded),
         }
         if any(route.server == EmsmdbServer.name for route in routes(settings)):
             store = open_store(settings[declared.DATABASE])

@@ -138,6 +138,12 @@ UPSTREAM_NAMES = Option(
     (),
     "further names that clients shall not see: NetBIOS and qualified names, addresses; the binding's are known",
 )
+REFERRAL_EXCLUDES = Option(
+    "ocpy:referral excludes",
+    names,
+    (),
+    "servers of the organization, by NetBIOS name, that clients are not referred to: those to be turned off",
+)
 DELEGATED_AUTH = Option(
     "dcerpc_mapiproxy:delegated_auth", boolean, False, "relay as the caller himself: his tickets, or his NT hash"
 )

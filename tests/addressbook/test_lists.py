@@ -146,3 +146,12 @@ def test_an_organization_that_is_gone(two: IndexedDirectory) -> None:
     with pytest.raises(NoSuchEntry, match="Second"):
         lists.containers()
     assert lists.by_guid(entry(two, "bob").guid) is None
+
+
+def test_the_servers_of_an_organization(two: IndexedDirectory) -> None:
+    """In the order of their names, and in no list of people."""
+    for organization, name in (("First", "ZED"), ("First", "Alpha"), ("Second", "Other")):
+        put(two, person(name, kind=Kind.SERVER, organization=organization, displayName=[name]))
+    assert [server.display_name for server in lists_of(two, "alice").servers()] == ["Alpha", "ZED"]
+    assert [server.display_name for server in lists_of(two, "bob").servers()] == ["Other"]
+    assert lists_of(two, "alice").count(GLOBAL_ADDRESS_LIST) == 3  # alice, anna1 and the group

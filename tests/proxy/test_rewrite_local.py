@@ -62,7 +62,10 @@ class Book:
 
     def __init__(self, directory: EmbeddedDirectory, caller: Identity = ALICE) -> None:
         self.caller = caller
-        servers = [NspiServer(directory, OWN.netbios, OWN.fqdn), RfrServer(directory, OWN.fqdn)]
+        servers = [
+            NspiServer(directory, OWN.netbios, OWN.fqdn, relays=True),
+            RfrServer(directory, OWN.netbios, OWN.fqdn, relays=True),
+        ]
         self.servers = {server.interface.name: RenamedServer(server, OWN, directory) for server in servers}  # type: ignore[attr-defined]
         self.session = Session("test", "client")
         self.seen: list[bytes] = []
@@ -148,7 +151,7 @@ def test_who_has_no_mailbox_has_no_server(directory: EmbeddedDirectory) -> None:
 
 
 def test_an_answer_that_names_this_server_alone_is_not_made_anew(directory: EmbeddedDirectory) -> None:
-    server = RenamedServer(NspiServer(directory, OWN.netbios, OWN.fqdn), OWN, directory)
+    server = RenamedServer(NspiServer(directory, OWN.netbios, OWN.fqdn, relays=True), OWN, directory)
     for encoding in ("ascii", "utf-16-le"):
         own = ORGANIZATION.server_dn("HYBRID").lower()
         assert not server._names_others(f"{own}\0 {own}/cn=x\0".encode(encoding))

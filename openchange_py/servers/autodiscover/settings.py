@@ -19,6 +19,7 @@ from typing import Final
 
 from openchange_py.addressbook.accounts import home_mdb
 from openchange_py.addressbook.base import Directory, DisplayType, Entry, may_open_mailbox
+from openchange_py.addressbook.hosts import host_of
 from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.security import Identity
 
@@ -138,7 +139,7 @@ class Finder:
         if self._offer.relays or not home or home.casefold() == self._own_dn().casefold():
             return None
         server = self._directory.by_legacy_dn(home)
-        host = _host_of(server) if server is not None else ""
+        host = host_of(server) if server is not None else ""
         if not host or host == self._offer.internal_host.casefold():
             return None
         return Redirect(host=host)
@@ -171,12 +172,3 @@ def _is_of(entry: Entry, address: str) -> bool:
     """Whether an address is one of the entry's own; a client would ask for it again and again."""
     own = {known.casefold().removeprefix("smtp:") for known in entry.all("proxyAddresses")}
     return address.casefold() in own
-
-
-def _host_of(server: Entry) -> str:
-    """Where the directory says that a server is (networkAddress: `ncacn_ip_tcp:HOST`)."""
-    for address in server.all("networkAddress"):
-        sequence, _, host = address.partition(":")
-        if sequence.casefold() == "ncacn_ip_tcp" and re.fullmatch(r"[A-Za-z0-9.-]{1,253}", host):
-            return host.casefold()
-    return ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from openchange_py.addressbook.accounts import ACLABLE_MAILBOX_USER, home_mdb
 from openchange_py.addressbook.attributes import LINK_BY_ID, is_group
 from openchange_py.addressbook.base import Container, Entry, Kind
+from openchange_py.addressbook.hosts import is_server
 from openchange_py.servers.nspi.entryids import GUID_NSPI, container_dn, entry_permanent_entry_id, instance_key
 from openchange_py.servers.nspi.links import linked
 from openchange_py.wire import proptags
@@ -136,14 +137,8 @@ def _external_member_count(book: AddressBook, entry: Entry) -> int | None:
 
 
 def _network_address(book: AddressBook, entry: Entry) -> list[str] | None:
-    """[MS-OXOABK] 2.2.5.1. Every server of the organization is reached by way of this one.
-
-    In front of others it answers for them; alone there is no other. Only bindings that it serves are named.
-    """
-    if not is_server(entry):
-        return None
-    pipes = [f"ncacn_np:{book.server_name}"] if book.pipes else []
-    return [f"netbios:{book.server_name}", f"ncacn_ip_tcp:{book.fqdn}", *pipes]
+    """[MS-OXOABK] 2.2.5.1, of servers."""
+    return book.own.network_addresses(entry) if is_server(entry) else None
 
 
 def _object_guid(_book: AddressBook, entry: Entry) -> bytes:
@@ -166,11 +161,6 @@ def _lists_resources(container: Container) -> bool:
     """Whether a list is one of rooms: its search asks for what makes a resource."""
     search = container.purported_search.casefold()
     return "msexchresource" in search or "msexchrecipientdisplaytype=7" in search
-
-
-def is_server(entry: Entry) -> bool:
-    """Whether an entry is an Exchange server."""
-    return "msexchexchangeserver" in (name.casefold() for name in entry.all("objectClass"))
 
 
 #: By property id.

@@ -14,6 +14,7 @@ from typing import Any
 
 from openchange_py.addressbook.attributes import BY_ID, LINK_BY_ID
 from openchange_py.addressbook.base import AddressLists, Directory, Entry
+from openchange_py.addressbook.hosts import OwnNames
 from openchange_py.servers.nspi.computed import COMPUTED
 from openchange_py.servers.nspi.entryids import entry_permanent_entry_id, ephemeral_entry_id
 from openchange_py.servers.nspi.links import is_linked, linked
@@ -23,7 +24,7 @@ from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AddressBook:
-    """What a call works with: the address book as its caller sees it, and how this server names itself.
+    """What a call works with: the address book as its caller sees it, and this server's names.
 
     `directory` is for what a client may write.
     """
@@ -31,10 +32,7 @@ class AddressBook:
     lists: AddressLists
     caller: Entry
     directory: Directory
-    server_name: str
-    fqdn: str
-    #: Named pipes are served too.
-    pipes: bool = False
+    own: OwnNames
 
     @property
     def server_guid(self) -> uuid.UUID:

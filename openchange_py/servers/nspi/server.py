@@ -11,6 +11,7 @@ import logging
 from typing import Final
 
 from openchange_py.addressbook.base import Directory, DirectoryError
+from openchange_py.addressbook.hosts import OwnNames
 from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
 from openchange_py.servers.nspi import browsing, details, hierarchy, matching, modifying, names, reading
 from openchange_py.servers.nspi.codepages import CP_WINUNICODE, codec
@@ -49,15 +50,18 @@ class NspiContext:
 class NspiServer:
     """The local server of the address book interface.
 
-    `server_name` is the NetBIOS name, `fqdn` where clients reach this server, over named pipes too with `pipes`.
+    `server_name` is the NetBIOS name, `fqdn` where clients reach this server, over named pipes too with `pipes`; with
+    `relays` it is the way to all servers of the organization.
     """
 
     name = "nspi"
     interface = NSPI
 
-    def __init__(self, directory: Directory, server_name: str, fqdn: str, *, pipes: bool = False) -> None:
+    def __init__(
+        self, directory: Directory, server_name: str, fqdn: str, *, pipes: bool = False, relays: bool = False
+    ) -> None:
         self._directory = directory
-        self._names = server_name, fqdn, pipes
+        self._own = OwnNames(server_name, fqdn, pipes, relays)
 
     def call(self, call: Call) -> None:
         """Answer a call; runs in a worker thread."""
@@ -97,7 +101,7 @@ class NspiServer:
         caller = self._directory.by_account(call.caller.account)
         if caller is None:
             raise MapiError(ErrorCode.LogonFailed, f"{call.caller} is not in the directory")
-        return AddressBook(self._directory.lists(caller), caller, self._directory, *self._names)
+        return AddressBook(self._directory.lists(caller), caller, self._directory, self._own)
 
     def _unbind(self, call: Call, request: NspiUnbindRequest) -> NspiUnbindResponse:
         """3.1.4.1.2: success is 1."""

@@ -10,6 +10,7 @@ import pytest
 from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import AttributeValue, Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
+from openchange_py.addressbook.hosts import OwnNames
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.security import Identity
@@ -96,7 +97,7 @@ def book_of(directory: EmbeddedDirectory, *, server: str = SERVER_NAME, pipes: b
     """As Alice sees it."""
     alice = directory.by_account("alice")
     assert alice
-    return AddressBook(directory.lists(alice), alice, directory, server, FQDN, pipes)
+    return AddressBook(directory.lists(alice), alice, directory, OwnNames(server, FQDN, pipes))
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.base import AttributeValue, DisplayType, Entry, MinimalEntryId
+from openchange_py.addressbook.base import AttributeValue, DisplayType, Entry, Kind, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
-from openchange_py.servers.nspi.computed import is_server
 from openchange_py.servers.nspi.properties import AddressBook, Properties
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.properties import PropertyTag
@@ -106,14 +105,8 @@ def test_a_manager_has_a_name(book: AddressBook) -> None:
 
 
 def test_a_server_has_a_binding_for_each_protocol_that_is_served(directory: EmbeddedDirectory) -> None:
-    attributes = {"objectClass": ["top", "msExchExchangeServer"]}
-    server = Entry(GUID, MinimalEntryId(17), DisplayType.MAILUSER, DN, "SRV", None, attributes)
+    server = Entry(GUID, MinimalEntryId(17), DisplayType.AGENT, DN, "SRV", None, {"cn": ["SRV"]}, Kind.SERVER)
     for pipes, more in ((False, []), (True, ["ncacn_np:SRV"])):
         found = Properties(book_of(directory, pipes=pipes)).getter(p.PidTagAddressBookNetworkAddress.id)
         assert found
         assert found[1](server) == ["netbios:SRV", f"ncacn_ip_tcp:{FQDN}", *more]
-
-
-def test_servers_are_known_by_their_class() -> None:
-    assert is_server(entry(objectClass=["top", "MSEXCHExchangeServer"]))
-    assert not is_server(entry(objectClass=["user"]))
