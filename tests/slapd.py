@@ -61,7 +61,7 @@ olcSuffix: {base}
 olcRootDN: {admin}
 olcRootPW: {password}
 olcAccess: to attrs=userPassword by anonymous auth by * none
-olcAccess: to attrs=sambaNTPassword by * none
+{secret}
 olcAccess: to * by users read by * none
 {overlay}
 """
@@ -109,9 +109,12 @@ def find(name: str) -> str | None:
 class Slapd:
     """One server. `ldap` and `ldaps` are its URLs, `ca_file` what its certificate is checked with."""
 
-    def __init__(self, place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None) -> None:
+    def __init__(
+        self, place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None, samba: bool = True
+    ) -> None:
         require_slapd()
-        self._schemas = (SAMBA_SCHEMA, *schemas)
+        self._schemas = (*([SAMBA_SCHEMA] if samba else []), *schemas)
+        self._secret = "olcAccess: to attrs=sambaNTPassword by * none" if samba else "# no hashes"
         self._overlay = "" if syncprov is None else _SYNCPROV + syncprov
         self.place = place
         self.ca_file = place / "ca.pem"
@@ -166,7 +169,7 @@ class Slapd:
         make_certificates(self.place)
         names = {"base": BASE, "admin": ADMIN, "password": ADMIN_PASSWORD}
         schemas = "\n".join(f"include: file://{path}" for path in self._schemas)
-        config = _CONFIG.format(place=self.place, schemas=schemas, overlay=self._overlay, **names)
+        config = _CONFIG.format(place=self.place, schemas=schemas, overlay=self._overlay, secret=self._secret, **names)
         conf = ["-F", str(self.place / "conf")]
         for number, ldif in (("0", config), ("1", _TREE)):
             subprocess.run([slapadd, "-n", number, *conf], input=ldif, text=True, check=True, capture_output=True)
@@ -215,9 +218,11 @@ def make_certificates(place: Path, name: str = NAME, address: str = "") -> None:
 
 
 @contextlib.contextmanager
-def running_slapd(place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None) -> Iterator[Slapd]:
+def running_slapd(
+    place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None, samba: bool = True
+) -> Iterator[Slapd]:
     """A server with the tree and no accounts. `syncprov`: with that overlay, and these lines of its configuration."""
-    server = Slapd(place, schemas=schemas, syncprov=syncprov)
+    server = Slapd(place, schemas=schemas, syncprov=syncprov, samba=samba)
     server.start()
     try:
         yield server

@@ -345,9 +345,6 @@ class Directory(Protocol):
         """For authentication: by sAMAccountName, or by `name@domain` (userPrincipalName or mail)."""
 
     # Administration.
-    def provision(self, organization: Organization, server: str) -> bool:
-        """Create the organization, its containers and a server; false where all was there already."""
-
     def create(self, kind: Kind, account: str, attributes: Attributes, links: Links | None = None) -> Entry:
         """A new entry; `account` is empty for one that can't log in. `EntryExists`.
 

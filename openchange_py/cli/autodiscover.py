@@ -9,7 +9,7 @@ from typing import Any, Final
 from xml.dom import minidom
 
 from openchange_py.addressbook.base import Directory
-from openchange_py.addressbook.source import open_directory
+from openchange_py.cli.directory import open_directory
 from openchange_py.config import Settings, declared
 from openchange_py.config.declared import EMSMDB
 from openchange_py.config.routes import routes
@@ -103,7 +103,7 @@ def answers_for(settings: Settings, address: str) -> dict[str, Any]:
     from openchange_py.cli.web import served
 
     offered = offer(settings, served(settings), https_port(settings))
-    with contextlib.closing(open_directory(settings[declared.DIRECTORY])) as directory:
+    with contextlib.closing(open_directory(settings)) as directory:
         directory.organization()  # an error that says what to do
         server = AutodiscoverServer(directory, lambda: offered)
         caller = _himself(directory, address)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from openchange_py.addressbook.base import Directory, Entry
-from openchange_py.addressbook.source import open_directory
+from openchange_py.cli.directory import open_directory
 from openchange_py.cli.main import describe, expected_errors
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings, declared
@@ -91,7 +91,7 @@ def command(settings: Settings, user: str, folder: str | None, sender: str | Non
     if sender is not None and (len(sender) > _LONGEST_ADDRESS or not sender.isprintable() or set(sender) & set("<> ")):
         raise Undeliverable(os.EX_USAGE, f"{sender!r} is no sender")
     raw = _message(settings[declared.MAX_MESSAGE_SIZE])
-    directory = open_directory(settings[declared.DIRECTORY])
+    directory = open_directory(settings)
     try:
         entry = _entry(directory, user)
     finally:

@@ -1,4 +1,4 @@
-"""The directory that the configuration names, and how its LDAP servers are asked."""
+"""Opens the directory that the configuration names: the embedded one, or LDAP servers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,38 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from openchange_py.addressbook import migrate
+from openchange_py.addressbook import source as embedded
+from openchange_py.addressbook.base import Directory
 from openchange_py.cli.settings import first_line
 from openchange_py.config import Option, Settings, declared
 from openchange_py.config.declared import LdapSasl, LdapTls
+from openchange_py.config.options import ldap_urls
 
 if TYPE_CHECKING:
     from openchange_py.addressbook.ldap.connection import ExternalBind, KerberosBind, LdapServers
 
 logger = logging.getLogger(__name__)
+
+_LDAP_SCHEMES = ("ldap", "ldaps", "ldapi")
+
+
+def in_ldap(settings: Settings) -> bool:
+    """Whether the directory is in LDAP."""
+    return settings[declared.DIRECTORY].partition("://")[0].casefold() in _LDAP_SCHEMES
+
+
+def open_directory(settings: Settings) -> Directory:
+    """`ocpy:directory`; `ConfigError` or `DirectoryError` says what is wrong. One in LDAP need not answer."""
+    url, organization = settings[declared.DIRECTORY], settings[declared.ORGANIZATION]
+    if not in_ldap(settings):
+        return embedded.open_directory(url, organization)
+    from openchange_py.addressbook.ldap.directory import LdapDirectory
+
+    index = settings[declared.DIRECTORY_INDEX]
+    migrate.upgrade(index)
+    servers = ldap_servers(settings, declared.DIRECTORY, ldap_urls(url))
+    return LdapDirectory(servers, index, organization, place=settings[declared.USER_CONTAINER])
 
 
 def ldap_servers(settings: Settings, option: Option[Any], urls: Sequence[str]) -> LdapServers:

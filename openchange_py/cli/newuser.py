@@ -10,7 +10,7 @@ import click
 
 from openchange_py.addressbook.accounts import ACCOUNT_DISABLED, ACCOUNT_ENABLED, exchange_attributes
 from openchange_py.addressbook.base import AttributeValue, Directory, DirectoryError, Entry, EntryExists, Kind
-from openchange_py.addressbook.source import open_directory
+from openchange_py.cli.directory import open_directory
 from openchange_py.cli.settings import password_option, read_password, with_settings
 from openchange_py.config import Settings, declared
 from openchange_py.store.base import NoSuchObject, Store
@@ -75,7 +75,7 @@ def command(settings: Settings, user: str, **given: Any) -> None:
 
 def directory_of(settings: Settings) -> Directory:
     """The configured directory, which is closed when the command ends."""
-    return click.get_current_context().with_resource(closing(open_directory(settings[declared.DIRECTORY])))
+    return click.get_current_context().with_resource(closing(open_directory(settings)))
 
 
 def existing(directory: Directory, user: str) -> Entry:

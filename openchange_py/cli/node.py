@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from openchange_py.addressbook.base import Directory
-from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.standing import Standing
 from openchange_py.cli.autodiscover import AutodiscoverResource, https_port, offer
+from openchange_py.cli.directory import open_directory
 from openchange_py.cli.domain import Domain, patience
 from openchange_py.cli.endpoints import Endpoints
 from openchange_py.cli.listening import cannot_listen
@@ -127,7 +127,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
-        directory = open_directory(settings[declared.DIRECTORY])
+        directory = open_directory(settings)
         self._resources.callback(directory.close)
         directory.organization()  # an error that says what to do, before anything listens
         self._domain = domain = Domain.of(settings, directory)

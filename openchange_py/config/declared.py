@@ -167,6 +167,18 @@ DIRECTORY = Option(
     lambda settings: _sqlite(settings, "directory.db"),
     "the directory: the URL of a database, or LDAP servers, ldaps://HOST[, ldaps://HOST...]",
 )
+DIRECTORY_INDEX = Option(
+    "ocpy:directory index",
+    text,
+    lambda settings: _sqlite(settings, "directory.db"),
+    "URL of the database that has the index of a directory in LDAP; it can be made anew",
+)
+USER_CONTAINER = Option(
+    "ocpy:user container",
+    text,
+    "",
+    "where new accounts, groups and contacts go in LDAP; by default CN=Users in Active Directory, ou=people elsewhere",
+)
 ORGANIZATION = Option("ocpy:organization", text, "First Organization", "the Exchange organization")
 ADMINISTRATIVE_GROUP = Option(
     "ocpy:administrative group", text, "First Administrative Group", "the administrative group of this server"

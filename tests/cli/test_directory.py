@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.ldap.connection import ExternalBind, KerberosBind
-from openchange_py.cli.directory import ldap_servers
+from openchange_py.addressbook.base import DirectoryError
+from openchange_py.addressbook.ldap.connection import DirectoryAway, ExternalBind, KerberosBind
+from openchange_py.addressbook.ldap.directory import LdapDirectory
+from openchange_py.cli.directory import in_ldap, ldap_servers, open_directory
 from openchange_py.config import ConfigError, Settings, declared, load
 
 URLS = ("ldaps://dc.example.test",)
@@ -32,6 +34,28 @@ def test_a_simple_bind_needs_a_name_and_a_password(tmp_path: Path) -> None:
     assert (made.urls, made.base, made.sasl) == (URLS, "", None)
     assert (made.bind_dn, made.password) == ("cn=admin,dc=example,dc=test", "directory secret")
     assert "directory secret" not in repr(made)
+
+
+def test_the_directory_is_embedded_or_in_ldap(tmp_path: Path) -> None:
+    embedded = settings(tmp_path, f"ocpy:directory = sqlite:///{tmp_path}/d.db")
+    assert not in_ldap(embedded)
+    with pytest.raises(DirectoryError, match="ocpy provision"):
+        open_directory(embedded)
+    (tmp_path / "password").write_text("directory secret\n")
+    lines = (
+        "ldap admin dn = cn=a",
+        f"ocpy:ldap password file = {tmp_path}/password",
+        f"ocpy:data directory = {tmp_path}",
+    )
+    configured = settings(tmp_path, "ocpy:directory = ldap://127.0.0.1:1, ldaps://127.0.0.1:1", *lines)
+    assert in_ldap(configured)
+    directory = open_directory(configured)
+    assert isinstance(directory, LdapDirectory)
+    assert directory.servers.urls == ("ldap://127.0.0.1:1", "ldaps://127.0.0.1:1")
+    assert (tmp_path / "directory.db").exists(), "its index"
+    with pytest.raises(DirectoryAway, match="ldaps://127"):
+        directory.catch_up()
+    directory.close()
 
 
 def test_sasl_needs_neither(tmp_path: Path) -> None:

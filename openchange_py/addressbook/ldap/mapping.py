@@ -31,6 +31,7 @@ _NEEDED: Final = (
     "sn",
     "mail",
     "mailNickname",
+    "mAPIRecipient",
     "displayName",
     "displayNamePrintable",
     "legacyExchangeDN",
@@ -39,7 +40,7 @@ _NEEDED: Final = (
     "groupType",
     "msExchHideFromAddressLists",
     "msExchHomeServerName",
-    "msExchMailboxGuid",
+    "msExchRecipientDisplayType",
     "msExchRecipientTypeDetails",
     "msExchResourceCapacity",
     "msExchResourceDisplay",
@@ -133,7 +134,6 @@ def to_record(entry: LdapEntry, root: RootDse) -> Record | None:
             values: list[AttributeValue] = [*raw] if name.casefold() in BINARY else [*_texts(raw)]
             if values and name not in attributes:
                 attributes[name] = values
-    _complete(attributes, entry, kind)
     return Record(guid, entry.dn, kind, _enabled(entry, root), attributes, links)
 
 
@@ -158,20 +158,6 @@ def _texts(raw: Iterable[bytes]) -> list[str]:
         if "\0" not in text:
             found.append(text)
     return found
-
-
-#: objectCategory where the server has none.
-_CATEGORIES: Final = {Kind.GROUP: "group", Kind.SERVER: "msExchExchangeServer"}
-
-
-def _complete(attributes: dict[str, list[AttributeValue]], entry: LdapEntry, kind: Kind) -> None:
-    """What the other kind of server would have said."""
-    category = entry.text("objectCategory")
-    if category:
-        # `CN=Person,CN=Schema,...`: filters name it by its first part.
-        attributes["objectCategory"] = [category.partition(",")[0].partition("=")[2]]
-    else:
-        attributes["objectCategory"] = [_CATEGORIES.get(kind, "person")]
 
 
 def _enabled(entry: LdapEntry, root: RootDse) -> bool:

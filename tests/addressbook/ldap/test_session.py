@@ -190,12 +190,16 @@ def test_sessions_are_used_again_and_by_many_threads(pool: Pool) -> None:
         assert second is first
         assert third is not first
 
+    with pool.session() as session:
+        for number in range(7):
+            add(session, f"thread{number}")
+
     def ask(number: int) -> list[str]:
         with pool.session() as session:
-            return uids(session, f"(uid=page{number % 7})")
+            return uids(session, f"(uid=thread{number % 7})")
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(ask, range(70))) == [[f"page{number % 7}"] for number in range(70)]
+        assert list(threads.map(ask, range(70))) == [[f"thread{number % 7}"] for number in range(70)]
 
 
 def test_a_session_that_was_lost_is_made_anew(slapd: Slapd, pool: Pool) -> None:
