@@ -2,17 +2,20 @@
 
 Signatures are checked by PyJWT with the issuer's public keys, RSA or elliptic curves; a shared secret signs nothing
 here. The account is what a claim names, and must be in the directory.
-Not done: finding the keys by the issuer's discovery document, encrypted tokens, proof of possession.
+Not done: HTTP proxies on the way to the keys, finding them by the issuer's discovery document, encrypted tokens, proof
+of possession.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import http.client
 import json
 import logging
+import socket
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +33,8 @@ _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES5
 #: Clocks of issuers differ from ours by so many seconds at most.
 _LEEWAY: Final = 60
 _LARGEST_SET: Final = 1 << 20
-_FETCH_SECONDS: Final = 5.0
+#: For connecting and the whole answer of a URL.
+FETCH_SECONDS: Final = 5.0
 
 
 class KeySetError(Exception):
@@ -41,7 +45,8 @@ class KeySet:
     """The issuer's public keys (RFC 7517), of a file or of a URL: read when needed, and again when they may be new.
 
     A file is read again once it changed. A URL is asked again after `longest` seconds, and for a key that nobody knows
-    after `shortest`, so that tokens of invented keys do not ask it each time. Safe from several threads.
+    after `shortest`, so that tokens of invented keys do not ask it each time. Safe from several threads: one of them
+    asks, and the others wait for it only where they know no such key yet.
     """
 
     def __init__(
@@ -58,32 +63,45 @@ class KeySet:
         self._guard = threading.Lock()
         self._keys: dict[str, Any] = {}
         self._read_at: float | None = None
+        #: Set once whoever asks the URL has its answer.
+        self._answered = threading.Event()
+        self._answered.set()
         self._stamp: tuple[int, int] | None = None
 
     def key(self, key_id: str) -> Any:
         """The key of that id, or the only one where the token names none. Raises `KeySetError`."""
-        with self._guard:
-            self._refresh(key_id)
-            if key_id in self._keys:
-                return self._keys[key_id]
-            if not key_id and len(self._keys) == 1:
-                return next(iter(self._keys.values()))
+        if isinstance(self._source, Path):
+            with self._guard:
+                self._refresh_file(self._source)
+        else:
+            self._refresh_url(self._source, key_id)
+        keys = self._keys
+        if key_id in keys:
+            return keys[key_id]
+        if not key_id and len(keys) == 1:
+            return next(iter(keys.values()))
         raise KeySetError(f"no key {key_id[:80]!r} in {self._source}")
 
-    def _refresh(self, key_id: str) -> None:
-        if isinstance(self._source, Path):
-            self._refresh_file(self._source)
+    def _refresh_url(self, url: str, key_id: str) -> None:
+        with self._guard:
+            now, known = self._clock(), key_id in self._keys
+            age = float("inf") if self._read_at is None else now - self._read_at
+            due = age >= (self._longest if known else self._shortest) and self._answered.is_set()
+            if due:
+                self._read_at = now
+                self._answered.clear()
+        if not due:
+            if not known:
+                self._answered.wait(FETCH_SECONDS)
             return
-        age = float("inf") if self._read_at is None else self._clock() - self._read_at
-        if age < (self._longest if key_id in self._keys else self._shortest):
-            return
-        self._read_at = self._clock()
         try:
-            self._keys = parse_keys(_fetch(self._source))
+            self._keys = parse_keys(fetch(url))
         except KeySetError as error:
             if not self._keys:
                 raise
             logger.warning("%s; the keys that were there before stay in force", error)
+        finally:
+            self._answered.set()
 
     def _refresh_file(self, path: Path) -> None:
         try:
@@ -124,13 +142,39 @@ def check_source(text: str) -> Path | str:
     raise ValueError(f"{text!r} is neither an absolute path nor an https:// URL")
 
 
-def _fetch(url: str) -> bytes:
+def fetch(url: str, seconds: float = FETCH_SECONDS) -> bytes:
+    """What a URL answers, in so many seconds in all. Raises `KeySetError`.
+
+    Redirections are not followed: they may lead to where anybody on the way can change the keys.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+    late = threading.Event()
+    timer = threading.Timer(seconds, _cut, [connection, late])
+    timer.daemon = True
+    timer.start()
     try:
-        with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as answer:  # noqa: S310 - see check_source
-            data: bytes = answer.read(_LARGEST_SET + 1)
-            return data
-    except (OSError, ValueError) as error:
-        raise KeySetError(f"{url}: {error}") from error
+        connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        answer = connection.getresponse()
+        if answer.status != http.HTTPStatus.OK:
+            raise KeySetError(f"{url}: status {answer.status}, where 200 is due")
+        data = answer.read(_LARGEST_SET + 1)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise KeySetError(f"{url}: {f'no answer within {seconds:g} s' if late.is_set() else error}") from error
+    finally:
+        timer.cancel()
+        connection.close()
+    if late.is_set():
+        raise KeySetError(f"{url}: no answer within {seconds:g} s")
+    return data
+
+
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    """End what a connection waits for, however slowly something comes."""
+    late.set()
+    with contextlib.suppress(OSError, AttributeError):  # it may not be connected, or be closed already
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,7 +183,7 @@ class Issuer:
 
     issuer: str
     audiences: Sequence[str]
-    claims: Sequence[str] = ("upn", "preferred_username")
+    claims: Sequence[str] = ("upn",)
     #: Where clients get tokens, which they are told.
     authorization_uri: str = ""
 

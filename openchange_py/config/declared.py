@@ -262,7 +262,7 @@ OIDC_ISSUER = Option("ocpy:oidc issuer", text, "", "whose bearer tokens are take
 OIDC_AUDIENCE = Option("ocpy:oidc audience", names, (), "whom they must be for; one of these")
 OIDC_KEYS = Option("ocpy:oidc keys", text, "", "the issuer's keys, a JSON Web Key set: a file, or an https:// URL")
 OIDC_CLAIM = Option(
-    "ocpy:oidc claim", names, ("upn", "preferred_username"), "the claims that name the account; the first there counts"
+    "ocpy:oidc claim", names, ("upn",), "the claims that name the account, which users must not be able to choose"
 )
 OIDC_AUTHORIZATION = Option(
     "ocpy:oidc authorization uri", text, "", "where clients get tokens, which they are told when they are asked for one"

@@ -170,7 +170,9 @@ class LineFile:
         return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
 
     def _open(self) -> tuple[IO[bytes] | Any, IO[bytes]]:
-        raw = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
+        # Not through a link: who may write in the folder must not have this server write, and take over, another file.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        raw = os.fdopen(os.open(self.path, flags, 0o600), "ab", buffering=0)
         status = os.fstat(raw.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
             os.fchmod(raw.fileno(), 0o600)

@@ -4,7 +4,10 @@
     server = HttpServer({"/rpc/rpcproxy.dll": Authenticated(proxy, logons, metrics)})
 
 Who authenticated over HTTP is the caller of whoever does not authenticate again inside, in the bind; both channels,
-and their successors, must be the same account's. Over TLS every call counts as private, as with Exchange.
+and their successors, must be the same account's. Another client of that account would have to guess the random cookie
+of the virtual connection, and for a successor that of its predecessor too: 122 bits each, which only the client and
+this process see (logs have 32 of them), and of which a wrong one ends only the channel that it came on. Over TLS every
+call counts as private, as with Exchange.
 
 The server name in the URL is not looked at: whatever clients call us by, it is us that they reach. Both channels of a
 virtual connection must come to the same process, of which there is one. Not done: version 1 of the protocol (a

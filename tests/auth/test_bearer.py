@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from openchange_py.auth.bearer import BearerTokens, Issuer, KeySet, KeySetError, check_source, parse_keys
+from openchange_py.auth.bearer import BearerTokens, Issuer, KeySet, KeySetError, check_source, fetch, parse_keys
 from openchange_py.rpc.security import SecurityError
 from tests.auth.clock import Clock
 from tests.auth.ntlm_parties import Accounts
@@ -54,14 +58,22 @@ def tokens(tmp_path: Path) -> BearerTokens:
         token(EC_KEY, "e", "ES256"),
         token(RSA_KEY, "r", "PS256"),
         token(aud=["x", "second"]),
-        token(upn=None, preferred_username="alice"),
         token(exp=int(time.time()) - 10),
     ],
-    ids=["RS256", "ES256", "PS256", "audiences", "second claim", "clocks differ"],
+    ids=["RS256", "ES256", "PS256", "audiences", "clocks differ"],
 )
 def test_good_tokens(good: str, tokens: BearerTokens) -> None:
     identity = tokens.identity(good)
     assert (identity.account, identity.domain) == ("alice", "EXAMPLE")
+
+
+def test_the_first_claim_that_is_there_counts(tmp_path: Path) -> None:
+    (path := tmp_path / "keys.json").write_bytes(key_set(r=RSA_KEY))
+    issuer = Issuer(ISSUER, [AUDIENCE], ("upn", "mailbox"))
+    tokens = BearerTokens(issuer, KeySet(path), Accounts(), "EXAMPLE")
+    assert tokens.identity(token(upn=None, mailbox="alice")).account == "alice"
+    with pytest.raises(SecurityError):
+        tokens.identity(token(upn="nobody", mailbox="alice"))
 
 
 def _changed(text: str) -> str:
@@ -89,6 +101,8 @@ def _changed(text: str) -> str:
         token(upn="nobody"),
         token(upn="carol"),
         token(upn=None),
+        token(upn=None, preferred_username="alice"),
+        token(upn=None, email="alice"),
         token(upn={"a": 1}),
         token(upn="alice\n"),
         _changed(token()),
@@ -167,6 +181,90 @@ def test_a_url_is_asked_seldom() -> None:
         thread.join()
     with pytest.raises(KeySetError):
         KeySet(f"http://127.0.0.1:{server.server_port}/keys").key("a")
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The URL of a server that does this with each connection behind its request."""
+    listener, threads = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            answer(connection)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=serve, args=(listener.accept()[0],)))
+                threads[-1].start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for one in threads:
+            one.join()
+
+
+def test_a_redirection_is_not_followed() -> None:
+    elsewhere = []
+
+    def other(connection: socket.socket) -> None:
+        elsewhere.append(connection)
+
+    with (
+        answering(other) as target,
+        answering(
+            lambda connection: connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\n\r\n".encode())
+        ) as url,
+        pytest.raises(KeySetError, match="status 302"),
+    ):
+        KeySet(url).key("a")
+    assert not elsewhere
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])
+def test_a_server_that_never_comes_to_an_end_is_cut_off(start: bytes) -> None:
+    done = threading.Event()
+
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while not done.wait(0.01):
+            connection.sendall(b"x")
+
+    with answering(trickle) as url:
+        with pytest.raises(KeySetError, match=r"within 0\.2 s"):
+            fetch(url, 0.2)
+        done.set()
+
+
+def test_who_knows_the_key_does_not_wait_for_who_asks() -> None:
+    asked, go_on, clock = threading.Semaphore(0), threading.Semaphore(0), Clock()
+
+    def answer(connection: socket.socket) -> None:
+        asked.release()
+        go_on.acquire()
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + key_set(a=RSA_KEY, b=EC_KEY))
+
+    with answering(answer) as url, ThreadPoolExecutor(3) as pool:
+        keys = KeySet(url, clock=clock)
+        first = [pool.submit(keys.key, "a") for _ in range(2)]  # one asks, the other one waits for it
+        asked.acquire()
+        go_on.release()
+        assert all(future.result(5) for future in first)
+        clock.now += 3601
+        again = pool.submit(keys.key, "a")
+        asked.acquire()
+        assert keys.key("a")
+        assert keys.key("b")
+        go_on.release()
+        assert again.result(5)
+        assert not asked.acquire(blocking=False)
 
 
 def test_where_keys_may_come_from() -> None:

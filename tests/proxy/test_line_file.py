@@ -119,6 +119,15 @@ def test_a_disk_that_refuses_fails_nobody(caplog: pytest.LogCaptureFixture) -> N
     assert caplog.text.count("No space left on device") == 1
 
 
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (victim := tmp_path / "victim").write_text("precious\n")
+    victim.chmod(0o644)
+    (path := tmp_path / "log").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic link"):
+        LineFile(path)
+    assert (victim.read_text(), victim.stat().st_mode & 0o777) == ("precious\n", 0o644)
+
+
 def test_a_folder_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LineFile(tmp_path / "nowhere" / "out")
