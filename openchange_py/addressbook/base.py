@@ -368,6 +368,9 @@ class Directory(Protocol):
         """Every entry, hidden ones too."""
 
     def status(self) -> DirectoryStatus: ...
+    def start(self) -> None:
+        """What a server wants done all the time, in threads, until `close`: following, keeping lists. May take long."""
+
     def catch_up(self) -> None:
         """Take in now what others changed at the directory's server; nothing where there is no server."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from openchange_py.addressbook import lookups
-from openchange_py.addressbook.base import Account, Entry, NoSuchEntry, Organization
+from openchange_py.addressbook.base import Account, DirectoryError, Entry, NoSuchEntry, Organization
 from openchange_py.addressbook.database import DirectoryDatabase
 from openchange_py.addressbook.index import IDS_PER_SELECT, Book, Index, Snapshot
 from openchange_py.addressbook.lists import IndexedLists
@@ -17,6 +19,11 @@ from openchange_py.addressbook.lookups import EVERYWHERE
 from openchange_py.addressbook.rows import organization_of, to_entry
 from openchange_py.addressbook.schema import credential, entry
 from openchange_py.addressbook.sortkeys import fold
+
+logger = logging.getLogger(__name__)
+
+#: How often a server takes into memory what others have changed, so that no call has much of it to do.
+_KEEP_SECONDS = 0.5
 
 
 class IndexedDirectory:
@@ -29,13 +36,41 @@ class IndexedDirectory:
         self.database = DirectoryDatabase(url)
         self._index = Index()
         self._name = organization
+        self._closed = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.database}>"
 
+    def start(self) -> None:
+        """Keep the address lists in memory, as a server wants them: read now, and renewed by a thread of their own."""
+        self._keep()
+        self._index.kept = True
+        self._keeper = threading.Thread(target=self._keep_up, name="directory lists", daemon=True)
+        self._keeper.start()
+
     def close(self) -> None:
-        """Close pooled connections."""
+        """Stop what `start` began, and close pooled connections."""
+        self._closed.set()
+        if self._keeper is not None:
+            self._keeper.join()
+            self._keeper = None
         self.database.close()
+
+    def _keep(self) -> None:
+        with self.database.reading() as connection:
+            self._index.keep(connection)
+
+    def _keep_up(self) -> None:
+        working = True
+        while not self._closed.wait(_KEEP_SECONDS):
+            try:
+                self._keep()
+                working = True
+            except DirectoryError as error:
+                if working:
+                    logger.error("the address lists are not kept up to date: %s", error)
+                working = False
 
     # Organizations and their address books.
 

@@ -330,12 +330,13 @@ class IndexWriter:
     def __init__(self, database: DirectoryDatabase) -> None:
         self._database = database
 
-    def put(self, records: Iterable[Record]) -> None:
-        """Store records; what is so already costs no write."""
-        rest = iter(records)
+    def put(self, records: Iterable[Record]) -> list[int]:
+        """Store records, and tell their ids; what is so already costs no write."""
+        rest, mids = iter(records), []
         while some := list(islice(rest, PER_TRANSACTION)):
             with writing(self._database, strict=False) as transaction:
-                transaction.put(some)
+                mids += transaction.put(some)
+        return mids
 
     def remove(self, guids: Iterable[uuid.UUID]) -> None:
         """Delete entries; their ids stay theirs."""

@@ -182,9 +182,12 @@ follower = Table(
     Column("source", String, nullable=False),
     #: Null until all of it was read once.
     Column("cookie", String),
-    #: Which process follows, and until when nobody else may.
+    #: Which process follows, and until when no other one does.
     Column("holder", String, nullable=False),
     Column("held_until", Double, nullable=False),
+    #: Who reads the server just now, and until when nobody else may, whoever follows.
+    Column("busy", String, nullable=False),
+    Column("busy_until", Double, nullable=False),
     #: When the server answered last, and the time whose state the index has.
     Column("contact", Double),
     Column("as_of", Double),

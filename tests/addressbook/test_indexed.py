@@ -1,6 +1,10 @@
+import threading
+import time
+
 import pytest
 
-from openchange_py.addressbook.base import NoSuchEntry, Organization
+from openchange_py.addressbook import indexed
+from openchange_py.addressbook.base import DirectoryError, NoSuchEntry, Organization
 from openchange_py.addressbook.followed import AddressBookRecord
 from openchange_py.addressbook.indexed import IndexedDirectory
 from openchange_py.addressbook.indexing import writing
@@ -39,3 +43,34 @@ def test_accounts_are_known_by_several_names(index: IndexedDirectory) -> None:
         assert account
         assert (account.name, account.nt_hash, account.enabled) == ("alice", None, True)
     assert index.account("nobody@example.test") is None
+
+
+def test_a_server_keeps_the_lists_in_memory(index: IndexedDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexed, "_KEEP_SECONDS", 0.01)
+    index.start()
+    put(index, person("alice"))
+    deadline = time.monotonic() + 30
+    newest = IndexedDirectory(index.database.url.render_as_string()).snapshot().version
+    while index._index._snapshot is None or index._index._snapshot.version < newest:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    index.close()
+    assert "directory lists" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_database_that_is_away_is_told_once(
+    index: IndexedDirectory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(indexed, "_KEEP_SECONDS", 0.01)
+    tries = []
+
+    def away() -> None:
+        tries.append(1)
+        raise DirectoryError("disk I/O error")
+
+    index.start()
+    monkeypatch.setattr(index, "_keep", away)
+    while len(tries) < 5:
+        threading.Event().wait(0.01)
+    index.close()
+    assert caplog.text.count("disk I/O error") == 1

@@ -249,6 +249,8 @@ def _clashes_and_follower() -> None:
         sa.Column("cookie", sa.String),
         sa.Column("holder", sa.String, nullable=False),
         sa.Column("held_until", sa.Double, nullable=False),
+        sa.Column("busy", sa.String, nullable=False),
+        sa.Column("busy_until", sa.Double, nullable=False),
         sa.Column("contact", sa.Double),
         sa.Column("as_of", sa.Double),
         sa.Column("compared", sa.Double),
