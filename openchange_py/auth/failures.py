@@ -11,12 +11,14 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from openchange_py.rpc.peers import network_of
 
 _Pair = bytes
+#: Kind, key, count, when.
+Remembered = tuple[str, str, int, float]
 _Key = TypeVar("_Key", bytes, str)
 
 
@@ -42,6 +44,15 @@ class Patience:
         return 0.0 if excess < 0 else min(self.longest_pause, self.pause * 2.0 ** min(excess, 32))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Heard:
+    """A failed or successful logon, without the account's name."""
+
+    pair: bytes
+    network: str
+    failed: bool
+
+
 @dataclasses.dataclass(slots=True)
 class _Failures:
     count: int
@@ -60,6 +71,8 @@ class FailureTracker:
     def __init__(
         self, patience: Patience | None = None, *, capacity: int = 10_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        #: Told of each failure and success here, in whatever thread: other processes' trackers `hear` of it.
+        self.told: Callable[[Heard], None] | None = None
         #: May be set to other values at any time.
         self.patience = patience or Patience()
         self._capacity = capacity
@@ -85,16 +98,29 @@ class FailureTracker:
 
     def failed(self, account: str, address: str) -> float:
         """Count a failure; returns the seconds to wait now."""
-        pair, network = _pair(account, address), network_of(address)
-        with self._guard:
-            first = not self._remembered(self._failures.get(pair))
-            self._count(self._failures, pair, 1)
-            self._count(self._addresses, network, 1 if first else 0)
+        self._happened(Heard(_pair(account, address), network_of(address), failed=True))
         return self.wait(account, address)
 
     def succeeded(self, account: str, address: str) -> None:
         """Forget the account's failures from there."""
-        pair, network = _pair(account, address), network_of(address)
+        self._happened(Heard(_pair(account, address), network_of(address), failed=False))
+
+    def _happened(self, what: Heard) -> None:
+        self.hear(what)
+        if self.told is not None:
+            self.told(what)
+
+    def hear(self, what: Heard) -> None:
+        """Count what happened here, or in another process."""
+        (self._failed if what.failed else self._succeeded)(what.pair, what.network)
+
+    def _failed(self, pair: _Pair, network: str) -> None:
+        with self._guard:
+            first = not self._remembered(self._failures.get(pair))
+            self._count(self._failures, pair, 1)
+            self._count(self._addresses, network, 1 if first else 0)
+
+    def _succeeded(self, pair: _Pair, network: str) -> None:
         with self._guard:
             self._known[pair] = None
             self._known.move_to_end(pair)
@@ -106,6 +132,30 @@ class FailureTracker:
                 there.count -= 1
                 if there.count <= 0:
                     del self._addresses[network]
+
+    def export(self) -> Iterator[Remembered]:
+        """All that is remembered, for a process that begins."""
+        with self._guard:
+            for pair, failures in self._failures.items():
+                yield "pair", pair.hex(), failures.count, failures.last
+            for network, failures in self._addresses.items():
+                yield "network", network, failures.count, failures.last
+            for pair in self._known:
+                yield "known", pair.hex(), 0, 0.0
+
+    def take(self, remembered: Iterable[Remembered]) -> None:
+        """What another process remembers. Its clock is the same: they are on one machine."""
+        with self._guard:
+            for kind, key, count, last in remembered:
+                if kind == "pair":
+                    self._failures.setdefault(bytes.fromhex(key), _Failures(count, last))
+                elif kind == "network":
+                    self._addresses.setdefault(key, _Failures(count, last))
+                else:
+                    self._known.setdefault(bytes.fromhex(key))
+            for kept in (self._failures, self._addresses, self._known):
+                while len(kept) > self._capacity:
+                    kept.popitem(last=False)
 
     def _count(self, counted: collections.OrderedDict[_Key, _Failures], key: _Key, more: int) -> None:
         before, now = counted.pop(key, None), self._clock()

@@ -6,6 +6,7 @@ from openchange_py.config import Settings, declared
 from openchange_py.proxy.dispatcher import Dispatcher
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.web_logon import WebAuthenticator
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.oxcmapihttp import (
     ADDRESS_BOOK_PATH,
@@ -23,15 +24,20 @@ class Endpoints:
     """The resources of a node's HTTP servers."""
 
     def __init__(
-        self, settings: Settings, dispatcher: Dispatcher, authenticator: WebAuthenticator, metrics: Metrics
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        authenticator: WebAuthenticator,
+        metrics: Metrics,
+        colleagues: Colleagues | None = None,
     ) -> None:
         served = {interface.name for interface in dispatcher.interfaces()}
-        granted = endpoint_limits(settings)
+        options = {"limits": endpoint_limits(settings), "metrics": metrics, "colleagues": colleagues}
         self._mapi: dict[str, MapiEndpoint] = {}
         if declared.EMSMDB in served:
-            self._mapi[MAILBOX_PATH] = MailboxEndpoint(dispatcher, limits=granted, metrics=metrics)
+            self._mapi[MAILBOX_PATH] = MailboxEndpoint(dispatcher, **options)
         if declared.NSPI in served:
-            self._mapi[ADDRESS_BOOK_PATH] = AddressBookEndpoint(dispatcher, limits=granted, metrics=metrics)
+            self._mapi[ADDRESS_BOOK_PATH] = AddressBookEndpoint(dispatcher, **options)
         #: By path.
         self.resources: dict[str, HttpResource] = {
             path: Authenticated(endpoint, authenticator, metrics) for path, endpoint in self._mapi.items()

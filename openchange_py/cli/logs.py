@@ -22,7 +22,7 @@ from openchange_py.rpc.log_context import LogFields, log_fields
 #: `log level` in numbers of Python's logging: 0 warnings, 1 events, 2 and above everything.
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
-_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_FORMAT: Final = "%(asctime)s%(worker)s %(levelname)s %(name)s: %(message)s"
 
 
 class TextFormatter(logging.Formatter):
@@ -33,6 +33,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = printable(record.message)
+        record.worker = f" {name}" if (name := worker_of(record)) else ""
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:
@@ -53,11 +54,19 @@ class JsonFormatter(logging.Formatter):
             "part": record.name.removeprefix("openchange_py."),
             "message": record.getMessage(),
         }
+        if worker := worker_of(record):
+            entry["worker"] = worker
         entry |= {name: value for name, value in log_fields(record.args).items() if name not in entry}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         # ASCII alone: no byte of a client's name means anything to who reads the file.
         return json.dumps(entry)
+
+
+def worker_of(record: logging.LogRecord) -> str:
+    """Which of several processes that write one log made the entry; "" where there is one, or for their supervisor."""
+    name = record.processName or ""
+    return name if name.startswith("worker ") else ""
 
 
 def printable(text: str) -> str:

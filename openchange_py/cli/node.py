@@ -16,8 +16,10 @@ from openchange_py.cli.directory import open_directory
 from openchange_py.cli.domain import Domain, patience
 from openchange_py.cli.endpoints import Endpoints
 from openchange_py.cli.listening import cannot_listen
+from openchange_py.cli.lockout import share_failures
 from openchange_py.cli.rpc_over_http import RpcOverHttp
 from openchange_py.cli.web import Web
+from openchange_py.cli.worker_metrics import answer_for_metrics
 from openchange_py.config import ConfigError, Option, Settings, declared
 from openchange_py.config.declared import NamedPipes
 from openchange_py.config.interfaces import listen_addresses
@@ -29,6 +31,7 @@ from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.epmapper import Endpoint, EpmapperServer
 from openchange_py.rpc.interface import InlineHandler
 from openchange_py.rpc.metrics import Metrics
+from openchange_py.rpc.share import Share
 from openchange_py.servers.autodiscover import server as autodiscover_server
 from openchange_py.servers.autodiscover.server import AutodiscoverServer
 from openchange_py.servers.autodiscover.settings import Offer
@@ -37,6 +40,7 @@ from openchange_py.servers.emsmdb.server import EmsmdbServer
 from openchange_py.servers.nspi.server import NspiServer
 from openchange_py.servers.rfr.server import RfrServer
 from openchange_py.store.source import open_store
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.pipe import PipeServer, PipeTaken
 from openchange_py.transports.tcp import TcpLimits, TcpServer
@@ -48,10 +52,14 @@ Address = tuple[str, int]
 
 
 class Node:
-    """One server: `await node.start()`, then `endpoint_mapper` and `rpc` tell what is bound, `await node.stop()`."""
+    """One server: `await node.start()`, then `endpoint_mapper` and `rpc` tell what is bound, `await node.stop()`.
 
-    def __init__(self, settings: Settings) -> None:
+    With `colleagues` it is one of several processes that serve the same configuration together.
+    """
+
+    def __init__(self, settings: Settings, colleagues: Colleagues | None = None) -> None:
         self.settings = settings
+        self._colleagues = colleagues
         self.endpoint_mapper: list[Address] = []
         self.rpc: list[Address] = []
         self._resources = contextlib.ExitStack()
@@ -131,6 +139,8 @@ class Node:
         self._resources.callback(directory.close)
         directory.organization()  # an error that says what to do, before anything listens
         self._domain = domain = Domain.of(settings, directory)
+        if self._colleagues is not None:
+            share_failures(domain.failures, self._colleagues)
         self._dispatcher = await assemble(
             settings, self._servers(directory), directory, metrics=self._metrics, nt_hash_of=domain.nt_hash_of
         )
@@ -140,7 +150,8 @@ class Node:
         interval = settings[declared.ACCOUNT_CHECK_INTERVAL]
         self._dispatcher.standing = Standing(directory, domain.passwords, interval=interval)
         addresses = listen_addresses(settings)
-        dispatcher, groups, granted = self._dispatcher, association_groups(settings), limits(settings)
+        dispatcher, granted = self._dispatcher, limits(settings)
+        groups, mapper_groups = self._groups(), self._groups()
 
         def rpc_server() -> TcpServer:
             return TcpServer(
@@ -152,6 +163,7 @@ class Node:
                 waits=dispatcher.waits,
                 metrics=self._metrics,
                 principal_names=domain.principal_names,
+                colleagues=self._colleagues,
             )
 
         self.rpc = await self._listen(addresses, declared.RPC_PORT, rpc_server)
@@ -167,20 +179,31 @@ class Node:
         self.endpoint_mapper = await self._listen(
             addresses,
             declared.ENDPOINT_MAPPER_PORT,
-            lambda: TcpServer(mapper, domain.strangers, limits=granted, metrics=self._metrics),
+            lambda: TcpServer(
+                mapper,
+                domain.strangers,
+                limits=granted,
+                groups=mapper_groups,
+                metrics=self._metrics,
+                colleagues=self._colleagues,
+            ),
         )
         if settings[declared.NAMED_PIPES] is NamedPipes.SAMBA:
             await self._listen_on_pipes(dispatcher, mapper, epmapper, domain)
-        self._web = Web(settings, self._metrics, self._web_resources(settings, directory, domain))
+        resources = self._web_resources(settings, directory, domain)
+        self._web = Web(settings, self._metrics, resources, self._colleagues)
         await self._web.start(addresses)
         self._start_metrics(groups)
 
     async def _listen_on_pipes(
         self, dispatcher: Dispatcher, mapper: InlineHandler, epmapper: EpmapperServer, domain: Domain
     ) -> None:
-        """One server per pipe; the endpoint mapper tells of those that have the interfaces."""
+        """One server per pipe; the endpoint mapper tells of those that have the interfaces.
+
+        Of several processes the first serves them all.
+        """
         settings, granted = self.settings, limits(self.settings)
-        groups = association_groups(settings, "ncacn_np")
+        groups, first = association_groups(settings, "ncacn_np"), self._share.number == 0
         for name in settings[declared.PIPE_NAMES]:
             if name == declared.EPMAPPER_PIPE:
                 server = PipeServer(mapper, domain.strangers, limits=granted, metrics=self._metrics)
@@ -198,6 +221,8 @@ class Node:
                 for interface in dispatcher.interfaces():
                     pipe, server_name = rf"\pipe\{name}", rf"\\{settings[declared.NETBIOS_NAME]}"
                     epmapper.register(Endpoint(interface, 0, server_name, "openchange_py", pipe=pipe))
+            if not first:
+                continue
             try:
                 self.pipes.append(await server.listen(settings[declared.NCALRPC_DIR] / "np", name))
             except OSError as error:
@@ -208,15 +233,16 @@ class Node:
         """What answers over HTTP, by prefix of the path; `web.served` names the same."""
         logons = domain.web_logons(settings)
         assert self._dispatcher is not None
-        self._endpoints = Endpoints(settings, self._dispatcher, logons, self._metrics)
+        self._endpoints = Endpoints(settings, self._dispatcher, logons, self._metrics, self._colleagues)
         tunnels = self._tunnels = RpcOverHttp(
             self._dispatcher,
             domain.authenticator,
             logons,
             self._metrics,
             limits(settings),
-            association_groups(settings, "ncacn_http"),
+            self._groups("ncacn_http"),
             domain.principal_names,
+            self._colleagues,
         )
         self._listening += tunnels.servers.values()
 
@@ -246,10 +272,13 @@ class Node:
         port = self.settings[declared.METRICS_PORT]
         if port is None:
             return
-        from openchange_py.transports.metrics import MetricsServer
+        if self._colleagues is not None:
+            answer_for_metrics(self._metrics, self._colleagues)
+            return
+        from openchange_py.transports.metrics import MetricsServer, registry_of
 
         address = self.settings[declared.METRICS_ADDRESS]
-        server = MetricsServer(self._metrics)
+        server = MetricsServer(registry_of(self._metrics))
         try:
             self.metrics = server.start(address, port)
         except OSError as error:
@@ -284,6 +313,13 @@ class Node:
                 self._resources.callback(custom.close)
         return servers
 
+    @property
+    def _share(self) -> Share:
+        return self._colleagues.share if self._colleagues is not None else Share()
+
+    def _groups(self, transport: str = "ncacn_ip_tcp") -> AssociationGroups:
+        return association_groups(self.settings, transport, self._share)
+
     async def _listen(
         self, addresses: list[str], option: Option[int], make_server: Callable[[], TcpServer]
     ) -> list[Address]:
@@ -292,7 +328,7 @@ class Node:
         for address in addresses:
             server = make_server()
             try:
-                host, port = await server.start(address, port)
+                host, port = await server.start(address, port, purpose=option.name)
             except OSError as error:
                 raise cannot_listen(self.settings, option, address, port, error) from error
             self._listening.append(server)
@@ -315,9 +351,11 @@ def limits(settings: Settings) -> TcpLimits:
     )
 
 
-def association_groups(settings: Settings, transport: str = "ncacn_ip_tcp") -> AssociationGroups:
+def association_groups(
+    settings: Settings, transport: str = "ncacn_ip_tcp", share: Share | None = None
+) -> AssociationGroups:
     """The clients' groups on one transport, with the limits of their sessions."""
-    return AssociationGroups(transport, handle_limit=settings[declared.MAX_CONTEXT_HANDLES])
+    return AssociationGroups(transport, handle_limit=settings[declared.MAX_CONTEXT_HANDLES], share=share)
 
 
 def _addresses(bound: list[Address]) -> dict[str, Any]:

@@ -7,12 +7,14 @@ configuration with an error changes nothing.
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from openchange_py.cli.logs import start_log
-from openchange_py.cli.node import Node
 from openchange_py.cli.settings import load_settings
 from openchange_py.config import ConfigError, Option, Settings, declared
+
+if TYPE_CHECKING:
+    from openchange_py.cli.node import Node
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from openchange_py.proxy.dispatcher import Dispatcher
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.web_logon import WebAuthenticator
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.rpch import PATHS, RpchServer, RpcProxy, SomeInterfaces
 from openchange_py.transports.tcp import TcpLimits
@@ -40,6 +41,7 @@ class RpcOverHttp:
         limits: TcpLimits,
         groups: AssociationGroups,
         principal_names: Mapping[int, str],
+        colleagues: Colleagues | None = None,
     ) -> None:
         self.groups = groups
         self.servers = {
@@ -52,8 +54,9 @@ class RpcOverHttp:
                 waits=dispatcher.waits,
                 metrics=metrics,
                 principal_names=principal_names,
+                colleagues=colleagues,
             )
             for port, names in PORTS.items()
         }
-        resource = Authenticated(RpcProxy(self.servers), logons, metrics)
+        resource = Authenticated(RpcProxy(self.servers, colleagues=colleagues), logons, metrics)
         self.resources: dict[str, HttpResource] = dict.fromkeys(PATHS, resource)

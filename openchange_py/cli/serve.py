@@ -36,8 +36,14 @@ _OTHER_FILES: Final = 256
     type=click.Path(dir_okay=False, path_type=Path),
     help="Written as JSON once everything listens: addresses, ports, and who answers each interface.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=None,
+    help="Processes that serve together, one for each processor; default: as the configuration has it (1).",
+)
 @with_settings
-def command(settings: Settings, ready_file: Path | None) -> None:
+def command(settings: Settings, ready_file: Path | None, workers: int | None) -> None:
     """Serve the configured interfaces until SIGTERM, SIGINT or Ctrl-C.
 
     Calls in flight are finished then. The log goes to standard error, or to `log file`. SIGHUP opens the log file
@@ -45,7 +51,8 @@ def command(settings: Settings, ready_file: Path | None) -> None:
     it, and the log names what needs a restart.
     """
     start_log(settings)
-    run(_serve(settings, ready_file))
+    workers = workers or settings[declared.WORKERS]
+    run(_serve(settings, ready_file) if workers == 1 else _supervise(settings, workers, ready_file))
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -83,6 +90,13 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
         remove_ready_file(ready_file)
         await node.stop()
         finish_log()
+
+
+async def _supervise(settings: Settings, workers: int, ready_file: Path | None) -> None:
+    # Imported when it is run: who has one process needs none of it.
+    from openchange_py.cli.supervisor import Supervisor
+
+    await Supervisor(settings, workers, ready_file).serve()
 
 
 def _reload(reloader: Reloader) -> None:

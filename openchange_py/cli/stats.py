@@ -97,11 +97,12 @@ class Times:
 
     count: int = 0
     seconds: float = 0.0
-    buckets: list[tuple[float, int]] = dataclasses.field(default_factory=list)
+    #: By their bounds.
+    buckets: collections.Counter[float] = dataclasses.field(default_factory=collections.Counter)
 
     def quantile(self, part: float) -> float | None:
         """The bound of the bucket that it is in; None for no calls, infinity for the last bucket."""
-        return next((bound for bound, below in sorted(self.buckets) if below >= part * self.count), None)
+        return next((bound for bound, below in sorted(self.buckets.items()) if below >= part * self.count), None)
 
     def as_json(self) -> dict[str, Any]:
         """Seconds; `null` for a quantile behind the last bound."""
@@ -112,12 +113,12 @@ class Times:
 
 
 class Counted:
-    """The metrics of module `stats`."""
+    """The metrics of module `stats`, of all workers together."""
 
     def __init__(self) -> None:
         self.has_stats = False
         self._times: dict[str, dict[Key, Times]] = collections.defaultdict(lambda: collections.defaultdict(Times))
-        self._values: dict[str, dict[Key, float]] = collections.defaultdict(dict)
+        self._values: dict[str, dict[Key, float]] = collections.defaultdict(lambda: collections.defaultdict(float))
 
     @classmethod
     def parse(cls, text: str) -> Counted:
@@ -139,13 +140,13 @@ class Counted:
         bound = labels.pop("le", None)
         key = tuple(labels[label] for label in _LABELS if label in labels)
         if bound is not None:
-            self._times[name.removesuffix("_bucket")][key].buckets.append((float(bound), int(value)))
+            self._times[name.removesuffix("_bucket")][key].buckets[float(bound)] += int(value)
         elif name.endswith("_sum"):
-            self._times[name.removesuffix("_sum")][key].seconds = value
+            self._times[name.removesuffix("_sum")][key].seconds += value
         elif name.endswith("_count"):
-            self._times[name.removesuffix("_count")][key].count = int(value)
+            self._times[name.removesuffix("_count")][key].count += int(value)
         elif name.endswith("_total"):
-            self._values[name.removesuffix("_total")][key] = value
+            self._values[name.removesuffix("_total")][key] += value
 
     def calls(self) -> list[dict[str, Any]]:
         """By interface, call and who answered; the bytes are those of a call however it was answered."""

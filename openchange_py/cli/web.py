@@ -14,6 +14,7 @@ from openchange_py.config.declared import EMSMDB, NSPI, AutoPort
 from openchange_py.config.routes import routes
 from openchange_py.rpc.metrics import Metrics
 from openchange_py.servers.autodiscover.server import PREFIX as AUTODISCOVER
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http import HttpLimits, HttpServer
 from openchange_py.transports.http_request import HttpResource
 from openchange_py.transports.oxcmapihttp import ADDRESS_BOOK_PATH, MAILBOX_PATH
@@ -44,8 +45,15 @@ def served(settings: Settings) -> list[str]:
 class Web:
     """The HTTP servers of a node: `await web.start(addresses)`, then `https` and `http` tell what is bound."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, resources: Mapping[str, HttpResource]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        resources: Mapping[str, HttpResource],
+        colleagues: Colleagues | None = None,
+    ) -> None:
         self._settings = settings
+        self._colleagues = colleagues
         self._metrics = metrics
         self.resources = resources
         self._servers: list[HttpServer] = []
@@ -135,13 +143,14 @@ class Web:
                 trusted_proxies=self._settings[declared.TRUSTED_PROXIES],
                 only_proxies=only_proxies,
                 metrics=self._metrics,
+                colleagues=self._colleagues,
             )
+            option = declared.HTTPS_PORT if tls else declared.HTTP_PORT
             try:
-                host, port = await server.start(address, port)
+                host, port = await server.start(address, port, purpose=option.name)
             except OSError as error:
                 if tls and self._settings[declared.HTTPS_PORT] is AutoPort.AUTO and port == HTTPS_PORT:
                     raise
-                option = declared.HTTPS_PORT if tls else declared.HTTP_PORT
                 raise cannot_listen(self._settings, option, address, port, error) from error
             self._servers.append(server)
             bound.append((host, port))

@@ -411,6 +411,12 @@ ACCOUNT_CHECK_INTERVAL = Option(
     "how long an account that was disabled or removed can go on; the directory is asked so often of each that calls",
 )
 COMPRESS = Option("ocpy:compress", boolean, False, "compress responses to clients that allow it; slow in pure Python")
+WORKERS = Option(
+    "ocpy:workers",
+    integer(1, 64),
+    1,
+    "processes that serve together, so that all of a machine's processors are used; limits are each one's",
+)
 WORKER_THREADS = Option("ocpy:worker threads", integer(1, 256), 8, "calls that local servers work on at one time")
 RELAY_TIMEOUT = Option(
     "ocpy:relay timeout", seconds, 600.0, "a relayed call that takes longer is answered with a fault"

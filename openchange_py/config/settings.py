@@ -77,6 +77,10 @@ class Settings:
         """Whether the file sets the option."""
         return option.key in self._raw
 
+    def parameters(self) -> dict[str, Parameter]:
+        """What was set of the declared options, by their keys, as it stands in the file."""
+        return dict(self._raw)
+
     def place(self, option: Option[Any]) -> Place | None:
         """Where the option was set; None where its default is in force."""
         raw = self._raw.get(option.key)

@@ -16,6 +16,7 @@ from openchange_py.rpc.events import (
     CallCancelled,
     CallOrphaned,
     Event,
+    GroupElsewhere,
     Opened,
     PresentationContext,
     RequestReceived,
@@ -167,6 +168,11 @@ class Acceptor(Connection):
     # Binding
 
     def _bind(self, pdu: Bind, raw: bytes, events: list[Event]) -> None:
+        elsewhere = self._groups.elsewhere(pdu.assoc_group_id)
+        if elsewhere is not None:
+            self.state = State.CLOSED
+            events.append(GroupElsewhere(elsewhere))
+            return
         reason = BindNakReason.NOT_SPECIFIED
         try:
             results = self.contexts.bind(pdu.contexts)

@@ -12,6 +12,7 @@ from typing import Final
 
 from openchange_py.rpc.call import DEFAULT_HANDLE_LIMIT, Session
 from openchange_py.rpc.security import Authority, Identity
+from openchange_py.rpc.share import Share
 
 #: Key in `Session.state`: the address of ours that the client reached (without port).
 LOCAL_ADDRESS: Final = "local_address"
@@ -42,11 +43,19 @@ class AssociationGroup:
 class AssociationGroups:
     """All groups of one server. Ids are random, so that they can't be guessed from one's own.
 
-    `handle_limit` is for the context handles of a session.
+    `handle_limit` is for the context handles of a session. Where several processes serve, ids are of this one's
+    `share`.
     """
 
-    def __init__(self, transport: str = "ncacn_ip_tcp", *, handle_limit: int = DEFAULT_HANDLE_LIMIT) -> None:
+    def __init__(
+        self,
+        transport: str = "ncacn_ip_tcp",
+        *,
+        handle_limit: int = DEFAULT_HANDLE_LIMIT,
+        share: Share | None = None,
+    ) -> None:
         self.transport = transport
+        self._share = share or Share()
         self._handle_limit = handle_limit
         self._groups: dict[int, AssociationGroup] = {}
 
@@ -57,6 +66,10 @@ class AssociationGroups:
     def session_count(self) -> int:
         """Sessions of all groups; any thread may ask."""
         return sum(len(group.sessions) for group in list(self._groups.values()))
+
+    def elsewhere(self, group_id: int) -> int | None:
+        """Which other process has a group, if there is one of that id; None: this one, or it is a new group."""
+        return self._share.elsewhere(group_id) if group_id else None
 
     def join(self, group_id: int, peer: str) -> AssociationGroup | None:
         """Join a group as one more connection; 0 makes a new one. None: no such group."""
@@ -81,6 +94,7 @@ class AssociationGroups:
         return ended
 
     def _free_id(self) -> int:
-        while (group_id := 1 + secrets.randbelow(0xFFFFFFFE)) in self._groups:
-            pass
-        return group_id
+        while True:
+            group_id = 1 + secrets.randbelow(0xFFFFFFFE)
+            if group_id not in self._groups and self._share.elsewhere(group_id) is None:
+                return group_id

@@ -47,6 +47,15 @@ class AuthTokenReceived(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GroupElsewhere(Event):
+    """Acceptor: the first bind names an association group of another process (`rpc.share`), which is to have the
+    connection with all that came on it. Nothing was answered, and nothing more is read here.
+    """
+
+    process: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Opened(Event):
     """Acceptor: calls can come now, from `identity`."""
 

@@ -217,6 +217,16 @@ class CloseChannel(RpchEvent):
 
 
 @dataclasses.dataclass(slots=True)
+class ChannelElsewhere(RpchEvent):
+    """A server's: the channel is of another process' virtual connection (`rpc.share`), which is to have it with all
+    that came on it.
+    """
+
+    channel: Channel
+    process: int
+
+
+@dataclasses.dataclass(slots=True)
 class Ended(RpchEvent):
     """The virtual connection is no more: close its channels."""
 

@@ -17,6 +17,7 @@ from openchange_py.rpc.rpch import (
     WINDOW,
     AnswerBegins,
     Channel,
+    ChannelElsewhere,
     ChannelError,
     CloseChannel,
     Direction,
@@ -29,6 +30,7 @@ from openchange_py.rpc.rpch import (
     Transitions,
     VirtualConnection,
 )
+from openchange_py.rpc.share import Share
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.rpch import (
     RTS,
@@ -241,10 +243,14 @@ _FIRST: Final = {
 
 
 class VirtualConnections:
-    """The virtual connections of a server, by their cookies, and channels on their way to one (3.2.3.1, 3.2.4.1)."""
+    """The virtual connections of a server, by their cookies, and channels on their way to one (3.2.3.1, 3.2.4.1).
 
-    def __init__(self, settings: Callable[[], RpchSettings] = RpchSettings) -> None:
+    Cookies are the client's, and either channel may come first, to any process: `share` says whose a cookie is.
+    """
+
+    def __init__(self, settings: Callable[[], RpchSettings] = RpchSettings, share: Share | None = None) -> None:
         self._settings = settings
+        self._share = share or Share()
         self._by_cookie: dict[uuid.UUID, ServerVirtualConnection] = {}
 
     def __len__(self) -> int:
@@ -270,7 +276,9 @@ class VirtualConnections:
                 return events
             channel.closed = True
             return [CloseChannel(channel, f"{channel.direction.value} channel: {error}")]
-        assert channel.connection is not None
+        if channel.connection is None:
+            channel.closed = True  # it is another process' from now on
+            return events
         return events + channel.connection.receive(channel, b"")
 
     def _join(self, channel: Channel, who: Hashable, raw: bytes, min_timeout: int, events: list[RpchEvent]) -> None:
@@ -283,6 +291,10 @@ class VirtualConnections:
             raise ChannelError(f"it begins with {pdu.name}")
         cookie = pdu.commands[1]
         assert isinstance(cookie, Cookie)
+        elsewhere = self._share.elsewhere(cookie.value.int)
+        if elsewhere is not None:
+            events.append(ChannelElsewhere(channel, elsewhere))
+            return
         connection = self._by_cookie.get(cookie.value)
         if connection is None:
             if not pdu.is_a(opens):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from openchange_py.rpc.log_context import LogFields
 
@@ -75,6 +75,20 @@ class Identity:
     @property
     def is_anonymous(self) -> bool:
         return not self.account
+
+    def told(self) -> dict[str, str | int]:
+        """As another process of this server is told of it. What was delegated is not: it stays here."""
+        return {
+            "account": self.account,
+            "domain": self.domain,
+            "level": int(self.level),
+            "authority": self.authority.value,
+        }
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Identity:
+        """What another process of this server told."""
+        return cls(told["account"], told["domain"], AuthLevel(told["level"]), Authority(told["authority"]))
 
     def log_fields(self) -> LogFields:
         """See `rpc.log_context`."""

@@ -25,9 +25,11 @@ from openchange_py.rpc.metrics import Metrics
 from openchange_py.rpc.peers import address_of, peer_name
 from openchange_py.rpc.web_logon import Channel
 from openchange_py.transports.admission import Admission
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http_connection import HttpConnection
 from openchange_py.transports.http_message import Field, Headers, HttpError
 from openchange_py.transports.http_request import HttpRequest, HttpResource, PublicResource
+from openchange_py.transports.post import Message
 from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tls import TlsCertificate
 
@@ -72,7 +74,7 @@ class HttpServer:
 
     Prefixes are compared whatever their case, by whole path segments. `tls` None: plain HTTP. Of `trusted_proxies`
     X-Forwarded-For and X-Forwarded-Proto are believed; with `only_proxies` nobody else is answered, save by what
-    is a `PublicResource`.
+    is a `PublicResource`. With `colleagues` it is one of several processes that connections are dealt out to.
     """
 
     #: As metrics name it.
@@ -87,7 +89,9 @@ class HttpServer:
         trusted_proxies: Sequence[Network] = (),
         only_proxies: bool = False,
         metrics: Metrics | None = None,
+        colleagues: Colleagues | None = None,
     ) -> None:
+        self._colleagues = colleagues
         self.limits = limits or HttpLimits()
         self.tls = tls
         self.transport = "https" if tls is not None else "http"
@@ -102,17 +106,20 @@ class HttpServer:
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
 
-    async def start(self, host: str = "", port: int = 0) -> tuple[str, int]:
-        """Listen; the bound address and port. Port 0 takes a free one.
+    async def start(self, host: str = "", port: int = 0, *, purpose: str = "") -> tuple[str, int]:
+        """Listen; the bound address and port. Port 0 takes a free one. `purpose`: see `TcpServer.start`.
 
         Connections are accepted here, not by `asyncio.Server`: that one makes them known behind their TLS handshake, so
         that nobody would count those who connect and say nothing.
         """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=512)
-        self._socket.setblocking(False)
-        bound = self._socket.getsockname()
-        self._accepting = spawn(self._accept(self._socket), f"HTTP listener {bound[0]} port {bound[1]}")
+        if self._colleagues is not None:
+            bound = (await self._colleagues.listen(purpose, host, port, self._take))[1:]
+        else:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._socket = socket.create_server((host, port), family=family, backlog=512)
+            self._socket.setblocking(False)
+            bound = self._socket.getsockname()
+            self._accepting = spawn(self._accept(self._socket), f"HTTP listener {bound[0]} port {bound[1]}")
         _log.info("listening on %s port %s: %s %s", bound[0], bound[1], self.transport, ", ".join(self._resources))
         return str(bound[0]), int(bound[1])
 
@@ -126,11 +133,25 @@ class HttpServer:
                 _log.warning("a connection was not accepted: %s", error)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            connection = HttpConnection(self, next(self._numbers), str(address[0]), int(address[1]))
-            if self._connections.admit(connection, self.limits):
-                connection.begin(accepted, self.tls.context if self.tls is not None else None)
-            else:
-                accepted.close()
+            self._begin(accepted, str(address[0]), int(address[1]))
+
+    def _begin(self, accepted: socket.socket, host: str, port: int) -> None:
+        connection = HttpConnection(self, next(self._numbers), host, port)
+        if self._connections.admit(connection, self.limits):
+            connection.begin(accepted, self.tls.context if self.tls is not None else None)
+        else:
+            accepted.close()
+
+    def _take(self, message: Message) -> None:
+        """Have a connection that the supervisor accepted."""
+        accepted = socket.socket(fileno=message.files[0])
+        accepted.setblocking(False)
+        try:
+            address = accepted.getpeername()
+        except OSError:  # gone already
+            accepted.close()
+        else:
+            self._begin(accepted, str(address[0]), int(address[1]))
 
     async def stop(self) -> None:
         """Listen no more, let requests in flight finish for up to `stop_seconds`, close all connections."""

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from openchange_py.rpc.log_context import LogFields
 from openchange_py.rpc.security import ANONYMOUS, Identity
 from openchange_py.rpc.web_logon import Channel
 from openchange_py.transports.http_message import Field, Headers, HttpError, Target
-
-if TYPE_CHECKING:
-    from openchange_py.transports.http_connection import HttpConnection
 
 
 class HttpResource(Protocol):
@@ -52,6 +49,33 @@ class HttpReceiver(asyncio.Protocol):
         """The server stops: close the transport once all is said. Who does not within its patience is cut off."""
 
 
+class RequestConnection(Protocol):
+    """What a request asks of its connection: `HttpConnection`, or another process' (`http_passing.py`)."""
+
+    number: int
+    authenticated: bool
+
+    @property
+    def state(self) -> dict[Any, Any]: ...
+    @property
+    def limits(self) -> BodyLimits: ...
+    def start(self, request: HttpRequest, status: int, fields: Sequence[Field], body: bytes = b"") -> None: ...
+    async def write(self, data: bytes) -> None: ...
+    async def end(self) -> None: ...
+    async def read_part(self) -> bytes: ...
+    def hold(self, size: int) -> None: ...
+    def hold_nothing(self) -> None: ...
+    def take_over(self, receiver: HttpReceiver) -> asyncio.Transport: ...
+    def log_fields(self) -> LogFields: ...
+
+
+class BodyLimits(Protocol):
+    """Of `HttpLimits`, what a request asks for."""
+
+    @property
+    def body_size(self) -> int: ...
+
+
 class HttpRequest:
     """One request; good until it is answered."""
 
@@ -61,7 +85,7 @@ class HttpRequest:
     )  # fmt: skip
 
     def __init__(
-        self, connection: HttpConnection, method: str, target: Target, headers: Headers, channel: Channel
+        self, connection: RequestConnection, method: str, target: Target, headers: Headers, channel: Channel
     ) -> None:
         #: Upper case, as it is compared.
         self.method = method.upper()

@@ -50,14 +50,20 @@ class MetricsCollector(Collector):
             yield from map(_family, families())
 
 
-class MetricsServer:
-    """Serves the metrics of one process, and what Python knows of its memory, processor time and files."""
+def registry_of(metrics: Metrics) -> CollectorRegistry:
+    """The metrics of one process, and what Python knows of its memory, processor time and files."""
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(metrics))
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(MetricsCollector(metrics))
-        ProcessCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+
+class MetricsServer:
+    """Serves what a registry collects: one process' metrics, or those of all workers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
 

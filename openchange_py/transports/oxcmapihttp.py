@@ -28,7 +28,9 @@ from urllib.parse import quote
 from openchange_py.rpc.call import Call, CallHandler, FaultStatus, RpcFault
 from openchange_py.rpc.log_context import LogFields, set_log_context
 from openchange_py.rpc.metrics import Metrics
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http_message import Field, HttpError
+from openchange_py.transports.http_passing import RequestPassing
 from openchange_py.transports.http_request import HttpRequest
 from openchange_py.transports.oxcmapihttp_sessions import (
     MapiSession,
@@ -114,7 +116,10 @@ class EndpointLimits:
 
 
 class MapiEndpoint:
-    """One of both endpoints, a resource behind an authentication. `opening` and `closing` begin and end sessions."""
+    """One of both endpoints, a resource behind an authentication. `opening` and `closing` begin and end sessions.
+
+    With `colleagues` it is one of several processes: requests whose session is another's are answered by that one.
+    """
 
     def __init__(
         self,
@@ -126,6 +131,7 @@ class MapiEndpoint:
         *,
         limits: EndpointLimits | None = None,
         metrics: Metrics | None = None,
+        colleagues: Colleagues | None = None,
     ) -> None:
         self.limits = limits or EndpointLimits()
         self._path = path
@@ -133,7 +139,9 @@ class MapiEndpoint:
         self._opening, self._closing = opening, closing
         self._handler = handler
         self._metrics = metrics or Metrics()
-        self.sessions = MapiSessions(self.limits.sessions, handler.unbind, "mapihttp")
+        share = colleagues.share if colleagues is not None else None
+        self.sessions = MapiSessions(self.limits.sessions, handler.unbind, "mapihttp", share)
+        self._passing = RequestPassing(colleagues, path, self) if colleagues is not None else None
         #: Requests that wait for events, and when they have waited long enough, on the loop's clock.
         self._waiting: dict[asyncio.Task[Any], float] = {}
         self._stopping = False
@@ -145,7 +153,9 @@ class MapiEndpoint:
             task.cancel()
 
     async def stop(self) -> None:
-        """End all sessions; no request is being answered any more."""
+        """End all sessions; no request is being answered any more, but for those of other processes' connections."""
+        if self._passing is not None:
+            await self._passing.stop()
         await self.sessions.close_all()
 
     async def handle(self, request: HttpRequest) -> None:
@@ -156,6 +166,10 @@ class MapiEndpoint:
                 await request.respond(200, fields=[("Allow", "POST, OPTIONS")])
                 return
             body = await self._checked(request)
+            if self._passing is not None and (process := self._elsewhere(request)) is not None:
+                if not await self._passing.pass_on(request, body, process):
+                    raise Refused(ResponseCode.ContextNotFound, "the process that had the session is gone")
+                return
             work = spawn(self._outcome(request, body), f"request of {request.channel.peer}")
             try:
                 await self._respond(request, work, started)
@@ -169,6 +183,12 @@ class MapiEndpoint:
             if error.status != 413:
                 raise
             await self._refuse(request, Refused(ResponseCode.TooLarge, error.text))
+
+    def _elsewhere(self, request: HttpRequest) -> int | None:
+        """Which other process has the request's session. A new one is opened where the client is."""
+        cookie = request.headers.cookies().get(CONTEXT_COOKIE)
+        opens = _type(request) == self._opening.lower()
+        return None if cookie is None or opens else self.sessions.elsewhere(cookie)
 
     # The request's head
 
@@ -436,12 +456,10 @@ class MapiEndpoint:
 
 
 class MailboxEndpoint(MapiEndpoint):
-    """`/mapi/emsmdb/`."""
+    """`/mapi/emsmdb/`. Options are `MapiEndpoint`'s."""
 
-    def __init__(
-        self, handler: CallHandler, *, limits: EndpointLimits | None = None, metrics: Metrics | None = None
-    ) -> None:
-        super().__init__(MAILBOX_PATH, MAILBOX, "Connect", "Disconnect", handler, limits=limits, metrics=metrics)
+    def __init__(self, handler: CallHandler, **options: Any) -> None:
+        super().__init__(MAILBOX_PATH, MAILBOX, "Connect", "Disconnect", handler, **options)
 
     def _others(self) -> dict[str, Callable[[HttpRequest, bytes], Coroutine[Any, Any, Answer]]]:
         return super()._others() | {"notificationwait": self._notification_wait}
@@ -488,12 +506,10 @@ class MailboxEndpoint(MapiEndpoint):
 
 
 class AddressBookEndpoint(MapiEndpoint):
-    """`/mapi/nspi/`."""
+    """`/mapi/nspi/`. Options are `MapiEndpoint`'s."""
 
-    def __init__(
-        self, handler: CallHandler, *, limits: EndpointLimits | None = None, metrics: Metrics | None = None
-    ) -> None:
-        super().__init__(ADDRESS_BOOK_PATH, ADDRESS_BOOK, "Bind", "Unbind", handler, limits=limits, metrics=metrics)
+    def __init__(self, handler: CallHandler, **options: Any) -> None:
+        super().__init__(ADDRESS_BOOK_PATH, ADDRESS_BOOK, "Bind", "Unbind", handler, **options)
 
     def _others(self) -> dict[str, Callable[[HttpRequest, bytes], Coroutine[Any, Any, Answer]]]:
         return super()._others() | {"getmailboxurl": self._mailbox_url, "getaddressbookurl": self._address_book_url}

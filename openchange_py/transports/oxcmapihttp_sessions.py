@@ -16,6 +16,7 @@ from typing import Final
 
 from openchange_py.rpc.call import DEFAULT_HANDLE_LIMIT, Session
 from openchange_py.rpc.security import Authority, Identity
+from openchange_py.rpc.share import Share
 from openchange_py.transports.tasks import spawn
 from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
 
@@ -83,8 +84,15 @@ class TooManySessions(Exception):
 class MapiSessions:
     """The sessions of one endpoint. `end` is told of each that ended, once."""
 
-    def __init__(self, limits: SessionLimits, end: Callable[[Session], Awaitable[None]], transport: str) -> None:
+    def __init__(
+        self,
+        limits: SessionLimits,
+        end: Callable[[Session], Awaitable[None]],
+        transport: str,
+        share: Share | None = None,
+    ) -> None:
         self.limits = limits
+        self._share = share or Share()
         self._end = end
         self._transport = transport
         #: The one that was used longest ago first.
@@ -103,13 +111,20 @@ class MapiSessions:
             self._give_way(mine)
         if len(self._sessions) >= self.limits.sessions:
             self._give_way(self._sessions)
-        cookie = secrets.token_urlsafe(32)
+        cookie = f"{self._share.number}-{secrets.token_urlsafe(32)}"
         made = MapiSession(cookie, owner, Session(self._transport, peer, handle_limit=self.limits.handles))
         self._sessions[cookie] = made
         self._of.setdefault(owner, collections.OrderedDict())[cookie] = made
         self.touch(made)
         self._sweep_later()
         return made
+
+    def elsewhere(self, cookie: str) -> int | None:
+        """Which other process has the session of a cookie, if there is one; None: this one, or nobody."""
+        number = cookie.partition("-")[0]
+        if not (number.isascii() and number.isdigit() and len(number) < 4 and int(number) < self._share.count):
+            return None
+        return self._share.elsewhere(int(number))
 
     def find(self, cookie: str) -> MapiSession | None:
         """The session of a cookie; None for one that is not there, or not any more."""

@@ -9,25 +9,32 @@ of the virtual connection, and for a successor that of its predecessor too: 122 
 this process see (logs have 32 of them), and of which a wrong one ends only the channel that it came on. Over TLS every
 call counts as private, as with Exchange.
 
-The server name in the URL is not looked at: whatever clients call us by, it is us that they reach. Both channels of a
-virtual connection must come to the same process, of which there is one. Not done: version 1 of the protocol (a
+The server name in the URL is not looked at: whatever clients call us by, it is us that they reach. Where several
+processes serve, a virtual connection's cookie says which one has it; a channel that came to another one is spliced to
+it, and so is what is inside where that joins a group of a third. Not done: version 1 of the protocol (a
 legacy client's single connection), extended error information in refusals, SessionId and ResourceTypeUuid.
 """
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import logging
 import re
+import socket
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from openchange_py.rpc.call import Call, CallHandler, Session
-from openchange_py.rpc.rpch import CloseChannel
+from openchange_py.rpc.rpch import ChannelElsewhere, CloseChannel
 from openchange_py.rpc.rpch_server import ECHO, RpchSettings, ServerVirtualConnection, VirtualConnections, is_echo
+from openchange_py.rpc.security import Identity
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http_message import HttpError
 from openchange_py.transports.http_request import HttpRequest
-from openchange_py.transports.rpch_tunnel import UNAVAILABLE, Carrier, Tunnel
+from openchange_py.transports.post import Message
+from openchange_py.transports.rpch_tunnel import UNAVAILABLE, Carrier, ChannelHead, Tunnel
+from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tcp import TcpServer
 from openchange_py.transports.tcp_connection import ServerConnection
 from openchange_py.wire.ndr import RpcInterface
@@ -40,6 +47,8 @@ PATHS: Final = ("/rpc/rpcproxy.dll", "/rpcwithcert/rpcproxy.dll")
 _TARGET: Final = re.compile(r"([^:&]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})(?:&.*)?", re.DOTALL)
 #: Channels of one account (or address, of who has none) that wait for their partners.
 _WAITING: Final = 64
+#: What channels are given under.
+_CHANNEL: Final = "channel"
 
 
 class RpchServer(TcpServer):
@@ -50,6 +59,18 @@ class RpchServer(TcpServer):
     def connection(self) -> ServerConnection:
         """A connection of a client whose virtual connection came to be."""
         return self._connection()
+
+    def pass_on(self, process: int, begun: bytes, transport: asyncio.Transport) -> None:
+        """See `TcpServer.pass_on`: the virtual connection stays here, and what is inside of it goes."""
+        assert self.colleagues is not None
+        assert isinstance(transport, Tunnel)
+        about, file = transport.pass_on()
+        self.colleagues.give(process, self.name, about, begun, file)
+
+    def _described(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        address, local = about["peername"], about["sockname"]
+        caller = Identity.of(about["caller"])
+        return {"peername": tuple(address), "sockname": local and tuple(local), "caller": caller}
 
 
 class SomeInterfaces:
@@ -76,12 +97,24 @@ class RpcProxy:
     """An `HttpResource`: takes the connections of RPC_IN_DATA and RPC_OUT_DATA over. `servers` are by their ports."""
 
     def __init__(
-        self, servers: Mapping[int, RpchServer], *, settings: Callable[[], RpchSettings] = RpchSettings
+        self,
+        servers: Mapping[int, RpchServer],
+        *,
+        settings: Callable[[], RpchSettings] = RpchSettings,
+        colleagues: Colleagues | None = None,
     ) -> None:
         self._servers = dict(servers)
+        self._colleagues = colleagues
         for port, server in self._servers.items():
             server.endpoint = str(port)
-        self._connections = VirtualConnections(settings)
+            if colleagues is not None:
+                server.name = f"tunnelled {port}"
+                colleagues.take(server.name, server.take)
+        self._connections = VirtualConnections(settings, colleagues.share if colleagues is not None else None)
+        #: Channels that other processes accepted.
+        self._given: set[Carrier] = set()
+        if colleagues is not None:
+            colleagues.take(_CHANNEL, self._take)
         #: Channels without partner, by whose they are, the oldest first.
         self._waiting: dict[Hashable, dict[Carrier, None]] = collections.defaultdict(dict)
 
@@ -101,7 +134,7 @@ class RpcProxy:
             return
         if request.content_length is None:
             raise HttpError(411, "a channel announces its length")
-        carrier = Carrier(self, server, request)
+        carrier = Carrier(self, server, ChannelHead.of(request, int(server.endpoint)))
         request.status = 200
         request.take_over(carrier)
 
@@ -110,7 +143,25 @@ class RpcProxy:
         return None if target is None else self._servers.get(int(target[2]))
 
     def shut_down(self) -> None:
-        """See `HttpResource`: the connections are told by themselves."""
+        """See `HttpResource`: the connections are told by themselves, save those that are not ours."""
+        for carrier in list(self._given):
+            carrier.shut_down()
+
+    def _take(self, message: Message) -> None:
+        """Have a channel that another process accepted."""
+        head = ChannelHead.of_told(message.about)
+        carrier = Carrier(self, self._servers[head.port], head, message.data)
+        self._given.add(carrier)
+        sock = socket.socket(fileno=message.files[0])
+        sock.setblocking(False)
+        spawn(asyncio.get_running_loop().connect_accepted_socket(lambda: carrier, sock), f"channel of {head.peer}")
+
+    def _pass_on(self, carrier: Carrier, process: int) -> None:
+        """The channel is another process'."""
+        assert self._colleagues is not None
+        _log.debug("%s goes to worker %d", carrier, process)
+        about = carrier.head.told(carrier.local)
+        self._colleagues.give(process, _CHANNEL, about, carrier.begun, carrier.pass_on())
 
     def received(self, carrier: Carrier, data: bytes) -> None:
         """Bytes came on a channel."""
@@ -119,6 +170,8 @@ class RpcProxy:
         if tunnel is not None:
             tunnel.received(channel, data)
             return
+        if self._colleagues is not None:
+            carrier.begun += data
         events = self._connections.receive(channel, who, data, carrier.min_timeout)
         connection = channel.connection
         if isinstance(connection, ServerVirtualConnection):
@@ -129,6 +182,8 @@ class RpcProxy:
         for event in events if connection is None else ():
             if isinstance(event, CloseChannel):
                 carrier.close(event.reason)
+            elif isinstance(event, ChannelElsewhere):
+                self._pass_on(carrier, event.process)
 
     def _note_waiting(self, carrier: Carrier, who: Hashable, connection: ServerVirtualConnection) -> None:
         """Half a connection waits, as many as one may have at a time; or it is whole."""
@@ -148,6 +203,7 @@ class RpcProxy:
 
     def lost(self, carrier: Carrier) -> None:
         """A channel's connection is gone."""
+        self._given.discard(carrier)
         who, channel = _who(carrier), carrier.channel
         if who in self._waiting:
             self._waiting[who].pop(carrier, None)

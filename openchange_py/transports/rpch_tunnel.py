@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import logging
+import socket
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from openchange_py.rpc.fragments import Framer
 from openchange_py.rpc.peers import address_of
 from openchange_py.rpc.rpch import (
     LONGEST_LIFETIME,
@@ -26,7 +30,9 @@ from openchange_py.rpc.rpch import (
     Write,
 )
 from openchange_py.rpc.rpch_server import ServerVirtualConnection
+from openchange_py.rpc.security import Identity
 from openchange_py.transports.http_request import HttpReceiver, HttpRequest
+from openchange_py.transports.splice import Splice
 from openchange_py.transports.tcp_connection import ServerConnection
 
 if TYPE_CHECKING:
@@ -50,7 +56,8 @@ class Tunnel(asyncio.Transport):
         self._server = server
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._inner: ServerConnection | None = None
+        #: Another process' where the client joined a group that is there.
+        self._inner: ServerConnection | Splice | None = None
         self._extra: dict[str, Any] = {}
         #: Events are done one behind the other, also those that come of doing one.
         self._events: collections.deque[RpchEvent] = collections.deque()
@@ -82,9 +89,10 @@ class Tunnel(asyncio.Transport):
 
     def _do(self, event: RpchEvent) -> None:
         if isinstance(event, PduReceived):
-            if self._inner is not None:
+            if isinstance(self._inner, ServerConnection):
                 # Its bytes were counted where they came out of the socket.
                 self._server.metrics.bytes_received -= len(event.data)
+            if self._inner is not None:
                 self._inner.data_received(event.data)
         elif isinstance(event, Write):
             self._sent_at = self._loop.time()
@@ -168,6 +176,16 @@ class Tunnel(asyncio.Transport):
 
     # What a `ServerConnection` takes for its socket
 
+    def pass_on(self) -> tuple[dict[str, Any], int]:
+        """Another process is to have what is inside: what it must know of the client, and the file to give it."""
+        splice, file = _PduSplice.of(self)
+        inner, self._inner = self._inner, splice
+        if inner is not None:
+            self._loop.call_soon(inner.connection_lost, None)
+        if self._blocked:
+            splice.pause_writing()
+        return {**self._extra, "caller": self._extra["caller"].told()}, file
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """See `asyncio.BaseTransport`; "caller" is who authenticated over HTTP."""
         return self._extra.get(name, default)
@@ -215,28 +233,94 @@ class Tunnel(asyncio.Transport):
             self.abort()
 
 
-class Carrier(HttpReceiver):
-    """The HTTP connection of one channel."""
+class _PduSplice(Splice):
+    """What is inside of a tunnel and another process': the tunnel takes whole PDUs alone."""
 
-    def __init__(self, proxy: RpcProxy, server: RpchServer, request: HttpRequest) -> None:
-        direction = Direction.IN if request.method == "RPC_IN_DATA" else Direction.OUT
+    def __init__(self, near: asyncio.Transport, end: socket.socket) -> None:
+        super().__init__(near, end)
+        self._framer = Framer()
+
+    def write(self, data: bytes) -> None:
+        self._framer.feed(data)
+        while (pdu := self._framer.next()) is not None:
+            super().write(pdu)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChannelHead:
+    """What the HTTP request of a channel said, and who sent it."""
+
+    direction: Direction
+    #: Bytes that may come.
+    length: int
+    port: int
+    peer: str
+    #: The address of ours that the client reached.
+    local: Any
+    caller: Identity
+    #: 2.1.2.1.2: the time-out that the client wants, in milliseconds; 0: ours.
+    min_timeout: int
+    name: str
+    expects_100: bool
+
+    @classmethod
+    def of(cls, request: HttpRequest, port: int) -> ChannelHead:
+        """A request's."""
         length = request.content_length
-        self.channel = Channel(direction, LONGEST_LIFETIME if length is None else length, self)
+        return cls(
+            Direction.IN if request.method == "RPC_IN_DATA" else Direction.OUT,
+            LONGEST_LIFETIME if length is None else length,
+            port,
+            request.channel.peer,
+            None,
+            request.caller,
+            _min_timeout(request),
+            str(request),
+            "100-continue" in request.headers.get("expect").lower(),
+        )
+
+    def told(self, local: Any) -> dict[str, Any]:
+        """As another process is told, which has nothing to say in advance any more."""
+        head = dataclasses.asdict(dataclasses.replace(self, caller=dataclasses.replace(self.caller, delegated=None)))
+        return head | {
+            "direction": self.direction.value,
+            "caller": self.caller.told(),
+            "local": local,
+            "expects_100": False,
+        }
+
+    @classmethod
+    def of_told(cls, told: Mapping[str, Any]) -> ChannelHead:
+        """What another process told."""
+        fields = {field.name: told[field.name] for field in dataclasses.fields(cls)}
+        fields["direction"] = Direction(told["direction"])
+        fields["caller"] = Identity.of(told["caller"])
+        fields["local"] = told["local"] and tuple(told["local"])
+        return cls(**fields)
+
+
+class Carrier(HttpReceiver):
+    """The HTTP connection of one channel. `begun` came already where another process accepted it."""
+
+    def __init__(self, proxy: RpcProxy, server: RpchServer, head: ChannelHead, begun: bytes = b"") -> None:
+        self.head = head
+        self.channel = Channel(head.direction, head.length, self)
         self.server = server
-        self.peer = request.channel.peer
-        self.caller = request.caller
-        self.local: Any = None
-        #: 2.1.2.1.2: the time-out that the client wants, in milliseconds; 0: ours.
-        self.min_timeout = _min_timeout(request)
+        self.peer = head.peer
+        self.caller = head.caller
+        self.local: Any = head.local
+        self.min_timeout = head.min_timeout
+        #: What came before its first PDU told whose it is.
+        self.begun = b""
         self._proxy = proxy
-        self._name = str(request)
-        self._expects_100 = "100-continue" in request.headers.get("expect").lower()
+        self._first = begun
+        self._splice: Splice | None = None
         self._transport: asyncio.Transport | None = None
         self._answered = False
         self._timer: asyncio.TimerHandle | None = None
 
     def __str__(self) -> str:
-        return self._name
+        return self.head.name
 
     @property
     def address(self) -> str:
@@ -253,21 +337,32 @@ class Carrier(HttpReceiver):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.local = transport.get_extra_info("sockname")
-        if self._expects_100:
+        if self.local is None:
+            self.local = transport.get_extra_info("sockname")
+        if self.head.expects_100:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         seconds = self.server.limits.handshake_seconds
         self._timer = asyncio.get_running_loop().call_later(seconds, self._check_joined)
+        first, self._first = self._first, b""
+        if first:
+            self._proxy.received(self, first)
 
     def data_received(self, data: bytes) -> None:
-        self._proxy.received(self, data)
+        if self._splice is not None:
+            self._splice.data_received(data)
+        else:
+            self._proxy.received(self, data)
 
     def pause_writing(self) -> None:
-        if self.tunnel is not None:
+        if self._splice is not None:
+            self._splice.pause_writing()
+        elif self.tunnel is not None:
             self.tunnel.socket_full(True)
 
     def resume_writing(self) -> None:
-        if self.tunnel is not None:
+        if self._splice is not None:
+            self._splice.resume_writing()
+        elif self.tunnel is not None:
             self.tunnel.socket_full(False)
 
     def eof_received(self) -> bool:
@@ -278,14 +373,26 @@ class Carrier(HttpReceiver):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
+        if self._splice is not None:
+            self._splice.connection_lost(exc)
         self._proxy.lost(self)
 
     def shut_down(self) -> None:
         """See `HttpReceiver`."""
-        if self.tunnel is not None:
+        if self._splice is not None:
+            self._splice.shut_down()
+        elif self.tunnel is not None:
             self.tunnel.shut_down()
         else:
             self.abort()
+
+    def pass_on(self) -> int:
+        """Another process is to have the channel: the file to give it."""
+        assert self._transport is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._splice, file = Splice.of(self._transport)
+        return file
 
     # What the tunnel asks for
 

@@ -16,9 +16,10 @@ import contextlib
 import dataclasses
 import itertools
 import logging
+import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import Call, CallHandler, Session
@@ -31,6 +32,9 @@ from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.security import Authenticator, AuthLevel
 from openchange_py.rpc.security_contexts import MAX_SECURITY_CONTEXTS
 from openchange_py.transports.admission import Admission
+from openchange_py.transports.colleagues import Colleagues
+from openchange_py.transports.post import Message
+from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.transports.tcp_connection import ServerConnection
 from openchange_py.wire.mgmt import MGMT
@@ -94,6 +98,8 @@ class TcpServer:
     connection are handed over one at a time, where it does not mix them; those of a session that has several
     connections are the handler's to keep apart. Servers of one process share `groups` and `metrics`.
     `principal_names` tells clients by `AuthType` whom to ask tickets for (rpc_mgmt_inq_server_princ_name).
+    With `colleagues` it is one of several processes: connections are dealt out to them, and one that names another
+    process' group goes there.
     """
 
     #: The protocol sequence, as metrics name it.
@@ -110,8 +116,12 @@ class TcpServer:
         groups: AssociationGroups | None = None,
         metrics: Metrics | None = None,
         principal_names: Mapping[int, str] | None = None,
+        colleagues: Colleagues | None = None,
     ) -> None:
         self.handler = handler
+        self.colleagues = colleagues
+        #: What it is given connections under, by which all processes know it.
+        self.name = ""
         self.authenticator = authenticator
         self.limits = limits or TcpLimits()
         self.minimum_level = minimum_level
@@ -129,18 +139,53 @@ class TcpServer:
         self._connections: Admission[ServerConnection] = Admission(self.metrics, self.transport)
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str = "", port: int = 0, *, sock: socket.socket | None = None) -> tuple[str, int]:
-        """Listen, on `sock` where it is given; the bound address and port. Port 0 takes a free one."""
+    async def start(
+        self, host: str = "", port: int = 0, *, sock: socket.socket | None = None, purpose: str = ""
+    ) -> tuple[str, int]:
+        """Listen, on `sock` where it is given; the bound address and port. Port 0 takes a free one.
+
+        `purpose` tells the listeners of one configuration from each other, where all processes have the same.
+        """
         loop = asyncio.get_running_loop()
-        if sock is not None:
+        if self.colleagues is not None:
+            self.name, host, port = await self.colleagues.listen(purpose, host, port, self.take)
+            bound = host, port
+        elif sock is not None:
             self._server = await loop.create_server(self._connection, sock=sock, backlog=512)
+            bound = self._server.sockets[0].getsockname()
         else:
             self._server = await loop.create_server(self._connection, host or None, port, backlog=512)
-        bound = self._server.sockets[0].getsockname()
+            bound = self._server.sockets[0].getsockname()
         self.endpoint = str(bound[1])
         names = ", ".join(interface.name for interface in self.interfaces)
         _log.info("listening on %s port %s: %s", bound[0], bound[1], names)
         return str(bound[0]), int(bound[1])
+
+    def take(self, message: Message) -> None:
+        """Have a client's connection that another process accepted, with what was read of it already."""
+        sock = socket.socket(fileno=message.files[0])
+        sock.setblocking(False)
+        spawn(self._adopt(sock, message.data, self._described(message.about)), f"connection to {self.name}")
+
+    async def _adopt(self, sock: socket.socket, begun: bytes, extra: Mapping[str, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        connection = ServerConnection(self, next(self._numbers), begun=begun, extra=extra)
+        try:
+            await loop.connect_accepted_socket(lambda: connection, sock)
+        except OSError as error:
+            _log.info("a connection that was handed over is gone: %s", error)
+            sock.close()
+
+    def _described(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the socket itself does not tell of a connection that was given: as `get_extra_info` names it."""
+        return {}
+
+    def pass_on(self, process: int, begun: bytes, transport: asyncio.Transport) -> None:
+        """Give a connection to the process that has its group; here it ends."""
+        assert self.colleagues is not None
+        file = os.dup(transport.get_extra_info("socket").fileno())
+        self.colleagues.give(process, self.name, {}, begun, file)
+        transport.abort()
 
     async def stop(self) -> None:
         """Listen no more, let calls in flight finish for up to `stop_seconds`, close all connections."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from openchange_py.rpc.acceptor import Acceptor
 from openchange_py.rpc.call import Session
@@ -18,6 +19,7 @@ from openchange_py.rpc.events import (
     CallOrphaned,
     ConnectionEnded,
     Event,
+    GroupElsewhere,
     Opened,
     RequestReceived,
 )
@@ -39,9 +41,15 @@ _SMALL: Final = 64 * 1024
 
 
 class ServerConnection(asyncio.Protocol):
-    """Feeds the acceptor, has its calls handled, and writes what comes of them."""
+    """Feeds the acceptor, has its calls handled, and writes what comes of them.
 
-    def __init__(self, server: TcpServer, number: int) -> None:
+    `begun` came already where another process accepted the connection, and `extra` tells of the client what the socket
+    does not.
+    """
+
+    def __init__(
+        self, server: TcpServer, number: int, *, begun: bytes = b"", extra: Mapping[str, Any] | None = None
+    ) -> None:
         self.number = number
         self.peer = "?"
         #: What connections are counted by: the client's, without its port.
@@ -61,6 +69,10 @@ class ServerConnection(asyncio.Protocol):
         self._last = 0.0
         self._lost = False
         self._released = False
+        self._extra = extra or {}
+        #: What came before anything was answered, kept where another process may have to be told all of it.
+        self._begun: bytes | None = None if server.colleagues is None else begun
+        self._first = begun
 
     @property
     def is_strangers(self) -> bool:
@@ -87,7 +99,7 @@ class ServerConnection(asyncio.Protocol):
         server = self._server
         # uvloop's transports follow asyncio.Transport without being one.
         self._transport = transport = cast("asyncio.Transport", transport)
-        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        peer, local = self._told(transport, "peername"), self._told(transport, "sockname")
         self.peer = peer_name(str(peer[0]), peer[1]) if peer else "?"
         self.address = network_of(str(peer[0])) if peer else ""
         self._acceptor = Acceptor(
@@ -100,7 +112,7 @@ class ServerConnection(asyncio.Protocol):
             anonymous_call_limit=server.limits.anonymous_call_size,
             context_limit=server.limits.presentation_contexts,
             security_limit=server.limits.security_contexts,
-            transport_caller=transport.get_extra_info("caller") or ANONYMOUS,
+            transport_caller=self._told(transport, "caller") or ANONYMOUS,
         )
         self._calls = CallQueue(self, server, self._acceptor, str(local[0]) if local else "")
         if not server.admit(self):
@@ -111,12 +123,21 @@ class ServerConnection(asyncio.Protocol):
         self._last = self._loop.time()
         self._set_timer(server.limits.handshake_seconds)
         _log.debug("%s connected", self)
+        first, self._first = self._first, b""
+        if first:
+            self._take(self._acceptor.receive_data(first))
+            self._account()
+
+    def _told(self, transport: asyncio.BaseTransport, name: str) -> Any:
+        return self._extra[name] if name in self._extra else transport.get_extra_info(name)
 
     def data_received(self, data: bytes) -> None:
         self._server.statistics.packets_in += 1
         self._server.metrics.bytes_received += len(data)
         if self._draining:
             return
+        if self._begun is not None:
+            self._begun = self._begun + data if self._acceptor.state is State.IDLE else None
         self._take(self._acceptor.receive_data(data))
         self._account()
 
@@ -177,12 +198,23 @@ class ServerConnection(asyncio.Protocol):
             elif isinstance(event, CallCancelled):
                 _log.debug("%s asks to cancel call %d", self, event.call_id)
                 self._calls.cancel(event.call_id)
+            elif isinstance(event, GroupElsewhere):
+                self._pass_on(event.process)
+                return
             elif isinstance(event, ConnectionEnded):
                 _log.warning("%s ended: %s", self, event.reason)
                 self._flush()
                 self.drain()
                 return
         self._flush()
+
+    def _pass_on(self, process: int) -> None:
+        """The client's group is another process', and so is the connection from now on."""
+        _log.debug("%s goes to worker %d", self, process)
+        self._draining = True
+        assert self._transport is not None
+        self._transport.pause_reading()
+        self._server.pass_on(process, self._begun or b"", self._transport)
 
     def _flush(self) -> None:
         data = self._acceptor.data_to_send()

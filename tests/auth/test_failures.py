@@ -93,3 +93,28 @@ def test_other_patience_from_now_on() -> None:
         assert tracker.failed("alice", "a") == 0
     tracker.patience = Patience(tolerated=3, pause=7)
     assert tracker.wait("alice", "a") == 7
+
+
+def test_another_process_hears_of_what_happens_and_is_told_what_was() -> None:
+    clock = Clock()
+    first, second, late = (
+        FailureTracker(Patience(tolerated=2, tolerated_accounts=2, pause=10), capacity=50, clock=clock)
+        for _ in range(3)
+    )
+    first.told = second.hear
+    second.told = first.hear
+    first.failed("alice", "10.0.0.1")
+    assert second.failed("alice", "10.0.0.1") == first.wait("alice", "10.0.0.1") == 10
+    second.succeeded("carol", "10.0.0.1")
+    first.failed("bob", "10.0.0.1")
+    late.take(second.export())
+    for tracker in (first, second, late):
+        assert tracker.wait("alice", "10.0.0.1") == 10
+        assert tracker.wait("carol", "10.0.0.1") == 0, "she logged on from there"
+        assert tracker.wait("dora", "10.0.0.1") == 10, "two accounts failed from there"
+    first.succeeded("alice", "10.0.0.1")
+    assert second.wait("alice", "10.0.0.1") == 0
+    for number in range(200):
+        first.failed(f"user {number}", "10.0.0.2")
+    late.take(first.export())
+    assert len(late) <= 50

@@ -183,7 +183,7 @@ def test_what_listened_already_is_closed_when_the_rest_can_not(tmp_path: Path) -
 
 
 def test_a_privileged_port_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(self: TcpServer, host: str = "", port: int = 0) -> tuple[str, int]:
+    async def refuse(self: TcpServer, host: str = "", port: int = 0, *, purpose: str = "") -> tuple[str, int]:
         raise PermissionError(errno.EACCES, "error while attempting to bind")  # what root never sees
 
     monkeypatch.setattr(TcpServer, "start", refuse)

@@ -14,7 +14,7 @@ from openchange_py.cli.main import ocpy
 from openchange_py.proxy.modules.stats import StatsModule
 from openchange_py.proxy.testing import driven
 from openchange_py.rpc.metrics import Metrics
-from openchange_py.transports.metrics import MetricsServer
+from openchange_py.transports.metrics import MetricsServer, registry_of
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.rop.base import RopFailure
 from openchange_py.wire.rop.ids import RopId
@@ -40,7 +40,7 @@ def url() -> Iterator[str]:
             shown.append(module.module.metrics)
 
     asyncio.run(work())
-    server = MetricsServer(shown[0])
+    server = MetricsServer(registry_of(shown[0]))
     host, port = server.start("127.0.0.1", 0)
     yield f"http://{host}:{port}/metrics"
     server.stop()
@@ -82,7 +82,7 @@ def test_long_tables_are_cut(url: str) -> None:
 
 
 def test_what_can_go_wrong(tmp_path: Path) -> None:
-    server = MetricsServer(Metrics())
+    server = MetricsServer(registry_of(Metrics()))
     host, port = server.start("127.0.0.1", 0)
     done = stats("--url", f"http://{host}:{port}/metrics")
     assert (done.exit_code, "dcerpc_mapiproxy:modules = stats" in done.output) == (1, True)

@@ -15,11 +15,13 @@ from openchange_py.rpc.events import (
     CallCancelled,
     CallOrphaned,
     ConnectionEnded,
+    GroupElsewhere,
     Opened,
     RequestReceived,
 )
 from openchange_py.rpc.reassembly import ANONYMOUS_CALL_LIMIT
 from openchange_py.rpc.security import AuthLevel, Identity, SecurityError
+from openchange_py.rpc.share import Share
 from openchange_py.wire.auth_trailer import CLIENT_SUPPORT_HEADER_SIGNING, SecTrailer, VerificationTrailer
 from openchange_py.wire.ndr import NDR20, SyntaxId
 from openchange_py.wire.pdu import (
@@ -358,6 +360,18 @@ def test_connections_of_a_group_share_it() -> None:
     assert isinstance(again, BindAck)
     assert again.assoc_group_id == ack.assoc_group_id
     assert second.group is first.group
+
+
+def test_a_group_of_another_process_is_told_and_nothing_is_answered() -> None:
+    """Whoever has the group gets the connection, and is who answers the bind."""
+    owner, asked = (server(groups=AssociationGroups(share=Share(number, 2))) for number in (1, 0))
+    (ack,), _ = talk(owner, ECHO_BIND)
+    assert isinstance(ack, BindAck)
+    again = dataclasses.replace(ECHO_BIND, assoc_group_id=ack.assoc_group_id)
+    sent, events = talk(asked, again)
+    assert (sent, events) == ([], [GroupElsewhere(1)])
+    assert asked.state is State.CLOSED
+    assert asked.group is None
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -9,6 +9,7 @@ import pytest
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import ANONYMOUS, AuthLevel, Authority, Identity
+from openchange_py.rpc.share import Share
 
 
 def test_a_session_lives_as_long_as_its_last_connection() -> None:
@@ -59,3 +60,15 @@ def test_the_upstream_s_word_makes_another_session() -> None:
     known = group.session(Identity("alice", "EXAMPLE", authority=Authority.DOMAIN))
     assert group.session(Identity("alice", "EXAMPLE")) is known
     assert group.session(Identity("alice", "EXAMPLE", authority=Authority.UPSTREAM)) is not known
+
+
+def test_ids_tell_which_process_has_the_group() -> None:
+    shares = [Share(number, 3) for number in range(3)]
+    groups = [AssociationGroups(share=share) for share in shares]
+    for mine, share in zip(groups, shares, strict=True):
+        group = mine.join(0, "peer")
+        assert group is not None
+        assert [other.elsewhere(group.group_id) for other in groups].count(None) == 1
+        assert mine.elsewhere(group.group_id) is None
+        assert group.group_id % 3 == share.number
+        assert mine.elsewhere(0) is None, "a new group is made where the client is"

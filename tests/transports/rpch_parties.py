@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator
@@ -13,9 +14,10 @@ from openchange_py.auth.http import Scheme, WebLogons
 from openchange_py.auth.http_initiator import PasswordLogon
 from openchange_py.rpc.association import AssociationGroups
 from openchange_py.rpc.metrics import Metrics
-from openchange_py.rpc.rpch_server import RpchSettings
+from openchange_py.rpc.rpch_server import RpchSettings, ServerVirtualConnection
 from openchange_py.rpc.security import AuthLevel
 from openchange_py.rpc.web_logon import WebInitiator
+from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.http import HttpServer
 from openchange_py.transports.http_client import Place
 from openchange_py.transports.http_request import HttpResource
@@ -34,30 +36,54 @@ from tests.transports.http_parties import RawClient, make_pair, trusting
 VC, OUT, IN = (uuid.UUID(int=number) for number in (1, 2, 3))
 
 
+class _Telling(RpcProxy):
+    def __init__(self, forgotten: asyncio.Event, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._forgotten = forgotten
+
+    def forget(self, connection: ServerVirtualConnection) -> None:
+        super().forget(connection)
+        self._forgotten.set()
+
+
 class Proxy:
     """A running one, and what tests want to know of it."""
 
-    def __init__(self, folder: Path | None, settings: RpchSettings, limits: TcpLimits, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        settings: RpchSettings,
+        limits: TcpLimits,
+        colleagues: Colleagues | None = None,
+        **options: Any,
+    ) -> None:
         self.handler = EchoHandler()
         self.metrics = Metrics()
-        self.groups = AssociationGroups("ncacn_http")
+        self.groups = AssociationGroups("ncacn_http", share=colleagues.share if colleagues is not None else None)
+        options["colleagues"] = colleagues
         self.accounts = authenticator()
         self.server = RpchServer(
             self.handler, self.accounts, limits=limits, groups=self.groups, metrics=self.metrics, **options
         )
-        self.proxy = RpcProxy({6001: self.server}, settings=lambda: settings)
+        #: A virtual connection ended.
+        self.forgotten = asyncio.Event()
+        self.proxy = _Telling(self.forgotten, {6001: self.server}, settings=lambda: settings, colleagues=colleagues)
         self.port = 0
         self.trusted = None
         self.client_tls: ClientTls | None = None
         self.tls = None
         resource: HttpResource = self.proxy
         if folder is not None:
-            certificate, key = make_pair(folder)
+            certificate, key = folder / "localhost.crt", folder / "localhost.key"
+            if not key.exists():  # workers have the same
+                make_pair(folder)
             self.tls, self.trusted = TlsCertificate(certificate, key), trusting(certificate)
             self.client_tls = ClientTls(certificate)
             logons = WebLogons(self.accounts, (Scheme.NEGOTIATE, Scheme.NTLM, Scheme.BASIC))
             resource = Authenticated(self.proxy, logons, self.metrics)
-        self.http = HttpServer(dict.fromkeys(PATHS, resource), tls=self.tls, metrics=self.metrics)
+        self.http = HttpServer(
+            dict.fromkeys(PATHS, resource), tls=self.tls, metrics=self.metrics, colleagues=colleagues
+        )
 
     def basic(self, user: str = "alice") -> str:
         """An Authorization field."""
@@ -88,7 +114,7 @@ async def proxying(
 ) -> AsyncIterator[Proxy]:
     """A running proxy: with TLS and authentication where there is a folder for the certificate."""
     proxy = Proxy(folder, settings or RpchSettings(), limits or TcpLimits(), **options)
-    _, proxy.port = await proxy.http.start("127.0.0.1", 0)
+    _, proxy.port = await proxy.http.start("127.0.0.1", 0, purpose="http")
     try:
         yield proxy
     finally:

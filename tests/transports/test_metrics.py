@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from openchange_py.rpc.call import RpcFault
 from openchange_py.rpc.metrics import CallStatistics, Family, Metrics
 from openchange_py.rpc.security import AuthLevel
-from openchange_py.transports.metrics import MetricsServer
+from openchange_py.transports.metrics import MetricsServer, registry_of
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.wire.epm import EPMAPPER
 from tests.rpc.echo import FAULT, REVERSE
@@ -27,7 +27,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def url(metrics: Metrics) -> Iterator[str]:
-    server = MetricsServer(metrics)
+    server = MetricsServer(registry_of(metrics))
     host, port = server.start("127.0.0.1", 0)
     yield f"http://{host}:{port}/metrics"
     server.stop()
@@ -83,12 +83,12 @@ def test_gauges_are_asked_when_they_are_shown(metrics: Metrics, url: str) -> Non
 
 
 def test_nothing_listens_after_the_end(metrics: Metrics) -> None:
-    server = MetricsServer(metrics)
+    server = MetricsServer(registry_of(metrics))
     host, port = server.start("127.0.0.1", 0)
     server.stop()
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=5)
-    again = MetricsServer(metrics)
+    again = MetricsServer(registry_of(metrics))
     assert again.start("127.0.0.1", port)[1] == port
     again.stop()
 

@@ -8,6 +8,7 @@ import pytest
 
 from openchange_py.rpc.call import Session
 from openchange_py.rpc.security import Authority, Identity
+from openchange_py.rpc.share import Share
 from openchange_py.transports.oxcmapihttp_sessions import MapiSessions, SessionLimits, TooManySessions, owner_of
 
 ALICE, BOB = Identity("alice", "EXAMPLE"), Identity("bob", "EXAMPLE")
@@ -74,5 +75,19 @@ def test_a_long_answer_is_not_kept() -> None:
         assert sessions.close(session) is not None
         assert sessions.close(session) is None
         await sessions.close_all()
+
+    asyncio.run(main())
+
+
+def test_cookies_tell_which_process_has_the_session() -> None:
+    async def main() -> None:
+        both = [MapiSessions(SessionLimits(), Ended(), "mapihttp", Share(number, 2)) for number in range(2)]
+        for number, sessions in enumerate(both):
+            cookie = sessions.open(ALICE, "peer").cookie
+            assert both[number].elsewhere(cookie) is None
+            assert both[1 - number].elsewhere(cookie) == number
+        for nobodys in ("", "-", "abc", "7-abc", "-1-abc", "0000000000-abc"):
+            assert both[0].elsewhere(nobodys) is None
+        await asyncio.gather(*(sessions.close_all() for sessions in both))
 
     asyncio.run(main())
