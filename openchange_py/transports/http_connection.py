@@ -33,6 +33,8 @@ _log: Final = logging.getLogger(__name__)
 _AHEAD: Final = 64 * 1024
 #: A body that nobody wants is read to its end where it has no more than this; else the connection is closed.
 _DISCARDED: Final = 1 << 20
+#: Behind an answer: the connection goes on, or was said to end with it.
+_ANSWERED: Final = (h11.DONE, h11.MUST_CLOSE)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -243,7 +245,7 @@ class HttpConnection(asyncio.Protocol):
         set_log_context(request)
         try:
             await self._server.handle(request)
-            if self._receiver is None and self._http.our_state is not h11.DONE and not self._lost:
+            if self._receiver is None and self._http.our_state not in _ANSWERED and not self._lost:
                 raise RuntimeError(f"{request} was not answered")
         except HttpError as error:
             await self._answer_error(request, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -67,6 +68,27 @@ def test_a_failing_resource_tells_its_client_nothing(caplog: pytest.LogCaptureFi
     run(main)
     assert "a secret" in caplog.text
     assert "was not answered" in caplog.text
+
+
+def test_an_answer_behind_which_the_connection_ends_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    """Because the client says so, or because the server stops meanwhile."""
+
+    async def main() -> None:
+        async with http_serving() as (server, resource, port):
+            async with raw_client(port) as client:
+                status, fields, _ = await client.answer(get("/x/echo", "Connection: close"))
+                assert (status, fields["connection"]) == (200, "close")
+                assert await client.closed() == b""
+            async with raw_client(port) as client:
+                client.send(get("/x/wait"))
+                await resource.waiting.wait()
+                stopping = asyncio.ensure_future(server.stop())
+                status, fields, body = await client.answer()
+                assert (status, fields["connection"], body) == (200, "close", b"went on")
+                await stopping
+
+    run(main)
+    assert "was not answered" not in caplog.text
 
 
 def test_errors_with_their_fields() -> None:
