@@ -22,7 +22,7 @@ from openchange_py.client.web import HTTPS_PORT, Web, WebTransport
 from openchange_py.rpc.call import FaultStatus, RpcFault
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.transports.epmapper import EPMAPPER_PORT
-from openchange_py.transports.pipe_client import PipePlace
+from openchange_py.transports.pipe_client import PIPE, PipePlace
 from openchange_py.transports.smb_client import SMB_PORT
 from openchange_py.transports.tcp_client import ConnectionLost
 from openchange_py.transports.tls import ClientTls, TlsError
@@ -53,6 +53,7 @@ _OPTIONS: Final = (
         type=click.Choice(["tcp", "np", "http", "mapihttp"]),
         help="How to reach it: RPC over TCP, over named pipes, over HTTP, or MAPI over HTTP. Default: tcp.",
     ),
+    click.option("--pipe", "pipe_name", metavar="NAME", help=f"With --transport np: the pipe to use. Default: {PIPE}."),
     click.option(
         "--https-port",
         metavar="PORT",
@@ -114,6 +115,7 @@ class ConnectionOptions:
     server: str | None
     port: int | None
     transport: str | None
+    pipe_name: str | None
     https_port: int | None
     ca: Path | None
     endpoints: Path | None
@@ -151,16 +153,19 @@ class ConnectionOptions:
             raise ClientError(str(error)) from error
 
     def pipe(self, server: Server) -> PipePlace | None:
-        """The server's named pipe, with `--transport np`."""
-        if self.transport != "np":
-            return None
-        return PipePlace(server.host, port=self.port or SMB_PORT, name=self.target or "")
+        """The server's named pipe, with `--transport np`. Raises `UsageError`."""
+        if self.transport == "np":
+            return PipePlace(server.host, self.pipe_name or PIPE, self.port or SMB_PORT, self.target or "")
+        if self.pipe_name is not None:
+            raise click.UsageError("--pipe is for --transport np")
+        return None
 
     def connector(self) -> Connector:
         """What connects to the server as the user. Raises `UsageError`, `ClientError`, `OSError`."""
         server = self.where()
         # What is wrong there is said before a password is asked for.
         self.web(server)
+        self.pipe(server)
         if self.kerberos:
             return self._kerberos_connector(server)
         if self.forward:

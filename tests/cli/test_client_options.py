@@ -76,6 +76,7 @@ def test_the_password_from_standard_input(node: RunningNode, option: list[str]) 
         (["--server", "localhost", "--kerberos", "--password-file", "x", "folders"], "leave --password-file away"),
         (["--server", "localhost", "--user", "alice", "--forward", "folders"], "--forward needs --kerberos"),
         (["--password", "x", "folders"], "--password"),
+        (["--server", "localhost", "--user", "alice", "--pipe", "x", "folders"], "--pipe is for --transport np"),
         (["--server", "localhost", "--user", "alice", "--ca", "x", "folders"], "are for --transport http or mapihttp"),
         (["--endpoints", "x", "--https-port", "4", "folders"], "--endpoints tells host and ports"),
         (["--transport", "carrier pigeon", "folders"], "'carrier pigeon' is not one of"),

@@ -17,6 +17,8 @@ import pytest
 #: SMB logs on accounts of this machine's user database; this one is on every Debian, and owns nothing here.
 USER: Final = "daemon"
 PASSWORD: Final = "Daemon-1"
+#: Accounts of the same kind, for names that this machine does not have.
+_UNIX_USERS: Final = (USER, "bin", "sys", "games", "man")
 _PATIENCE: Final = 30.0
 
 _CONF: Final = """\
@@ -43,13 +45,18 @@ _CONF: Final = """\
 """
 
 
+def missing() -> str:
+    """Why there can be no smbd here; "" where there can."""
+    programs = [name for name in ("smbd", "smbpasswd", "rpcclient") if shutil.which(name) is None]
+    if programs:
+        return f"no {', '.join(programs)}: Debian's samba and smbclient packages are needed (./setup/test as root)"
+    return "not root: smbd needs port 445" if os.geteuid() != 0 else ""
+
+
 def require_smbd() -> None:
     """Skip, loudly, where it can't be run."""
-    missing = [name for name in ("smbd", "smbpasswd", "rpcclient") if shutil.which(name) is None]
-    if missing:
-        pytest.skip(f"no {', '.join(missing)}: Debian's samba and smbclient packages are needed (./setup/test as root)")
-    if os.geteuid() != 0:
-        pytest.skip("not root: smbd needs port 445")
+    if reason := missing():
+        pytest.skip(reason)
 
 
 def own_address() -> str:
@@ -59,16 +66,29 @@ def own_address() -> str:
 
 
 @contextlib.contextmanager
-def running_smbd(place: Path, protocol: str = "SMB2_10", options: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Serve; the address. Its sockets are sought in `place`/ncalrpc/np. `options` are further ones for its smb.conf."""
+def running_smbd(
+    place: Path,
+    protocol: str = "SMB2_10",
+    options: Mapping[str, str] | None = None,
+    passwords: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Serve; the address. Its sockets are sought in `place`/ncalrpc/np. `options` are further ones for its smb.conf.
+
+    Who logs on are `passwords`' accounts, up to five, which are mapped to ones of this machine; else `USER` alone.
+    """
     address = own_address()
     for name in ("private", "state", "cache", "lock", "pid", "ncalrpc"):
         (place / name).mkdir(mode=0o700, exist_ok=True)
-    config = place / "smbd.conf"
+    config, users = place / "smbd.conf", place / "users.map"
+    accounts = dict(zip(passwords or {}, _UNIX_USERS, strict=False)) or {USER: USER}
+    users.write_text("".join(f"{unix} = {name}\n" for name, unix in accounts.items()), "utf-8")
     more = "".join(f"    {name} = {value}\n" for name, value in (options or {}).items())
+    more += f"    username map = {users}\n"
     config.write_text(_CONF.format(address=address, place=place, protocol=protocol) + more, "utf-8")
-    password = ["smbpasswd", "-c", str(config), "-s", "-a", USER]
-    subprocess.run(password, input=f"{PASSWORD}\n{PASSWORD}\n", text=True, check=True, capture_output=True, timeout=60)
+    for name, unix in accounts.items():
+        secret = (passwords or {USER: PASSWORD})[name]
+        password = ["smbpasswd", "-c", str(config), "-s", "-a", unix]
+        subprocess.run(password, input=f"{secret}\n{secret}\n", text=True, check=True, capture_output=True, timeout=60)
     command = ["smbd", "-s", str(config), "-F", "--no-process-group", "--debug-stdout"]
     with (place / "smbd.out").open("wb") as output:
         # smbd ends its whole process group when it ends.

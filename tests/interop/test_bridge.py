@@ -2,12 +2,13 @@
 
 Over all of them the same happens: the address book is looked into, mail is read, a message with attachment is written
 and saved byte for byte, new mail is told of, nobody opens what is not his, and the server's name is not to be seen.
-A client over named pipes needs an smbd: `test_pipe_client.py` has it.
+One smbd hands the pipes of all of them over, each of which is called as its node.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import tempfile
@@ -21,22 +22,31 @@ from openchange_py.client.connection import Account, Connector
 from openchange_py.client.endpoints import read_https, read_ready_file
 from openchange_py.client.profile import Profile
 from openchange_py.client.web import Web, WebTransport
+from openchange_py.transports.pipe_client import PipePlace
 from openchange_py.transports.tls import ClientTls
 from openchange_py.wire import proptags as p
+from tests.conftest import ROOT
 from tests.interop.new_mail import deliver, soonest
 from tests.interop.nodes import PATIENCE, Node, Site, ocpy
+from tests.interop.smbd import missing, running_smbd
 
 pytestmark = pytest.mark.xdist_group("bridge")
 
-CLIENTS: Final = ("tcp", "http", "mapihttp")
+CLIENTS: Final = ("tcp", "np", "http", "mapihttp")
 RPC_OVER_HTTP: Final = "/rpc/rpcproxy.dll"
 UPSTREAMS: Final = {
     "over-tcp": "ncacn_ip_tcp:127.0.0.1[{port},seal]",
+    "over-np": r"ncacn_np:{smb}[\pipe\exchange,seal]",
     "over-http": "ncacn_http:localhost[RpcProxy=localhost:{https},seal,ca={ca}]",
     "over-mapihttp": "https://127.0.0.1:{https}/mapi/[ca={ca}]",
 }
 HOME: Final = p.PidTagAddressBookHomeMessageDatabase
 
+_PIPES: Final = """\
+    ncalrpc dir = {place}/ncalrpc
+    ocpy:named pipes = samba
+    ocpy:pipe names = {name}
+"""
 _HTTPS: Final = """\
     ocpy:https port = 0
     ocpy:tls certificate = {place}/server.crt
@@ -69,26 +79,40 @@ class Bridges:
         self.place = place
         self.site = Site(place)
         self.certificate = place / "server.crt"
+        #: Why there are no named pipes, or where they are.
+        self.no_pipes = missing()
+        self.smb = ""
         exchange = self.site.exchange.config
         text = exchange.read_text("utf-8").replace("ocpy:fqdn = localhost", "ocpy:fqdn = exchange.corp.test")
-        exchange.write_text(text + _HTTPS.format(place=place), "utf-8")
+        exchange.write_text(text + self._listening("exchange"), "utf-8")
         self.proxies: dict[str, Node] = {}
+        self._smbd = contextlib.ExitStack()
 
     def start(self) -> None:
         self.site.set_up()
+        self.site.import_mail("bob", ROOT / "setup" / "sample-mailbox")
+        if not self.no_pipes:
+            self.smb = self._smbd.enter_context(running_smbd(self.place, passwords=self.site.passwords))
         exchange = self.site.exchange
         exchange.start()
         exchange.wait_until_ready()
         _, https = read_https(exchange.ready_file)
         for name, binding in UPSTREAMS.items():
+            if name == "over-np" and self.no_pipes:
+                continue
             (self.place / name).mkdir()
             node = self.proxies[name] = Node(name, self.place / f"{name}.conf")
-            text = binding.format(port=exchange.rpc_port, https=https, ca=self.certificate)
-            text = _PROXY.format(name=name, place=self.place, binding=text) + _HTTPS.format(place=self.place)
+            text = binding.format(port=exchange.rpc_port, https=https, ca=self.certificate, smb=self.smb)
+            text = _PROXY.format(name=name, place=self.place, binding=text) + self._listening(name)
             node.config.write_text(text, "utf-8")
             node.start()
         for node in self.proxies.values():
             node.wait_until_ready()
+
+    def _listening(self, name: str) -> str:
+        """Over HTTPS and pipes, too."""
+        pipes = "" if self.no_pipes else _PIPES.format(place=self.place, name=name)
+        return _HTTPS.format(place=self.place) + pipes
 
     def stop(self) -> None:
         try:
@@ -97,6 +121,7 @@ class Bridges:
             for node in self.proxies.values():
                 node.abandon()
             self.site.stop()
+            self._smbd.close()
         assert set(codes) <= {0}, codes
 
 
@@ -111,6 +136,8 @@ class Way:
     def options(self, user: str) -> list[str | Path]:
         """What stands in front of a subcommand of `ocpy client`."""
         account: list[str | Path] = ["--user", user, "--password-file", self.bridges.site.password_file(user)]
+        if self.transport == "np":
+            return ["--server", self.bridges.smb, "--transport", "np", "--pipe", self.node.name, *account]
         web = [] if self.transport == "tcp" else ["--ca", self.bridges.certificate]
         return ["--endpoints", self.node.ready_file, "--transport", self.transport, *web, *account]
 
@@ -122,12 +149,14 @@ class Way:
     def profile(self) -> Profile:
         """The client library, as alice."""
         account = Account("alice", "EXAMPLE", self.bridges.site.passwords["alice"])
-        web = None
-        if self.transport != "tcp":
+        web, pipe = None, None
+        if self.transport == "np":
+            pipe = PipePlace(self.bridges.smb, self.node.name)
+        elif self.transport != "tcp":
             host, port = read_https(self.node.ready_file)
             web = Web(WebTransport(self.transport), host, port, ClientTls(self.bridges.certificate))
         server = read_ready_file(self.node.ready_file)
-        return Profile(Connector(server, account, web=web, connect_timeout=PATIENCE, call_timeout=PATIENCE))
+        return Profile(Connector(server, account, web=web, pipe=pipe, connect_timeout=PATIENCE, call_timeout=PATIENCE))
 
 
 @pytest.fixture(scope="module")
@@ -143,20 +172,30 @@ def bridges() -> Iterator[Bridges]:
 
 @pytest.fixture(params=[(transport, name) for name in UPSTREAMS for transport in CLIENTS], ids="-".join)
 def way(bridges: Bridges, request: pytest.FixtureRequest) -> Way:
-    transport, name = request.param
+    return way_of(bridges, *request.param)
+
+
+def way_of(bridges: Bridges, transport: str, name: str) -> Way:
+    """It, where there can be one."""
+    if bridges.no_pipes and (transport == "np" or name == "over-np"):
+        pytest.skip(f"no named pipes: {bridges.no_pipes}")
     return Way(bridges, transport, bridges.proxies[name])
 
 
-def test_the_same_mail_is_there_on_every_way(bridges: Bridges, way: Way) -> None:
-    directly = Way(bridges, "tcp", bridges.site.exchange)
-    for question in (
-        ["folders"],
-        ["messages", "--limit", "3"],
-        ["read", "--number", "1"],
-        ["resolve", "bob"],
-        ["list"],
-    ):
-        assert way.client(*question, "--json") == directly.client(*question, "--json"), question
+#: What is read: lists, a message with its body, and the address book.
+QUESTIONS: Final = (("folders",), ("read", "--number", "1", "--folder", "Inbox"), ("list",))
+
+
+@pytest.fixture(scope="module")
+def directly(bridges: Bridges) -> dict[tuple[str, ...], Any]:
+    """What the server itself answers bob over TCP, in whose mailbox nothing changes."""
+    way = Way(bridges, "tcp", bridges.site.exchange)
+    return {question: way.client(*question, "--json", user="bob") for question in QUESTIONS}
+
+
+def test_the_same_mail_is_there_on_every_way(directly: dict[tuple[str, ...], Any], way: Way) -> None:
+    for question, answer in directly.items():
+        assert way.client(*question, "--json", user="bob") == answer, question
 
 
 def test_a_message_with_an_attachment_is_written_and_read_again(way: Way, tmp_path: Path) -> None:
@@ -184,7 +223,10 @@ def test_nobody_opens_what_is_not_his(way: Way) -> None:
     assert "access denied" in done.stderr
 
 
-def test_a_wrong_password(way: Way, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", CLIENTS)
+def test_a_wrong_password(bridges: Bridges, transport: str, tmp_path: Path) -> None:
+    """The upstream hears nothing of it."""
+    way = way_of(bridges, transport, "over-tcp")
     wrong = tmp_path / "wrong"
     wrong.write_text("Gu3ss-1\n")
     done = way.client("folders", "--password-file", wrong, check=False)

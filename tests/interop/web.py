@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.nodes import Node, ocpy
+from tests.servers.autodiscover.test_soap import users
 
 PASSWORDS = {"alice": "Alice-Passw0rd", "bob": "Bob-Passw0rd"}
 #: The same content to every page: what it asks for stands in the fields.
@@ -22,6 +23,30 @@ FIELDS = [
     "X-ClientInfo: {0a3dd895-2737-4363-9908-4494a5a9af59}:1",
     "X-ClientApplication: Outlook/15.0.4815.1002",
 ]
+
+_OUTLOOK = "http://schemas.microsoft.com/exchange/autodiscover/outlook"
+_AUTODISCOVER = (
+    f'<Autodiscover xmlns="{_OUTLOOK}/requestschema/2006"><Request><EMailAddress>{{address}}</EMailAddress>'
+    f"<AcceptableResponseSchema>{_OUTLOOK}/responseschema/2006a</AcceptableResponseSchema></Request></Autodiscover>"
+)
+_PING = (*(word for field in FIELDS for word in ("--header", field)), "--data-binary", "")
+#: An echo request, [MS-RPCH] 2.1.2.1.5: of the RPC proxy, and of nobody behind it.
+_ECHO = ("--request", "RPC_IN_DATA", "--data-binary", "", "--header", "Content-Type: application/rpc")
+#: Every page that asks who is there: what curl is told for a whole answer, and what is in that.
+PAGES: dict[str, tuple[tuple[str, ...], bytes]] = {
+    "/mapi/emsmdb/": (_PING, b"PROCESSING\r\nDONE\r\n"),
+    "/mapi/nspi/": (_PING, b"PROCESSING\r\nDONE\r\n"),
+    "/rpc/rpcproxy.dll": (_ECHO, b"\x05\0\x14\x03\x10\0\0\0\x14\0\0\0"),
+    "/rpcwithcert/rpcproxy.dll": (_ECHO, b"\x05\0\x14\x03\x10\0\0\0\x14\0\0\0"),
+    "/autodiscover/autodiscover.xml": (
+        ("--header", "Content-Type: text/xml", "--header", "X-MapiHttpCapability: 1", "--data", _AUTODISCOVER),
+        b"/mapi/emsmdb/",
+    ),
+    "/autodiscover/autodiscover.svc": (
+        ("--header", "Content-Type: text/xml", "--data", users("{address}").decode()),
+        b"/cn=Recipients/cn=alice</",
+    ),
+}
 
 _CONF = """\
 [global]
@@ -106,6 +131,14 @@ def curl(*arguments: str | Path, environment: dict[str, str] | None = None) -> t
     head, _, body = done.stdout.rpartition(b"\r\n\r\n") if b"PROCESSING" not in done.stdout else _split(done.stdout)
     last = head.decode("latin-1").split("\r\n\r\n")[-1]
     return int(last.split()[1]), last, body
+
+
+def page(url: str, path: str, address: str, *arguments: str | Path, **how: dict[str, str] | None) -> int:
+    """The status of a whole request to one of `PAGES`, about a mail address; of 200, the contents are checked."""
+    options, expected = PAGES[path]
+    status, _, body = curl(*arguments, *(word.replace("{address}", address) for word in options), url + path, **how)
+    assert status != 200 or expected in body, body
+    return status
 
 
 def _split(output: bytes) -> tuple[bytes, bytes, bytes]:
