@@ -24,7 +24,7 @@ def deliver(config: Path, subject: str, user: str = "alice@example.test") -> flo
 def soonest(profile: Profile, deliver: Callable[[str], float], name: str) -> float:
     """Seconds from a delivery until a client that waits knows which message it is, which it can read then.
 
-    The best of three: the machine that tests this may be busy.
+    The best of up to three, where one took a second: the machine that tests this may be busy.
     """
     late: list[float] = []
 
@@ -43,6 +43,8 @@ def soonest(profile: Profile, deliver: Callable[[str], float], name: str) -> flo
                 assert message is not None
                 page = await mailbox.messages((await mailbox.find_folder("Inbox")).id, 0, 1)
                 assert (page.messages[0].id, page.messages[0].subject) == (message, f"{name} {number}")
+                if late[-1] < 1.0:
+                    break
 
     asyncio.run(work())
     return min(late)
