@@ -297,6 +297,24 @@ class AddressLists(Protocol):
     def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
         """Ambiguous name resolution over display name, account, alias, mail and names, at most `limit`."""
 
+    # Searching a list (`servers.nspi.searching`).
+    def keys(self, container: MinimalEntryId) -> Sequence[tuple[bytes, int]]:
+        """The sort keys of the display names and the ids of all rows, in the neutral order."""
+
+    def sorted(
+        self, container: MinimalEntryId, mids: Iterable[int], order: SortOrder = BY_DISPLAY_NAME
+    ) -> list[MinimalEntryId]:
+        """Those of the ids that the container has, in its order."""
+
+    def named(self, beginning: str, limit: int) -> set[int] | None:
+        """The ids of all entries that have a name (as `resolve` knows them) that begins so.
+
+        None for more than `limit`, and for what no name begins with.
+        """
+
+    def mentioning(self, text: str) -> set[int] | None:
+        """The ids of all entries with an attribute that contains a text, of others too; None if that tells nothing."""
+
     # Looking up, hidden entries too. Names compare without case; None where there is no such entry.
     def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]: ...
     def by_guid(self, guid: uuid.UUID) -> Entry | None: ...
@@ -314,6 +332,17 @@ class AddressLists(Protocol):
         """Their ids alone, in the same order: all of a large group's members at little cost."""
 
     def link_count(self, entry: Entry, attribute: str) -> int: ...
+
+    # The same for the rows of a page, in one query.
+    def link_counts(
+        self, entries: Sequence[Entry], attribute: str, kind: Kind | None = None
+    ) -> dict[MinimalEntryId, int]:
+        """How many of a kind (None: any) each refers to; who refers to nobody is not among them."""
+
+    def linked_names(
+        self, entries: Sequence[Entry], attribute: str, limit: int | None = None
+    ) -> dict[MinimalEntryId, list[tuple[str, str]]]:
+        """The legacyExchangeDNs and display names of whom each refers to, in display-name order, at most `limit`."""
 
 
 class Directory(Protocol):

@@ -103,9 +103,9 @@ class AddressList:
         pair = self._orderings[self._key(order)].get(mid)
         return None if pair is None else _find(self.ordered(order), pair)
 
-    def sorted(self, mids: Iterable[int]) -> list[MinimalEntryId]:
+    def sorted(self, mids: Iterable[int], order: SortOrder = BY_DISPLAY_NAME) -> list[MinimalEntryId]:
         """Entries of the list in its order."""
-        pairs = self._orderings[_BY_NAME]
+        pairs = self._orderings[self._key(order)]
         return [MinimalEntryId(mid) for _, mid in sorted(pairs[mid] for mid in mids)]
 
     def seek(self, text: str, order: SortOrder = BY_DISPLAY_NAME) -> int:

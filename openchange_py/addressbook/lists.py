@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -20,7 +20,7 @@ from openchange_py.addressbook.base import (
     SortOrder,
 )
 from openchange_py.addressbook.database import DirectoryDatabase
-from openchange_py.addressbook.index import AddressList, Book, Index
+from openchange_py.addressbook.index import AddressList, Book, Index, Pair
 from openchange_py.addressbook.rows import organization_of, to_entry
 from openchange_py.addressbook.schema import entry
 from openchange_py.addressbook.sortkeys import fold
@@ -81,6 +81,25 @@ class IndexedLists:
             listed = self._book(connection).list(container)
             return self._entries(connection, resolution.resolve(connection, name, self._id, listed, limit))
 
+    # Searching.
+
+    def keys(self, container: MinimalEntryId) -> Sequence[Pair]:
+        return self._list(container).keys
+
+    def sorted(
+        self, container: MinimalEntryId, mids: Iterable[int], order: SortOrder = BY_DISPLAY_NAME
+    ) -> list[MinimalEntryId]:
+        listed = self._list(container, order)
+        return listed.sorted((mid for mid in mids if mid in listed), order)
+
+    def named(self, beginning: str, limit: int) -> set[int] | None:
+        with self._database.reading() as connection:
+            return resolution.named(connection, beginning, self._id, limit)
+
+    def mentioning(self, text: str) -> set[int] | None:
+        with self._database.reading() as connection:
+            return lookups.mentioning(connection, text, self._scope)
+
     # Looking up.
 
     def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]:
@@ -126,3 +145,17 @@ class IndexedLists:
             return 0
         with self._database.reading() as connection:
             return lookups.link_count(connection, entry.mid, attribute, self._scope)
+
+    def link_counts(
+        self, entries: Sequence[Entry], attribute: str, kind: Kind | None = None
+    ) -> dict[MinimalEntryId, int]:
+        mids = [entry.mid for entry in entries if self._has(entry)]
+        with self._database.reading() as connection:
+            return lookups.link_counts(connection, mids, attribute, self._scope, kind)
+
+    def linked_names(
+        self, entries: Sequence[Entry], attribute: str, limit: int | None = None
+    ) -> dict[MinimalEntryId, list[tuple[str, str]]]:
+        mids = [entry.mid for entry in entries if self._has(entry)]
+        with self._database.reading() as connection:
+            return lookups.linked_names(connection, mids, attribute, self._scope, limit)

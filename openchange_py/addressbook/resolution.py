@@ -40,6 +40,16 @@ def resolve(
     return search.first(_beginning(key)) or search.by_parts(name)
 
 
+def named(connection: Connection, beginning: str, organization: int, limit: int) -> set[int] | None:
+    """The ids of all who have a name that begins so; None for more than `limit` and for the beginning of no name."""
+    key = sort_key(beginning)
+    if not key or len(beginning) > LONGEST_NAME or len(key) > LONGEST_NAME:
+        return None
+    names = select(token.c.mid).where(token.c.organization == organization, _beginning(key)).distinct()
+    found = set(connection.execute(names.limit(limit + 1)).scalars())
+    return found if len(found) <= limit else None
+
+
 def _beginning(key: bytes) -> Any:
     return and_(token.c.token >= key, token.c.token < behind(key))
 

@@ -8,6 +8,7 @@ there is none.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from openchange_py.wire.buffer import DecodeError, EncodeError, Reader, Writer
@@ -48,9 +49,17 @@ def _write_binary(writer: Writer, value: bytes) -> None:
     writer += value
 
 
+_WRITERS: Final[dict[int, Callable[[Writer, Any], object]]] = {
+    PropertyType.Binary: _write_binary,
+    PropertyType.Object: Writer.u32,
+}
+
+
 def _reader_of(kind: int, reader: Reader) -> Any:
     if kind == PropertyType.Binary:
         return _read_binary
+    if kind == PropertyType.Object:  # PtypEmbeddedTable, a number of 32 bits ([MS-OXNSPI] 2.2.1.1)
+        return Reader.u32
     function = READERS.get(kind)
     if function is None or kind in (PropertyType.Unspecified, PropertyType.Restriction, PropertyType.RuleAction):
         raise DecodeError(f"property type 0x{kind:04X} in the address book", reader.pos)
@@ -81,7 +90,7 @@ def write_value(writer: Writer, kind: int, value: Any) -> None:
             return
         raise EncodeError(f"a value of type 0x{kind:04X} can't be missing")
     single = kind & ~MULTIPLE_FLAG
-    write = _write_binary if single == PropertyType.Binary else WRITERS.get(single)
+    write = _WRITERS.get(single) or WRITERS.get(single)
     if write is None:
         raise EncodeError(f"property type 0x{kind:04X} in the address book")
     try:

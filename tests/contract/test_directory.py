@@ -20,10 +20,12 @@ from openchange_py.addressbook.base import (
     MinimalEntryId,
     NoSuchEntry,
     Organization,
+    SortOrder,
     may_open_mailbox,
 )
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
+from openchange_py.addressbook.sortkeys import sort_key
 
 ORGANIZATION = Organization("First Organization", "Exchange Administrative Group")
 
@@ -285,6 +287,50 @@ class DirectoryContract:
         assert names(provisioned.lists(None).resolve("user1", GLOBAL_ADDRESS_LIST, 10)) == ["The user1"]
         assert len(provisioned.lists(None).resolve("user", GLOBAL_ADDRESS_LIST, 10)) == 3
         assert len(provisioned.lists(None).resolve("user", GLOBAL_ADDRESS_LIST, 2)) == 2
+
+    # Searching a list.
+
+    def test_the_keys_of_a_list_are_in_its_order(self, people: Directory) -> None:
+        lists = people.lists(None)
+        page = lists.page(GLOBAL_ADDRESS_LIST, 0, 9)
+        assert list(lists.keys(GLOBAL_ADDRESS_LIST)) == [(sort_key(one.display_name), one.mid) for one in page]
+        some = {page[3].mid, page[0].mid, MinimalEntryId(4711)}
+        assert lists.sorted(GLOBAL_ADDRESS_LIST, some) == [page[0].mid, page[3].mid]
+
+    def test_a_list_has_the_order_of_a_language(self, people: Directory) -> None:
+        lists, swedish = people.lists(None), SortOrder(0x041D)
+        page = lists.page(GLOBAL_ADDRESS_LIST, 0, 9, swedish)
+        assert names(page) == ["anna Adams", "Bob Zorn", "Carl Berg", "Äbby Ott"]
+        assert lists.sorted(GLOBAL_ADDRESS_LIST, {page[3].mid, page[0].mid}, swedish) == [page[0].mid, page[3].mid]
+        assert (
+            lists.seek(GLOBAL_ADDRESS_LIST, "ä", swedish) == lists.position(GLOBAL_ADDRESS_LIST, page[3], swedish) == 3
+        )
+
+    @pytest.mark.parametrize(
+        ("beginning", "found"),
+        [("an", 1), ("adams", 1), ("a", 2), ("smtp:", None), ("carl@", 1), ("nobody", 0), ("", None), ("%", 0)],
+    )
+    def test_who_has_a_name_that_begins_so(self, people: Directory, beginning: str, found: int | None) -> None:
+        mids = people.lists(None).named(beginning, 3)
+        assert (None if mids is None else len(mids)) == found
+
+    def test_links_of_a_page_are_read_at_once(self, people: Directory) -> None:
+        anna, bob, carl = (people.by_account(name) for name in ("anna", "bob", "carl"))
+        assert anna
+        assert bob
+        assert carl
+        for report in (bob, carl):
+            people.change_links(report, "manager", [anna])
+        lists, page = people.lists(None), [anna, bob, carl]
+        assert lists.link_counts(page, "manager") == {bob.mid: 1, carl.mid: 1}
+        assert lists.link_counts(page, "directReports") == {anna.mid: 2}
+        assert lists.link_counts(page, "directReports", Kind.USER) == {anna.mid: 2}
+        assert lists.link_counts(page, "directReports", Kind.CONTACT) == {}
+        assert lists.link_counts([], "directReports") == {}
+        both = [(bob.legacy_exchange_dn, "Bob Zorn"), (carl.legacy_exchange_dn, "Carl Berg")]
+        assert lists.linked_names(page, "directReports") == {anna.mid: both}
+        assert lists.linked_names(page, "directReports", 1) == {anna.mid: both[:1]}
+        assert set(lists.linked_names(page, "manager", 1)) == {bob.mid, carl.mid}
 
     # Accounts.
 

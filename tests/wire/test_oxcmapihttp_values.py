@@ -44,6 +44,7 @@ NAME, NUMBER, ANY = PropertyTag(0x3001001F), PropertyTag(0x0FFE0003), PropertyTa
         (0x001E, b"a", "ff6100"),
         (0x0102, b"ab", "ff020000006162"),
         (0x0003, -1, "ffffffff"),
+        (0x000D, 0, "00000000"),
         (0x000B, True, "01"),
         (0x0040, 5, "0500000000000000"),
         (0x0048, uuid.UUID(int=0), "00" * 16),

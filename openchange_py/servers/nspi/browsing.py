@@ -16,7 +16,7 @@ from openchange_py.servers.nspi.registry import method
 from openchange_py.servers.nspi.rows import DEFAULT_COLUMNS, Columns
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
-from openchange_py.wire.oxcdata.properties import PropertyTag
+from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 from openchange_py.wire.oxnspi import (
     NspiCompareMIdsRequest,
     NspiCompareMIdsResponse,
@@ -81,31 +81,31 @@ def query_rows(book: AddressBook, request: NspiQueryRowsRequest) -> NspiQueryRow
         raise MapiError(ErrorCode.InvalidParameter, "no rows asked for")
     _, row, total = tables.locate(book.lists, stat)
     count = min(request.count, MAXIMUM_ROWS, MAXIMUM_VALUES // max(1, len(columns)) + 1)
-    rows = columns.rows(book.lists.page(MinimalEntryId(stat.container_id), row, count))
+    rows = columns.rows(book.lists.page(MinimalEntryId(stat.container_id), row, count, tables.order_of(stat)))
     stat = tables.moved(book.lists, stat, row + len(rows), total)
     return NspiQueryRowsResponse(stat, rows, ErrorCode.Success)
 
 
 @method(NspiSeekEntriesRequest, lambda request, code: NspiSeekEntriesResponse(request.stat, None, code))
 def seek_entries(book: AddressBook, request: NspiSeekEntriesRequest) -> NspiSeekEntriesResponse:
-    """3.1.4.1.9: the first entry at or behind a display name, in the container or an Explicit Table of it."""
+    """3.1.4.1.9: the first entry at or behind a name, in the container or an Explicit Table of it."""
     stat = request.stat
     tables.refuse_winunicode(stat)
-    if stat.sort_type not in (tables.SORT_DISPLAY_NAME, tables.SORT_PHONETIC_DISPLAY_NAME):
-        raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
-    name, total = _sought(request.target, stat.code_page), tables.container_size(book.lists, stat)
+    if request.reserved:
+        raise MapiError(ErrorCode.InvalidParameter, f"Reserved is {request.reserved}")
+    tables.refuse_other_sorts(stat)
+    name, total = _sought(request.target, stat), tables.container_size(book.lists, stat)
+    entries: Sequence[Entry | None]
     if request.e_table is None:
-        container = MinimalEntryId(stat.container_id)
-        row = book.lists.seek(container, name)
-        entries = book.lists.page(container, row, _SEEK_ROWS if request.prop_tags is not None else 1)
+        order, container = tables.order_of(stat), MinimalEntryId(stat.container_id)
+        row = book.lists.seek(container, name, order)
+        entries = book.lists.page(container, row, _SEEK_ROWS if request.prop_tags is not None else 1, order)
     else:
-        present = [entry for entry in tables.explicit(book.lists, request.e_table) if entry]
-        key, total = sort_key(name), len(request.e_table)
-        entries = [entry for entry in sorted(present, key=_order) if sort_key(entry.display_name) >= key]
-        row = len(present) - len(entries)
-    if not entries:
+        total = len(request.e_table)
+        row, entries = _behind(tables.explicit(book.lists, request.e_table), name, stat)
+    if not entries or entries[0] is None:
         raise MapiError(ErrorCode.NotFound, "nothing at or behind that name")
-    stat = dataclasses.replace(stat, current_rec=int(entries[0].mid), delta=0, num_pos=row, total_recs=total)
+    stat = dataclasses.replace(stat, current_rec=int(entries[0].mid), num_pos=row, total_recs=total)
     rows = None
     if request.prop_tags is not None:
         columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=True)
@@ -113,16 +113,39 @@ def seek_entries(book: AddressBook, request: NspiSeekEntriesRequest) -> NspiSeek
     return NspiSeekEntriesResponse(stat, rows, ErrorCode.Success)
 
 
-def _sought(target: PropertyValue_r, code_page: int) -> str:
-    if target.prop_tag >> 16 != proptags.PidTagDisplayName.id:
-        raise MapiError(ErrorCode.GeneralFailure, f"seeking by 0x{target.prop_tag:08X} in a table by display name")
+def _sought(target: PropertyValue_r, stat: STAT) -> str:
+    """The name to seek: of the property that the table is sorted by."""
+    if target.prop_tag not in _SORTED_BY[stat.sort_type]:
+        raise MapiError(ErrorCode.GeneralFailure, f"seeking by 0x{target.prop_tag:08X} with sort type {stat.sort_type}")
     if isinstance(target.value, bytes):
-        return codepages.decode(target.value, code_page)
+        return codepages.decode(target.value, stat.code_page)
     return target.value if isinstance(target.value, str) else ""
 
 
-def _order(entry: Entry) -> tuple[bytes, int]:
-    return sort_key(entry.display_name), entry.mid
+#: By sort type the property that a table is sorted by, in both types of text.
+_SORTED_BY: Final = {
+    sort_type: (tag, tag.with_type(PropertyType.String8))
+    for sort_type, tag in (
+        (tables.SORT_DISPLAY_NAME, proptags.PidTagDisplayName),
+        (tables.SORT_PHONETIC_DISPLAY_NAME, proptags.PidTagAddressBookPhoneticDisplayName),
+    )
+}
+
+
+def _behind(table: Sequence[Entry | None], name: str, stat: STAT) -> tuple[int, Sequence[Entry | None]]:
+    """The number of the first row at or behind a name, and the rows from there on, of a table that is sorted."""
+    key = sort_key(name, stat.sort_locale)
+    for row, entry in enumerate(table):
+        if entry is not None and _key(entry, stat) >= key:
+            return row, table[row:]
+    return len(table), []
+
+
+def _key(entry: Entry, stat: STAT) -> bytes:
+    name = entry.display_name
+    if stat.sort_type == tables.SORT_PHONETIC_DISPLAY_NAME:
+        name = entry.first("msDS-PhoneticDisplayName") or name
+    return sort_key(name, stat.sort_locale)
 
 
 @method(NspiResortRestrictionRequest, lambda request, code: NspiResortRestrictionResponse(request.stat, None, code))
@@ -130,29 +153,30 @@ def resort_restriction(book: AddressBook, request: NspiResortRestrictionRequest)
     """3.1.4.1.11. Ids of nothing are left out."""
     stat = request.stat
     tables.refuse_winunicode(stat)
-    if stat.sort_type not in (tables.SORT_DISPLAY_NAME, tables.SORT_PHONETIC_DISPLAY_NAME):
-        raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
+    tables.refuse_other_sorts(stat)
     present = [entry for entry in tables.explicit(book.lists, request.in_mids) if entry]
-    mids = [int(entry.mid) for entry in sorted(present, key=_order)]
+    mids = [int(entry.mid) for entry in sorted(present, key=lambda entry: (_key(entry, stat), entry.mid))]
     current = stat.current_rec if stat.current_rec in mids else tables.MID_BEGINNING_OF_TABLE
     position = mids.index(current) if current in mids else 0
-    stat = dataclasses.replace(stat, current_rec=current, delta=0, num_pos=position, total_recs=len(mids))
+    stat = dataclasses.replace(stat, current_rec=current, num_pos=position, total_recs=len(mids))
     return NspiResortRestrictionResponse(stat, mids, ErrorCode.Success)
 
 
 @method(NspiCompareMIdsRequest, lambda _request, code: NspiCompareMIdsResponse(0, code))
 def compare_mids(book: AddressBook, request: NspiCompareMIdsRequest) -> NspiCompareMIdsResponse:
-    """3.1.4.1.12: less than, equal to or greater than zero, as the first stands before the second."""
-    tables.refuse_winunicode(request.stat)
-    first, second = (_row_of(book, request.stat, mid) for mid in (request.mid1, request.mid2))
-    return NspiCompareMIdsResponse((first > second) - (first < second), ErrorCode.Success)
+    """3.1.4.1.12: less than, equal to or greater than zero, as the first stands before the second.
+
+    Ids that mean places are ids of nothing here.
+    """
+    stat = request.stat
+    tables.refuse_winunicode(stat)
+    tables.container_size(book.lists, stat)
+    rows = [_row(book, stat, mid) for mid in (request.mid1, request.mid2)]
+    return NspiCompareMIdsResponse((rows[0] > rows[1]) - (rows[0] < rows[1]), ErrorCode.Success)
 
 
-def _row_of(book: AddressBook, stat: STAT, mid: int) -> int:
-    """Where an object is in the container; `MapiError` (GeneralFailure) where it is not, as this call has it."""
-    try:
-        return tables.locate(book.lists, dataclasses.replace(stat, current_rec=mid, delta=0))[0]
-    except MapiError as error:
-        if error.code == ErrorCode.NotFound:
-            raise MapiError(ErrorCode.GeneralFailure, str(error)) from error
-        raise
+def _row(book: AddressBook, stat: STAT, mid: int) -> int:
+    row = tables.row_of(book.lists, stat, mid)
+    if row is None:
+        raise MapiError(ErrorCode.GeneralFailure, f"no object {mid} in container {stat.container_id}")
+    return row

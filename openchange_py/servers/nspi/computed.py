@@ -13,7 +13,7 @@ from openchange_py.addressbook.attributes import LINK_BY_ID, is_group
 from openchange_py.addressbook.base import Container, Entry, Kind
 from openchange_py.addressbook.hosts import is_server
 from openchange_py.servers.nspi.entryids import GUID_NSPI, container_dn, entry_permanent_entry_id, instance_key
-from openchange_py.servers.nspi.links import linked
+from openchange_py.servers.nspi.links import Links
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.properties import PropertyTag
 
@@ -120,20 +120,18 @@ def _home_message_database(_book: AddressBook, entry: Entry) -> str | None:
     return home_mdb(server) if server else None
 
 
-def _manager_name(book: AddressBook, entry: Entry) -> str | None:
-    manager = linked(book.lists, entry, LINK_BY_ID[proptags.PidTagAddressBookManager.id], 1)
-    return manager[0].display_name if manager else None
+def _manager_name(links: Links, entry: Entry) -> str | None:
+    names = links.names(entry, LINK_BY_ID[proptags.PidTagAddressBookManager.id], 1)
+    return names[0][1] if names else None
 
 
-def _member_count(book: AddressBook, entry: Entry) -> int | None:
-    return book.lists.link_count(entry, "member") if is_group(entry) else None
+def _member_count(links: Links, entry: Entry) -> int | None:
+    return links.count(entry, "member") if is_group(entry) else None
 
 
-def _external_member_count(book: AddressBook, entry: Entry) -> int | None:
+def _external_member_count(links: Links, entry: Entry) -> int | None:
     """Members that have no mailbox here."""
-    if not is_group(entry):
-        return None
-    return sum(member.kind == Kind.CONTACT for member in book.lists.linked(entry, "member"))
+    return links.count(entry, "member", Kind.CONTACT) if is_group(entry) else None
 
 
 def _network_address(book: AddressBook, entry: Entry) -> list[str] | None:
@@ -186,7 +184,6 @@ COMPUTED: Final[dict[int, tuple[PropertyTag, Computation]]] = {
         (proptags.PidTagOriginalEntryId, _permanent_entry_id),
         (proptags.PidTagTransmittableDisplayName, _display_name),
         (proptags.PidTagSendRichInfo, _send_rich_info),
-        (proptags.PidTagManagerName, _manager_name),
         (proptags.PidTagInitialDetailsPane, _zero),
         (proptags.PidTagAddressBookHomeMessageDatabase, _home_message_database),
         (proptags.PidTagAddressBookObjectDistinguishedName, _email_address),
@@ -194,8 +191,16 @@ COMPUTED: Final[dict[int, tuple[PropertyTag, Computation]]] = {
         (proptags.PidTagAddressBookObjectGuid, _object_guid),
         (proptags.PidTagAddressBookDisplayTypeExtended, _display_type_ex),
         (proptags.PidTagAddressBookRoomContainers, _room_containers),
+        (proptags.PidTagAddressBookContainerId, _container_id),
+    )
+}
+
+#: By property id those that tell of what an object refers to.
+COMPUTED_OF_LINKS: Final[dict[int, tuple[PropertyTag, Callable[[Links, Entry], Any]]]] = {
+    tag.id: (tag, function)
+    for tag, function in (
+        (proptags.PidTagManagerName, _manager_name),
         (proptags.PidTagAddressBookDistributionListMemberCount, _member_count),
         (proptags.PidTagAddressBookDistributionListExternalMemberCount, _external_member_count),
-        (proptags.PidTagAddressBookContainerId, _container_id),
     )
 }

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from openchange_py.addressbook.attributes import LINK_BY_ID
@@ -13,9 +13,12 @@ from openchange_py.addressbook.base import Entry, MinimalEntryId
 from openchange_py.servers.nspi import codepages, tables
 from openchange_py.servers.nspi.browsing import columns_for, rows_of
 from openchange_py.servers.nspi.entryids import container_dn
-from openchange_py.servers.nspi.properties import AddressBook, Properties
+from openchange_py.servers.nspi.links import linked_mids
+from openchange_py.servers.nspi.properties import AddressBook
 from openchange_py.servers.nspi.registry import method
-from openchange_py.servers.nspi.restrictions import Filter, resolution_name
+from openchange_py.servers.nspi.restrictions import check_size
+from openchange_py.servers.nspi.searching import Search
+from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxcdata.properties import PropertyTag
 from openchange_py.wire.oxnspi import (
@@ -40,82 +43,66 @@ MAXIMUM_MATCHES: Final = 50_000
 #: Names and distinguished names of one call.
 MAXIMUM_NAMES: Final = 1000
 
-_PAGE = 500
-
-_MATCHING_SORTS = (
-    tables.SORT_DISPLAY_NAME,
-    tables.SORT_PHONETIC_DISPLAY_NAME,
-    tables.SORT_DISPLAY_NAME_RO,
-    tables.SORT_DISPLAY_NAME_W,
-)
+#: The sort types of tables that a property refers to: of one to read, and of one to write.
+_PROPERTY_SORTS: Final = (tables.SORT_DISPLAY_NAME_RO, tables.SORT_DISPLAY_NAME_W)
+#: What NspiModLinkAtt writes: the properties that may be opened to write.
+_WRITTEN: Final = (proptags.PidTagAddressBookMember.id, proptags.PidTagAddressBookPublicDelegates.id)
 
 
 @method(NspiGetMatchesRequest, lambda request, code: NspiGetMatchesResponse(request.stat, None, None, code))
 def get_matches(book: AddressBook, request: NspiGetMatchesRequest) -> NspiGetMatchesResponse:
     """3.1.4.1.10: an Explicit Table of the objects that pass a restriction, or that a property refers to.
 
-    More of them than the client asked for: TableTooBig. Rows have ephemeral entry ids.
+    More of them than the client asked for: TableTooBig. Rows have ephemeral entry ids. Afterwards the STAT's
+    ContainerID is what CurrentRec was, as the document has it.
     """
     stat = request.stat
     tables.refuse_winunicode(stat)
-    if stat.sort_type not in _MATCHING_SORTS:
+    if request.reserved1:
+        raise MapiError(ErrorCode.InvalidParameter, f"Reserved1 is {request.reserved1}")
+    if request.reserved is not None:
+        raise MapiError(ErrorCode.TooComplex, "pReserved is there")
+    if stat.sort_type not in (*tables.SORT_TYPES, *_PROPERTY_SORTS):
         raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
+    if stat.sort_type in tables.SORT_TYPES:
+        tables.container_size(book.lists, stat)
     limit = min(request.requested, MAXIMUM_MATCHES)
-    if stat.sort_type in (tables.SORT_DISPLAY_NAME_RO, tables.SORT_DISPLAY_NAME_W) or request.prop_name:
-        found = _referred(book, request, limit)
-        stat = dataclasses.replace(stat, container_id=_linked_tag(request))
-    else:
-        found = _filtered(book, request, limit)
-    if len(found) > limit:
+    mids = _referred(book, request, limit) if request.filter is None else _filtered(book, request, limit)
+    if len(mids) > limit:
         raise MapiError(ErrorCode.TableTooBig, f"more than {limit} matches")
     rows = None
     if request.prop_tags is not None:
-        rows = rows_of(columns_for(book, request.prop_tags, stat.code_page, ephemeral=True), found)
-    return NspiGetMatchesResponse(stat, [int(entry.mid) for entry in found], rows, ErrorCode.Success)
+        columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=True)
+        rows = rows_of(columns, tables.explicit(book.lists, mids))
+    stat = dataclasses.replace(stat, container_id=stat.current_rec)
+    return NspiGetMatchesResponse(stat, [int(mid) for mid in mids], rows, ErrorCode.Success)
 
 
-def _filtered(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[Entry]:
+def _filtered(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[MinimalEntryId]:
     """The container's objects that pass the restriction, one more than the limit at most."""
     stat, restriction = request.stat, request.filter
-    tables.container_size(book.lists, stat)
+    if stat.sort_type in _PROPERTY_SORTS:
+        raise MapiError(ErrorCode.GeneralFailure, f"a restriction with sort type {stat.sort_type}")
+    assert restriction is not None
+    check_size(restriction)
     container = MinimalEntryId(stat.container_id)
-    if restriction is None:
-        return book.lists.page(container, 0, limit + 1)
-    name = resolution_name(restriction, stat.code_page)
-    if name is not None:
-        return book.lists.resolve(name, container, limit + 1)
-    passes = Filter(Properties(book), stat.code_page).compile(restriction)
-    found = []
-    for entry in _everyone(book, container):
-        if passes(entry):
-            found.append(entry)
-            if len(found) > limit:
-                break
-    return found
+    return Search(book, container, tables.order_of(stat), stat.code_page).find(restriction, limit + 1)
 
 
-def _everyone(book: AddressBook, container: MinimalEntryId) -> Iterator[Entry]:
-    start = 0
-    while entries := book.lists.page(container, start, _PAGE):
-        yield from entries
-        start += len(entries)
+def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[MinimalEntryId]:
+    """3.1.4.4.2.2: the objects that a property of CurrentRec refers to, in display-name order.
 
-
-def _linked_tag(request: NspiGetMatchesRequest) -> int:
-    """The property to open as a table: a tag in the STAT's ContainerID, or a name with the tag's id."""
-    if request.prop_name is not None:
-        return request.prop_name.id & 0xFFFFFFFF
-    return request.stat.container_id
-
-
-def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[Entry]:
-    """3.1.4.4.2.2: the objects that a property of CurrentRec refers to, in display-name order."""
-    mid, tag = MinimalEntryId(request.stat.current_rec), _linked_tag(request)
-    link = LINK_BY_ID.get(tag >> 16)
+    The property's tag is the STAT's ContainerID, or the id of a name.
+    """
+    stat, mid = request.stat, MinimalEntryId(request.stat.current_rec)
+    tag = request.prop_name.id & 0xFFFFFFFF if request.prop_name else stat.container_id
     entry = book.lists.by_mid([mid]).get(mid)
-    if link is None or entry is None:
-        raise MapiError(ErrorCode.NotFound, f"no table behind {PropertyTag(tag)!r} of object {mid}")
-    return book.lists.linked(entry, link.attribute, limit + 1)
+    if entry is None:
+        raise MapiError(ErrorCode.GeneralFailure, f"no object {mid}")
+    link = LINK_BY_ID.get(tag >> 16)
+    if link is None or (stat.sort_type == tables.SORT_DISPLAY_NAME_W and tag >> 16 not in _WRITTEN):
+        raise MapiError(ErrorCode.NotSupported, f"no such table behind {PropertyTag(tag)!r}")
+    return linked_mids(book.lists, entry, link)[: limit + 1]
 
 
 @method(NspiDNToMIdRequest, lambda _request, code: NspiDNToMIdResponse(None, code))
@@ -162,11 +149,11 @@ def _resolve(
     if len(names) > MAXIMUM_NAMES:
         raise MapiError(ErrorCode.TooComplex, f"{len(names)} names in one call")
     tables.container_size(book.lists, stat)
-    columns = columns_for(book, tags, stat.code_page)
-    mids, resolved = [], []
+    columns, container = columns_for(book, tags, stat.code_page), MinimalEntryId(stat.container_id)
+    known: dict[str | None, list[Entry]] = {None: [], "": []}
     for name in names:
-        found = book.lists.resolve(name, MinimalEntryId(stat.container_id), 2) if name else []
-        mids.append((MID_UNRESOLVED, MID_RESOLVED, MID_AMBIGUOUS)[len(found)])
-        if len(found) == 1:
-            resolved.append(found[0])
+        if name not in known:
+            known[name] = book.lists.resolve(name or "", container, 2)
+    mids = [(MID_UNRESOLVED, MID_RESOLVED, MID_AMBIGUOUS)[len(known[name])] for name in names]
+    resolved = [known[name][0] for name in names if len(known[name]) == 1]
     return mids, rows_of(columns, resolved)

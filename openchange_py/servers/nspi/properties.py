@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from openchange_py.addressbook.attributes import BY_ID, LINK_BY_ID
 from openchange_py.addressbook.base import AddressLists, Directory, Entry
 from openchange_py.addressbook.hosts import OwnNames
-from openchange_py.servers.nspi.computed import COMPUTED
+from openchange_py.servers.nspi.computed import COMPUTED, COMPUTED_OF_LINKS
 from openchange_py.servers.nspi.entryids import entry_permanent_entry_id, ephemeral_entry_id
-from openchange_py.servers.nspi.links import is_linked, linked
+from openchange_py.servers.nspi.links import Links
 from openchange_py.wire import proptags
 from openchange_py.wire.oxcdata.properties import PropertyTag, PropertyType
 
@@ -51,7 +51,12 @@ class Properties:
 
     def __init__(self, book: AddressBook, *, ephemeral: bool = False) -> None:
         self._book = book
+        self._links = Links(book.lists)
         self._server_guid = book.server_guid if ephemeral else None
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """These are the entries whose properties are asked for next."""
+        self._links.prepare(entries)
 
     def getter(self, property_id: int) -> tuple[PropertyTag, Getter] | None:
         """A property's own tag and what gets its value (None where an entry has none); None for an unknown one.
@@ -60,10 +65,13 @@ class Properties:
         """
         if property_id == proptags.PidTagEntryId.id:
             return proptags.PidTagEntryId, self._entry_id
-        book = self._book
+        book, links = self._book, self._links
         if property_id in COMPUTED:
             tag, function = COMPUTED[property_id]
             return tag, lambda entry: function(book, entry)
+        if property_id in COMPUTED_OF_LINKS:
+            tag, of_links = COMPUTED_OF_LINKS[property_id]
+            return tag, lambda entry: of_links(links, entry)
         if attribute := BY_ID.get(property_id):
             return attribute.tag, attribute.value
         if link := LINK_BY_ID.get(property_id):
@@ -72,13 +80,12 @@ class Properties:
 
     def names(self, property_id: int, entry: Entry, limit: int | None = None) -> list[str] | None:
         """The distinguished names of those that a property refers to, the first `limit` of them; None for none."""
-        found = linked(self._book.lists, entry, LINK_BY_ID[property_id], limit)
-        return [one.legacy_exchange_dn for one in found] or None
+        return [dn for dn, _ in self._links.names(entry, LINK_BY_ID[property_id], limit)] or None
 
     def has(self, property_id: int, entry: Entry) -> bool:
         """Whether an entry has the property, without reading all that it refers to."""
         if link := LINK_BY_ID.get(property_id):
-            return is_linked(self._book.lists, entry, link)
+            return self._links.has(entry, link)
         found = self.getter(property_id)
         return found is not None and found[1](entry) is not None
 
@@ -91,6 +98,7 @@ class Properties:
 def known_tags() -> list[PropertyTag]:
     """The tags of all properties that the server is aware of, each with its own type, in the order of their ids."""
     tags = {property_id: tag for property_id, (tag, _) in COMPUTED.items()}
+    tags |= {property_id: tag for property_id, (tag, _) in COMPUTED_OF_LINKS.items()}
     tags[proptags.PidTagEntryId.id] = proptags.PidTagEntryId
     tags |= {property_id: found.tag for property_id, found in BY_ID.items()}
     tags |= {property_id: link.tag for property_id, link in LINK_BY_ID.items()}

@@ -47,6 +47,7 @@ class Columns:
     """The columns of a row, resolved once. `MapiError` (InvalidCodepage) for 8-bit strings in no known code page."""
 
     def __init__(self, properties: Properties, tags: Iterable[PropertyTag], code_page: int) -> None:
+        self._prepare = properties.prepare
         self._columns = [_column(properties, tag, code_page) for tag in tags]
 
     def __len__(self) -> int:
@@ -60,6 +61,7 @@ class Columns:
         """The rows of the first entries, as many as one answer can have, and one at least."""
         rows: list[PropertyRow_r] = []
         room = MAXIMUM_BYTES
+        self._prepare([entry for entry in entries if entry])
         for entry in entries:
             row, size = self._sized_row(entry)
             room -= size

@@ -1,6 +1,7 @@
 """Positions in address book tables: [MS-OXNSPI] 3.1.4.5, and 2.2.1.8 for the ids that mean places.
 
-Not done: sort orders by locale and by phonetic names; every table is in the directory's display-name order.
+A table is sorted in the STAT's SortLocale, or in the neutral order where that language has none of its own, by display
+names or by phonetic ones; an object without a phonetic name stands where its display name puts it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from openchange_py.addressbook.base import AddressLists, Entry, MinimalEntryId, NoSuchEntry
+from openchange_py.addressbook.base import AddressLists, Entry, MinimalEntryId, NoSuchEntry, SortOrder
 from openchange_py.servers.nspi.codepages import CP_WINUNICODE
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxnspi_types import STAT
@@ -26,6 +27,20 @@ SORT_DISPLAY_NAME: Final = 0
 SORT_PHONETIC_DISPLAY_NAME: Final = 3
 SORT_DISPLAY_NAME_RO: Final = 1000
 SORT_DISPLAY_NAME_W: Final = 1001
+
+#: Those of containers.
+SORT_TYPES: Final = (SORT_DISPLAY_NAME, SORT_PHONETIC_DISPLAY_NAME)
+
+
+def order_of(stat: STAT) -> SortOrder:
+    """How the rows of the STAT's table stand."""
+    return SortOrder(stat.sort_locale, stat.sort_type == SORT_PHONETIC_DISPLAY_NAME)
+
+
+def refuse_other_sorts(stat: STAT) -> None:
+    """`MapiError` (GeneralFailure) for sort types that containers don't have."""
+    if stat.sort_type not in SORT_TYPES:
+        raise MapiError(ErrorCode.GeneralFailure, f"sort type {stat.sort_type}")
 
 
 def refuse_winunicode(stat: STAT) -> None:
@@ -59,17 +74,21 @@ def _start(lists: AddressLists, stat: STAT, total: int) -> int:
         return total
     if stat.current_rec == MID_CURRENT:
         return min(total * stat.num_pos // stat.total_recs, total) if stat.total_recs else 0
-    mid = MinimalEntryId(stat.current_rec)
-    entry = lists.by_mid([mid]).get(mid)
-    row = lists.position(MinimalEntryId(stat.container_id), entry) if entry else None
+    row = row_of(lists, stat, stat.current_rec)
     if row is None:
-        raise MapiError(ErrorCode.NotFound, f"no object {mid} in container {stat.container_id}")
+        raise MapiError(ErrorCode.NotFound, f"no object {stat.current_rec} in container {stat.container_id}")
     return row
+
+
+def row_of(lists: AddressLists, stat: STAT, mid: int) -> int | None:
+    """The number of an object's row in the STAT's container; None where it is not there."""
+    entry = lists.by_mid([MinimalEntryId(mid)]).get(MinimalEntryId(mid))
+    return lists.position(MinimalEntryId(stat.container_id), entry, order_of(stat)) if entry else None
 
 
 def moved(lists: AddressLists, stat: STAT, row: int, total: int) -> STAT:
     """The STAT that says: at this row now."""
-    entries = lists.page(MinimalEntryId(stat.container_id), row, 1) if row < total else []
+    entries = lists.page(MinimalEntryId(stat.container_id), row, 1, order_of(stat)) if row < total else []
     current = int(entries[0].mid) if entries else MID_END_OF_TABLE
     return dataclasses.replace(stat, current_rec=current, delta=0, num_pos=row, total_recs=total)
 

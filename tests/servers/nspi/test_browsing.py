@@ -17,7 +17,7 @@ from openchange_py.wire.oxnspi import (
     NspiUpdateStatRequest,
 )
 from openchange_py.wire.oxnspi_types import STAT, PropertyValue_r
-from tests.servers.nspi.conftest import Client, mid
+from tests.servers.nspi.conftest import Client, create, mid
 
 NAMES = ["Alice Liddell", "Bob Zorn", "Carl Ωmega", "Staff", "Zoe Contact"]
 DISPLAY_NAME = [p.PidTagDisplayName]
@@ -173,6 +173,9 @@ def test_seeking_in_an_explicit_table(client: Client, directory: EmbeddedDirecto
         (STAT(), PropertyValue_r(p.PidTagDisplayName, "zz"), ErrorCode.NotFound),
         (STAT(), PropertyValue_r(p.PidTagTitle, "a"), ErrorCode.GeneralFailure),
         (STAT(sort_type=1000), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.GeneralFailure),
+        (STAT(sort_type=3), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.GeneralFailure),
+        (STAT(), PropertyValue_r(p.PidTagAddressBookPhoneticDisplayName, "a"), ErrorCode.GeneralFailure),
+        (STAT(), PropertyValue_r(p.PidTagDisplayName.with_type(0x102), b"a"), ErrorCode.GeneralFailure),
         (STAT(container_id=9), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.InvalidBookmark),
         (STAT(code_page=0x4B0), PropertyValue_r(p.PidTagDisplayName, "a"), ErrorCode.InvalidCodepage),
     ],
@@ -197,5 +200,137 @@ def test_comparing(client: Client, directory: EmbeddedDirectory) -> None:
     alice, bob = mid(directory, "alice"), mid(directory, "bob")
     results = [client.ask(NspiCompareMIdsRequest, 0, STAT(), *pair).result for pair in ((alice, bob), (bob, alice))]
     assert results == [-1, 1]
-    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 0, alice).result == 0
-    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), 4711, alice).return_value == ErrorCode.GeneralFailure
+    assert client.ask(NspiCompareMIdsRequest, 0, STAT(), alice, alice).result == 0
+
+
+@pytest.mark.parametrize(
+    ("stat", "other", "error"),
+    [
+        (STAT(), 4711, ErrorCode.GeneralFailure),
+        (STAT(), 0, ErrorCode.GeneralFailure),
+        (STAT(), 2, ErrorCode.GeneralFailure),
+        (STAT(container_id=4711), 17, ErrorCode.InvalidBookmark),
+        (STAT(code_page=0x4B0), 17, ErrorCode.InvalidCodepage),
+    ],
+)
+def test_errors_of_comparing(
+    client: Client, directory: EmbeddedDirectory, stat: STAT, other: int, error: ErrorCode
+) -> None:
+    alice = mid(directory, "alice")
+    for pair in ((alice, other), (other, alice)):
+        assert client.ask(NspiCompareMIdsRequest, 0, stat, *pair).return_value == error
+
+
+def test_an_object_of_another_list_is_not_compared(client: Client, directory: EmbeddedDirectory) -> None:
+    groups = next(int(c.mid) for c in directory.lists(None).containers() if c.name == "All Groups")
+    pair = mid(directory, "staff"), mid(directory, "alice")
+    answer = client.ask(NspiCompareMIdsRequest, 0, STAT(container_id=groups), *pair)
+    assert answer.return_value == ErrorCode.GeneralFailure
+
+
+SWEDISH, HUNGARIAN, JAPANESE = 0x041D, 0x040E, 0x0411
+
+
+def read_all(client: Client, stat: STAT) -> list[str]:
+    """The first words of the names in a table, read two rows at a time."""
+    seen: list[str] = []
+    while stat.current_rec != 2:
+        answer = client.ask(NspiQueryRowsRequest, 0, stat, 0, None, 2, DISPLAY_NAME)
+        assert answer.return_value == 0
+        seen += [name.split()[0] for name in column(answer)]
+        stat = answer.stat
+    return seen
+
+
+def test_a_table_is_sorted_as_the_client_s_language_has_it(client: Client, directory: EmbeddedDirectory) -> None:
+    for account, name in (("asa", "Åsa Ek"), ("arla", "Ärla Ek"), ("csaba", "Csaba Ek"), ("cz", "Czes Ek")):
+        create(directory, account, name)
+    neutral = ["Alice", "Ärla", "Åsa", "Bob", "Carl", "Csaba", "Czes", "Staff", "Zoe"]
+    swedish = ["Alice", "Bob", "Carl", "Csaba", "Czes", "Staff", "Zoe", "Åsa", "Ärla"]
+    hungarian = ["Alice", "Ärla", "Åsa", "Bob", "Carl", "Czes", "Csaba", "Staff", "Zoe"]
+    for locale, expected in ((0x0409, neutral), (0, neutral), (SWEDISH, swedish), (HUNGARIAN, hungarian)):
+        assert read_all(client, STAT(sort_locale=locale)) == expected
+        arla = STAT(current_rec=mid(directory, "arla"), sort_locale=locale)
+        assert client.ask(NspiUpdateStatRequest, 0, arla, None).stat.num_pos == expected.index("Ärla")
+        pair = mid(directory, "arla"), mid(directory, "bob")
+        result = client.ask(NspiCompareMIdsRequest, 0, STAT(sort_locale=locale), *pair).result
+        assert result == (-1 if expected.index("Ärla") < expected.index("Bob") else 1)
+    sought = PropertyValue_r(p.PidTagDisplayName, "ä")
+    answer = client.ask(NspiSeekEntriesRequest, 0, STAT(sort_locale=SWEDISH), sought, None, DISPLAY_NAME)
+    assert (column(answer), answer.stat.num_pos) == (["Ärla Ek"], 8)
+    mids = [mid(directory, name) for name in ("arla", "asa", "csaba", "cz", "bob")]
+    answer = client.ask(NspiResortRestrictionRequest, 0, STAT(sort_locale=SWEDISH), mids, None)
+    assert answer.out_mids == [mid(directory, name) for name in ("bob", "csaba", "cz", "asa", "arla")]
+    answer = client.ask(NspiSeekEntriesRequest, 0, STAT(sort_locale=SWEDISH), sought, answer.out_mids, DISPLAY_NAME)
+    assert (column(answer), answer.stat.num_pos, answer.stat.total_recs) == (["Ärla Ek"], 4, 5)
+
+
+@pytest.mark.parametrize("locale", [0x0409, JAPANESE, SWEDISH])
+def test_a_table_is_sorted_by_phonetic_names(client: Client, directory: EmbeddedDirectory, locale: int) -> None:
+    create(directory, "tanaka", "田中", **{"msDS-PhoneticDisplayName": ["Banaka"]})
+    create(directory, "abe", "安倍", **{"msDS-PhoneticDisplayName": ["Abe"]})
+    stat = STAT(sort_type=3, sort_locale=locale)
+    assert read_all(client, stat) == ["安倍", "Alice", "田中", "Bob", "Carl", "Staff", "Zoe"]
+    tag = p.PidTagAddressBookPhoneticDisplayName
+    answer = client.ask(NspiSeekEntriesRequest, 0, stat, PropertyValue_r(tag, "ban"), None, DISPLAY_NAME)
+    assert (column(answer)[:2], answer.stat.num_pos, answer.return_value) == (["田中", "Bob Zorn"], 2, 0)
+    table = [mid(directory, name) for name in ("carl", "tanaka", "alice", "abe")]
+    answer = client.ask(NspiResortRestrictionRequest, 0, stat, table, None)
+    assert answer.out_mids == [mid(directory, name) for name in ("abe", "alice", "tanaka", "carl")]
+    answer = client.ask(NspiSeekEntriesRequest, 0, stat, PropertyValue_r(tag, "ban"), answer.out_mids, DISPLAY_NAME)
+    assert (column(answer), answer.stat.num_pos) == (["田中", "Carl Ωmega"], 2)
+
+
+def test_an_explicit_table_keeps_its_rows_and_those_of_nothing(client: Client, directory: EmbeddedDirectory) -> None:
+    alice, bob, staff = (mid(directory, name) for name in ("alice", "bob", "staff"))
+    target = PropertyValue_r(p.PidTagDisplayName, "B")
+    answer = client.ask(NspiSeekEntriesRequest, 0, STAT(delta=4), target, [4711, alice, bob, 4712, staff], DISPLAY_NAME)
+    assert column(answer) == ["Bob Zorn", ErrorCode.NotFound, "Staff"]
+    assert answer.stat == STAT(current_rec=bob, delta=4, num_pos=2, total_recs=5)
+    nobody = client.ask(NspiSeekEntriesRequest, 0, STAT(), target, [4711, alice], DISPLAY_NAME)
+    assert (nobody.return_value, nobody.rows) == (ErrorCode.NotFound, None)
+    assert client.ask(NspiSeekEntriesRequest, 0, STAT(), target, [], None).return_value == ErrorCode.NotFound
+
+
+def test_what_is_reserved_in_seeking(client: Client) -> None:
+    target = PropertyValue_r(p.PidTagDisplayName, "B")
+    answer = client.ask(NspiSeekEntriesRequest, 1, STAT(), target, None, DISPLAY_NAME)
+    assert (answer.return_value, answer.rows, answer.stat) == (ErrorCode.InvalidParameter, None, STAT())
+
+
+def test_resorting_changes_the_position_alone(client: Client, directory: EmbeddedDirectory) -> None:
+    alice, bob = mid(directory, "alice"), mid(directory, "bob")
+    stat = STAT(sort_type=3, container_id=7, current_rec=bob, delta=-4, num_pos=9, total_recs=9, code_page=850)
+    answer = client.ask(NspiResortRestrictionRequest, 5, stat, [bob, alice], None)
+    stat.num_pos, stat.total_recs = 1, 2
+    assert (answer.stat, answer.out_mids) == (stat, [alice, bob])
+    assert client.ask(NspiResortRestrictionRequest, 0, STAT(), [], None).out_mids == []
+
+
+def test_the_directory_changes_while_a_client_reads(client: Client, directory: EmbeddedDirectory) -> None:
+    first = client.ask(NspiQueryRowsRequest, 0, STAT(), 0, None, 1, DISPLAY_NAME)
+    assert column(first) == ["Alice Liddell"]
+    bob = directory.by_account("bob")
+    assert bob
+    assert first.stat.current_rec == bob.mid
+    create(directory, "aaron", "Aaron")
+    moved = client.ask(NspiUpdateStatRequest, 0, first.stat, 0).stat
+    assert (moved.current_rec, moved.num_pos, moved.total_recs) == (bob.mid, 2, 6)
+    directory.delete(bob)
+    for kind, parameters in (
+        (NspiUpdateStatRequest, (first.stat, None)),
+        (NspiQueryRowsRequest, (first.stat, 0, None, 5, DISPLAY_NAME)),
+    ):
+        answer = client.ask(kind, 0, *parameters)
+        assert (answer.return_value, answer.stat) == (ErrorCode.NotFound, first.stat)
+    # By its fraction a client finds the place again.
+    stat = STAT(current_rec=1, num_pos=2, total_recs=6)
+    assert column(client.ask(NspiQueryRowsRequest, 0, stat, 0, None, 1, DISPLAY_NAME)) == ["Alice Liddell"]
+    # Its row in an explicit table is one of errors; the place of another's id stays empty for ever.
+    table = [int(bob.mid), mid(directory, "carl")]
+    explicit = client.ask(NspiQueryRowsRequest, 0, STAT(), 2, table, 2, DISPLAY_NAME)
+    assert column(explicit) == [ErrorCode.NotFound, "Carl Ωmega"]
+    create(directory, "bob", "Bob Zorn")
+    explicit = client.ask(NspiQueryRowsRequest, 0, STAT(), 2, table, 2, DISPLAY_NAME)
+    assert column(explicit) == [ErrorCode.NotFound, "Carl Ωmega"]
+    assert client.ask(NspiResortRestrictionRequest, 0, STAT(), table, None).out_mids == table[1:]

@@ -79,7 +79,7 @@ def test_a_name_for_clients_that_read_ascii_only(book: AddressBook) -> None:
 
 def value(book: AddressBook, tag: PropertyTag, account: str) -> Any:
     found = Properties(book).getter(tag.id)
-    subject = book.lists.resolve(account, MinimalEntryId(0), 1)
+    subject = book.lists.resolve(f"={account}", MinimalEntryId(0), 1)
     assert found
     assert subject
     return found[1](subject[0])

@@ -60,6 +60,7 @@ def test_at_least_ninety_properties_have_values(client: Client, directory: Embed
     for tag in (
         p.PidTagAddressBookMember, p.PidTagAddressBookManager, p.PidTagManagerName,
         p.PidTagAddressBookPublicDelegates, p.PidTagAddressBookOwner, p.PidTagAddressBookAuthorizedSenders,
+        p.PidTagAddressBookReports, p.PidTagAddressBookIsMemberOfDistributionList, p.PidTagAddressBookOwnerBackLink,
         p.PidTagThumbnailPhoto,
         p.PidTagUserX509Certificate, p.PidTagAddressBookX509Certificate, p.PidTagAddressBookPhoneticDisplayName,
         p.PidTagAddressBookPhoneticGivenName, p.PidTagAddressBookPhoneticSurname, p.PidTagMobileTelephoneNumber,
@@ -96,6 +97,12 @@ def test_a_department_has_its_place_in_the_hierarchy(client: Client, directory: 
         directory.modify(group, {"msOrg-IsOrganizational": ["TRUE"]})
     dn = ORGANIZATION.recipient_dn
     assert ask(client, root, tags) == {tags[0]: [dn("staff")], tags[2]: [dn("bob"), dn("staff")]}
+    assert ask(client, staff, tags) == {
+        tags[1]: [dn("root")],
+        tags[2]: [dn("alice"), dn("bob")],
+        tags[3]: [dn("root")],
+    }
+    assert ask(client, bob, tags) == {tags[3]: [dn("root"), dn("staff")]}
 
 
 def test_links_are_distinguished_names(directory: EmbeddedDirectory, book: AddressBook) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from openchange_py.addressbook.base import DisplayType, Entry, MinimalEntryId
 from openchange_py.servers.nspi.properties import AddressBook, Properties
-from openchange_py.servers.nspi.restrictions import MAXIMUM_TERMS, Filter, resolution_name
+from openchange_py.servers.nspi.restrictions import MAXIMUM_TERMS, Comparison, Filter, Test, check_size, is_anr
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
 from openchange_py.wire.oxnspi_restrictions import (
@@ -22,6 +22,7 @@ from openchange_py.wire.oxnspi_restrictions import (
 )
 from openchange_py.wire.oxnspi_types import PropertyValue_r
 
+PHOTO = b"\xff\xd8\xff\xe0"
 ALICE = Entry(
     uuid.uuid4(),
     MinimalEntryId(17),
@@ -29,9 +30,30 @@ ALICE = Entry(
     "/o=x",
     "Älice Liddell",
     "alice",
-    {"title": ["Boss"], "company": ["Boss"], "proxyAddresses": ["SMTP:a@b", "smtp:c@d"]},
+    {
+        "title": ["Boss"],
+        "company": ["Boss"],
+        "proxyAddresses": ["SMTP:a@b", "smtp:c@d"],
+        "thumbnailPhoto": [PHOTO],
+        "msExchEnableModeration": ["TRUE"],
+        "whenCreated": ["16010101000001.0Z"],
+    },
 )
 YES, NO = ExistRestriction_r(0, p.PidTagTitle, 0), ExistRestriction_r(0, p.PidTagDepartmentName, 0)
+
+
+class Nothing:
+    """Nothing is looked up but what a test wants."""
+
+    def __init__(self, known: dict[int, frozenset[int]] | None = None) -> None:
+        self._known = known or {}
+
+    def mids(self, restriction: Restriction_r) -> frozenset[int] | None:
+        return self._known.get(id(restriction))
+
+
+def compiled(book: AddressBook, restriction: Restriction_r) -> Test:
+    return Filter(Properties(book), Comparison(1252), Nothing()).compile(restriction)
 
 
 def content(level: int, text: object, tag: int = p.PidTagDisplayName) -> ContentRestriction_r:
@@ -78,10 +100,46 @@ def compare(relop: int, tag: int, value: object) -> PropertyRestriction_r:
         (SizeRestriction_r(4, p.PidTagObjectType, 4), True),
         (SizeRestriction_r(4, p.PidTagDepartmentName, 0), False),
         (ExistRestriction_r(0, 0x66130003, 0), False),
+        (compare(4, p.PidTagTitle, None), False),
+        # The kind of value that a tag names makes no difference, the kind that is compared with does.
+        (content(2, "al", 0x3001301F), True),
+        (ContentRestriction_r(0, 0x800F301F, PropertyValue_r(0x800F001F, "smtp:c@d")), True),
+        (compare(4, 0x800F101F, ["SMTP:A@B", "smtp:c@d"]), True),
+        (compare(4, 0x800F101E, [b"smtp:a@b", b"smtp:c@d"]), True),
+        (compare(4, 0x800F101F, ["smtp:a@b"]), False),
+        (compare(5, 0x800F101F, ["smtp:a@b"]), True),
+        (compare(4, 0x800F001F, "smtp:c@d"), True),
+        (compare(5, 0x800F001F, "smtp:c@d"), True),
+        (compare(4, 0x8C9E0102, PHOTO), True),
+        (compare(4, 0x8C9E0102, b"x"), False),
+        (content(2, PHOTO[:2], 0x8C9E0102), True),
+        (content(1, PHOTO[1:3], 0x8C9E0102), True),
+        (content(1, b"boss", p.PidTagTitle.with_type(0x102)), False),
+        (compare(4, p.PidTagAddressBookModerationEnabled, True), True),
+        (compare(4, p.PidTagAddressBookModerationEnabled, 1), True),
+        (compare(3, p.PidTagCreationTime, 10_000_000), True),
+        (compare(0, p.PidTagCreationTime, 10_000_000), False),
+        (ComparePropsRestriction_r(4, p.PidTagTitle, p.PidTagObjectType), False),
+        (ComparePropsRestriction_r(0, p.PidTagDisplayName, p.PidTagTitle), True),
+        (ComparePropsRestriction_r(5, p.PidTagDisplayName, p.PidTagTitle), True),
+        (BitMaskRestriction_r(0, p.PidTagObjectType, 2), False),
+        (SizeRestriction_r(4, p.PidTagTitle.with_type(0x1E), 5), True),
+        (SizeRestriction_r(4, p.PidTagThumbnailPhoto, 4), True),
+        (SizeRestriction_r(4, p.PidTagAddressBookProxyAddresses, 2 * (8 + 8) + 4), True),
+        (ExistRestriction_r(0, p.PidTagAddressBookMember, 0), False),
     ],
 )
 def test_restrictions(book: AddressBook, restriction: Restriction_r, passes: bool) -> None:
-    assert Filter(Properties(book), 1252).compile(restriction)(ALICE) is passes
+    assert compiled(book, restriction)(ALICE) is passes
+
+
+def test_what_a_look_up_answers_is_not_tested(book: AddressBook) -> None:
+    anr, other = compare(4, p.PidTagAnr, "al"), compare(4, p.PidTagAnr, "bo")
+    looked_up = Nothing({id(anr): frozenset((17,)), id(other): frozenset((18,))})
+    compile_ = Filter(Properties(book), Comparison(1252), looked_up).compile
+    assert compile_(AndRestriction_r([YES, anr]))(ALICE)
+    assert not compile_(AndRestriction_r([YES, other]))(ALICE)
+    assert compile_(NotRestriction_r(other))(ALICE)
 
 
 @pytest.mark.parametrize(
@@ -93,31 +151,42 @@ def test_restrictions(book: AddressBook, restriction: Restriction_r, passes: boo
         PropertyRestriction_r(4, p.PidTagTitle, None),
         ComparePropsRestriction_r(9, p.PidTagTitle, p.PidTagTitle),
         content(1, 5, p.PidTagObjectType),
-        AndRestriction_r([YES, compare(4, p.PidTagAnr, "alice")]),
+        content(3, "x"),
+        compare(4, p.PidTagThumbnailPhoto, None),
+        compare(0, p.PidTagAddressBookProxyAddresses, ["x"]),
+        compare(0x64, p.PidTagTitle, b"x"),
+        BitMaskRestriction_r(2, p.PidTagObjectType, 1),
+        SizeRestriction_r(6, p.PidTagTitle, 1),
+        OrRestriction_r([YES, NotRestriction_r(None)]),
     ],
 )
 def test_what_is_too_complex(book: AddressBook, restriction: Restriction_r) -> None:
     with pytest.raises(MapiError) as error:
-        Filter(Properties(book), 1252).compile(restriction)
+        compiled(book, restriction)
     assert error.value.code == ErrorCode.TooComplex
 
 
-def test_name_resolution_is_recognized() -> None:
-    assert resolution_name(compare(4, p.PidTagAnr, "al"), 1252) == "al"
-    assert resolution_name(compare(4, 0x360C001E, b"\xe4"), 1252) == "ä"
-    assert resolution_name(content(2, "al", p.PidTagAnr), 1252) == "al"
-    assert resolution_name(compare(4, p.PidTagTitle, "al"), 1252) is None
-    assert resolution_name(YES, 1252) is None
-    assert resolution_name(compare(4, 0x360C0003, 5), 1252) == ""
+def test_texts_of_a_client() -> None:
+    comparison = Comparison(1252)
+    assert comparison.text(PropertyValue_r(0x360C001F, "al")) == "al"
+    assert comparison.text(PropertyValue_r(0x360C001E, b"\xe4")) == "ä"
+    assert comparison.text(PropertyValue_r(0x360C0003, 5)) == ""
+    assert is_anr(0x360C001E)
+    assert not is_anr(p.PidTagTitle)
 
 
-def test_more_terms_than_any_client_has_are_too_complex(book: AddressBook) -> None:
-    compile_ = Filter(Properties(book), 1252).compile
-    assert compile_(OrRestriction_r([NO] * (MAXIMUM_TERMS - 2) + [YES]))(ALICE)
+def test_more_terms_than_any_client_has_are_too_complex() -> None:
+    check_size(OrRestriction_r([NO] * (MAXIMUM_TERMS - 1)))
+    sub = SubRestriction_r(p.PidTagAddressBookMember, OrRestriction_r([NO] * MAXIMUM_TERMS))
+    deep: Restriction_r = YES
+    for _ in range(MAXIMUM_TERMS):
+        deep = NotRestriction_r(deep)
     for many in (
         OrRestriction_r([NO] * MAXIMUM_TERMS),
         AndRestriction_r([AndRestriction_r([YES] * (MAXIMUM_TERMS // 2))] * 2),
+        sub,
+        deep,
     ):
         with pytest.raises(MapiError) as error:
-            Filter(Properties(book), 1252).compile(many)
+            check_size(many)
         assert error.value.code == ErrorCode.TooComplex
