@@ -7,7 +7,7 @@ import json
 import click
 
 from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, DirectoryError, Entry
-from openchange_py.cli.newuser import directory_of, existing
+from openchange_py.cli.people import directory_of, existing
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings
 

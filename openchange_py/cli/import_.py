@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from openchange_py.addressbook.base import DirectoryError
-from openchange_py.cli.newuser import directory_of, existing
+from openchange_py.cli.people import directory_of, existing
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings, declared
 from openchange_py.mime.importer import ImportRefused, ImportReport, import_mail

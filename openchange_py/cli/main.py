@@ -25,10 +25,12 @@ COMMANDS: Final = {
         "Log on to a server as a user: look up people, list folders and messages, read, save and delete mail.",
     ),
     "completion": ("completion", "Print the completion script for SHELL."),
+    "contact": ("contact", "Make, change and remove CONTACT, who has no account here and gets mail elsewhere."),
     "deliver": (
         "deliver",
         "Deliver the Internet message on standard input to USER, an account or one of its mail addresses.",
     ),
+    "group": ("group", "Make, change, show and remove the distribution list GROUP."),
     "hopkey": ("hopkey", "Make and change the key file that two hops share for module encrypt."),
     "import": ("import_", "Import mail into USER's mailbox."),
     "modules": ("modules", "List the modules that calls can pass through, loaded or not, with their options."),

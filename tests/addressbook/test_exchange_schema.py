@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from openchange_py.addressbook import exchange_schema
-from openchange_py.addressbook.accounts import EXCHANGE_ATTRIBUTES
 from openchange_py.addressbook.attributes import ATTRIBUTES, LINKS
 from openchange_py.addressbook.base import BACK_LINKS, FULL_ACCESS_ATTRIBUTE, LINK_ATTRIBUTES
 from openchange_py.addressbook.exchange_schema import text_of
 from openchange_py.addressbook.ldap.mapping import attributes_to_read
 from openchange_py.addressbook.ldap.session import LdapEntry, RootDse
+from openchange_py.addressbook.recipients import EXCHANGE_ATTRIBUTES
 from tests.conftest import ROOT
 
 #: Debian's samba-ad-provision: the schema that a Samba domain begins with.
@@ -38,6 +38,8 @@ UNPUBLISHED = {
     "msExchOURoot",
     "msExchResourceCapacity",
     "msExchResourceDisplay",
+    "msExchResourceMetaData",
+    "msExchResourceSearchProperties",
     "msExchSenderHintTranslations",
 }
 #: What OpenLDAP calls otherwise, or tells by itself.

@@ -144,7 +144,7 @@ def test_a_database_that_is_none_is_one_line(script: Run, tmp_path: Path) -> Non
     [
         (["sevre"], "No such command 'sevre'"),
         (["--confgi", "x"], "--confgi"),
-        (["newuser"], "Missing argument 'USER'"),
+        (["access"], "Missing argument 'USER'"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
     ],
 )
