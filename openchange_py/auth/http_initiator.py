@@ -1,6 +1,6 @@
 """Logging on over HTTP as a client: NTLM, Negotiate (RFC 4559) and Basic (RFC 7617).
 
-Not done: channel bindings of Kerberos, Bearer.
+NTLM and Kerberos name the TLS channel that the logon is for, where there is one. Not done: Bearer.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.rpc.security import AuthType, SecurityError
 from openchange_py.rpc.web_logon import WebCredentials
 
-#: A fresh initiator of NTLM or Kerberos. Raises `SecurityError`.
-MakeMechanism = Callable[[], Awaitable[Mechanism]]
+#: A fresh initiator of NTLM or Kerberos, for that TLS channel. Raises `SecurityError`.
+MakeMechanism = Callable[[ChannelBindings | None], Awaitable[Mechanism]]
 
 
 class MechanismLogon:
@@ -27,9 +27,10 @@ class MechanismLogon:
 
     async def answer(self, offered: Sequence[str], secure: bool, end_point: bytes | None) -> WebCredentials:
         """See `WebInitiator.answer`."""
-        mechanism = await self._make()
-        if isinstance(mechanism, NtlmInitiator) and end_point is not None:
-            mechanism.bind_channel(ChannelBindings(end_point).ntlm_hash)
+        bindings = None if end_point is None else ChannelBindings(end_point)
+        mechanism = await self._make(bindings)
+        if isinstance(mechanism, NtlmInitiator) and bindings is not None:
+            mechanism.bind_channel(bindings.ntlm_hash)
         if mechanism.auth_type is AuthType.NTLMSSP and "ntlm" in offered and not self._spnego:
             return WebCredentials("NTLM", mechanism)
         if "negotiate" in offered:

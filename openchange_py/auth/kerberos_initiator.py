@@ -1,7 +1,6 @@
 """The client's side of Kerberos: whose logon it is, and the security context that makes it. [MS-KILE], RFC 4121.
 
 Inside SPNEGO: `SpnegoInitiator(KerberosInitiator(credential, target_name))`.
-Not done: channel bindings.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.kerberos import KerberosContext, mechanism, require_library
 from openchange_py.rpc.security import AuthLevel, SecurityError
 
@@ -38,6 +38,8 @@ SERVICES: Final = {
 
 #: That of SMB.
 SMB_SERVICE: Final = "cifs"
+#: That of web servers, whatever is spoken over HTTP.
+WEB_SERVICE: Final = "HTTP"
 
 
 class Delegate(enum.Enum):
@@ -134,7 +136,8 @@ def _lifetime(credential: Any) -> int:
 class KerberosInitiator(KerberosContext):
     """The client's side, DCE style: b"" gives the AP-REQ, the server's AP-REP the third token.
 
-    Toward SMB (`cifs/...`) there is no third token: DCE style is RPC's.
+    Toward SMB and web servers (`cifs/...`, `HTTP/...`) there is no third token: DCE style is RPC's. The server proves
+    who it is in any case. `bindings` say which TLS channel the logon is for.
 
     `target_name` is an SPN such as `exchangeMDB/exch1.example.test`. `delegate` forwards the client's TGT, so that
     the server can act for him; with `OK_AS_DELEGATE` only where the KDC trusts that server with it.
@@ -147,14 +150,18 @@ class KerberosInitiator(KerberosContext):
         *,
         level: AuthLevel = AuthLevel.PRIVACY,
         delegate: Delegate = Delegate.NO,
+        bindings: ChannelBindings | None = None,
     ) -> None:
         super().__init__()
+        self._bindings = None
+        if bindings is not None:
+            self._bindings = gss.ChannelBindings(application_data=bindings.application_data)
         self._credential: InitiatorCredential | None = credential
         self._acquired: Any = None
         self._target = gssapi.Name(target_name, gssapi.NameType.kerberos_principal)
         flag = gssapi.RequirementFlag
         self._flags = flag.mutual_authentication | flag.replay_detection
-        if not target_name.startswith(f"{SMB_SERVICE}/"):
+        if target_name.partition("/")[0] not in (SMB_SERVICE, WEB_SERVICE):
             self._flags |= flag.dce_style
         self._flags |= flag.out_of_sequence_detection | flag.integrity
         if level >= AuthLevel.PRIVACY:
@@ -188,6 +195,7 @@ class KerberosInitiator(KerberosContext):
                 self._context,
                 mech=mechanism(),
                 flags=self._flags,
+                channel_bindings=self._bindings,
                 input_token=token or None,
             )
         except gss.GSSError as error:

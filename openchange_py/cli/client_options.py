@@ -101,7 +101,9 @@ _OPTIONS: Final = (
         help="With --kerberos: forward the ticket (kinit -f), so that the server can go on to another one as the user.",
     ),
     click.option(
-        "--target", metavar="HOST", help="The server's name in its service principals, where it is not --server's."
+        "--target",
+        metavar="HOST",
+        help="The server's name in its service principals, and its certificate, where it is not --server's.",
     ),
 )
 
@@ -148,7 +150,7 @@ class ConnectionOptions:
         if self.endpoints is not None:
             host, port = read_https(self.endpoints)
         try:
-            return Web(WebTransport(self.transport), host, port, ClientTls(self.ca))
+            return Web(WebTransport(self.transport), host, port, ClientTls(self.ca), self.target or "")
         except TlsError as error:
             raise ClientError(str(error)) from error
 

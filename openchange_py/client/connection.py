@@ -17,6 +17,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.client.errors import ClientError, LogonRefused, Unreachable
@@ -248,9 +249,16 @@ class Connector:
         return SpnegoInitiator(mechanism)
 
     def _mechanism(
-        self, interface: RpcInterface, service_class: str = "", level: AuthLevel | None = None
+        self,
+        interface: RpcInterface,
+        service_class: str = "",
+        level: AuthLevel | None = None,
+        bindings: ChannelBindings | None = None,
     ) -> Mechanism | None:
-        """`service_class` is that of the service principal, where it is not the interface's; and so is `level`."""
+        """`service_class` is that of the service principal, where it is not the interface's; and so is `level`.
+
+        `bindings` are for the tickets of a logon over HTTP.
+        """
         level = level or self._level
         if self._kerberos is not None:
             # Imported where it is used: nobody else waits for the library.
@@ -258,7 +266,7 @@ class Connector:
 
             service = f"{service_class or SERVICES.get(interface.name, 'host')}/{self._target}"
             delegate = Delegate.ALWAYS if self._forward else Delegate.NO
-            return KerberosInitiator(self._kerberos, service, level=level, delegate=delegate)
+            return KerberosInitiator(self._kerberos, service, level=level, delegate=delegate, bindings=bindings)
         if self._credential is None:
             return None
         service = f"{service_class or 'host'}/{self._target}"

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Awaitable, Callable
-from typing import Final
+import functools
+from typing import Final, Protocol
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.http_initiator import MechanismLogon
 from openchange_py.auth.spnego import Mechanism, SpnegoInitiator
 from openchange_py.client.errors import ClientError
@@ -28,8 +29,15 @@ from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.ndr import RpcInterface
 
 HTTPS_PORT: Final = 443
-#: The service that Kerberos tickets for HTTP are of; "" stands for the interface's own.
+#: The service that Kerberos tickets for HTTP are of.
 _HTTP: Final = "HTTP"
+
+
+class MakeMechanism(Protocol):
+    """What makes a fresh initiator of who logs on; None where nobody does."""
+
+    def __call__(self, service_class: str = "", *, bindings: ChannelBindings | None = None) -> Mechanism | None:
+        """`service_class` is that of the server's principal; "" stands for the interface's own."""
 
 
 class WebTransport(enum.Enum):
@@ -41,18 +49,19 @@ class WebTransport(enum.Enum):
 
 @dataclasses.dataclass(slots=True)
 class Web:
-    """Where the server is. `tls` None: plain HTTP, for a server on this machine."""
+    """Where the server is, and its name where `host` is an address. `tls` None: plain HTTP, on this machine."""
 
     transport: WebTransport
     host: str
     port: int = HTTPS_PORT
     tls: ClientTls | None = None
+    name: str = ""
     _group: SessionGroup = dataclasses.field(default_factory=SessionGroup)
 
     async def connect(
         self,
         interface: RpcInterface,
-        mechanism: Callable[[str], Mechanism | None],
+        mechanism: MakeMechanism,
         level: AuthLevel,
         spnego: bool,
         *,
@@ -62,16 +71,16 @@ class Web:
     ) -> MapiHttpClient | RpcClient:
         """A connection for the interface. Raises `ConnectionLost`, `RpcFault`, `ClientError`."""
         if self.transport is WebTransport.MAPI_HTTP:
-            endpoints = MapiEndpoints(Place(self.host, self.port, self.tls))
+            endpoints = MapiEndpoints(Place(self.host, self.port, self.tls, self.name))
             return await MapiHttpClient.connect(
                 endpoints,
                 interface,
-                MechanismLogon(_maker(mechanism), spnego=spnego),
+                MechanismLogon(functools.partial(_make, mechanism), spnego=spnego),
                 group=self._group,
                 connect_timeout=connect_timeout,
                 call_timeout=call_timeout,
             )
-        inner = mechanism("")
+        inner = mechanism()
         context: SecurityContext | None = SpnegoInitiator(inner) if inner is not None and spnego else inner
         return await rpch_client.connect(
             self._proxy(interface, mechanism, spnego),
@@ -83,21 +92,18 @@ class Web:
             call_timeout=call_timeout,
         )
 
-    def _proxy(
-        self, interface: RpcInterface, mechanism: Callable[[str], Mechanism | None], spnego: bool
-    ) -> RpcProxyPlace:
+    def _proxy(self, interface: RpcInterface, mechanism: MakeMechanism, spnego: bool) -> RpcProxyPlace:
         port = EXCHANGE_PORTS.get(interface.name)
         if port is None:
             raise ClientError(f"{interface.name} is not reached over RPC over HTTP")
-        logon = None if mechanism(_HTTP) is None else MechanismLogon(_maker(mechanism), spnego=spnego)
-        return RpcProxyPlace(Place(self.host, self.port, self.tls), self.host, port, logon=logon)
+        logon = None if mechanism(_HTTP) is None else MechanismLogon(functools.partial(_make, mechanism), spnego=spnego)
+        return RpcProxyPlace(
+            Place(self.host, self.port, self.tls, self.name), self.name or self.host, port, logon=logon
+        )
 
 
-def _maker(mechanism: Callable[[str], Mechanism | None]) -> Callable[[], Awaitable[Mechanism]]:
-    async def make() -> Mechanism:
-        made = mechanism(_HTTP)
-        if made is None:
-            raise ClientError("HTTP wants to know who logs on")
-        return made
-
-    return make
+async def _make(mechanism: MakeMechanism, bindings: ChannelBindings | None) -> Mechanism:
+    made = mechanism(_HTTP, bindings=bindings)
+    if made is None:
+        raise ClientError("HTTP wants to know who logs on")
+    return made

@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.kerberos_initiator import (
     Delegate,
     InitiatorCredential,
@@ -26,11 +27,19 @@ _LONGEST_WAIT: Final = 10.0
 class UpstreamCredentials(Protocol):
     """Where the relay gets the security context of a new upstream connection from."""
 
-    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
+    async def context(
+        self,
+        call: Call,
+        target: str,
+        level: AuthLevel,
+        mechanism: AuthType | None = None,
+        bindings: ChannelBindings | None = None,
+    ) -> Mechanism:
         """A fresh initiator for the connection that `call` needs, first of perhaps many.
 
         `target` is the upstream's service principal, `exchangeMDB/exch1.example.test`. `mechanism` is the one that
-        the binding demands: NTLMSSP, KERBEROS, or None where it leaves the choice. Raises `SecurityError`.
+        the binding demands: NTLMSSP, KERBEROS, or None where it leaves the choice. `bindings` are for the tickets of
+        a logon over HTTP. Raises `SecurityError`.
         """
         ...
 
@@ -50,13 +59,18 @@ class KerberosLogons:
         self._threads = ThreadPoolExecutor(threads, "kerberos")
 
     async def initiator(
-        self, credential: InitiatorCredential, target: str, level: AuthLevel, delegate: Delegate = Delegate.NO
+        self,
+        credential: InitiatorCredential,
+        target: str,
+        level: AuthLevel,
+        delegate: Delegate = Delegate.NO,
+        bindings: ChannelBindings | None = None,
     ) -> KerberosInitiator:
         """Raises `SecurityError` where there is no ticket, or not in time."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._ask_again:
             raise SecurityError("the KDC did not answer a moment ago")
-        made = KerberosInitiator(credential, target, level=level, delegate=delegate)
+        made = KerberosInitiator(credential, target, level=level, delegate=delegate, bindings=bindings)
         try:
             async with asyncio.timeout(self._timeout):
                 await loop.run_in_executor(self._threads, made.prepare)
@@ -83,13 +97,20 @@ class SpecifiedAccount:
         given = self._credentials
         return f"{given.domain}\\{given.username}" if given.domain else given.username, given.password
 
-    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
+    async def context(
+        self,
+        call: Call,
+        target: str,
+        level: AuthLevel,
+        mechanism: AuthType | None = None,
+        bindings: ChannelBindings | None = None,
+    ) -> Mechanism:
         """See `UpstreamCredentials.context`."""
         if mechanism != AuthType.KERBEROS:
             return NtlmInitiator(self._ntlm, level=level, target_name=target)
         if self._kerberos is None or self._logons is None:
             raise SecurityError("no realm is known to log on to")
-        return await self._logons.initiator(self._kerberos, target, level)
+        return await self._logons.initiator(self._kerberos, target, level, bindings=bindings)
 
 
 class MachineAccount:
@@ -107,14 +128,21 @@ class MachineAccount:
         #: A keytab is there for Kerberos; a password alone works without a KDC.
         self._prefers_kerberos = machine.keytab is not None
 
-    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
+    async def context(
+        self,
+        call: Call,
+        target: str,
+        level: AuthLevel,
+        mechanism: AuthType | None = None,
+        bindings: ChannelBindings | None = None,
+    ) -> Mechanism:
         """See `UpstreamCredentials.context`."""
         if mechanism is None:
             mechanism = AuthType.KERBEROS if self._prefers_kerberos else AuthType.NTLMSSP
         if mechanism == AuthType.KERBEROS:
             if self._kerberos is None:
                 raise SecurityError("the machine account has no keytab, and no realm for its password")
-            return await self._logons.initiator(self._kerberos, target, level)
+            return await self._logons.initiator(self._kerberos, target, level, bindings=bindings)
         if self._ntlm is None:
             raise SecurityError("the machine account has a keytab and no password: NTLM needs one")
         return NtlmInitiator(self._ntlm, level=level, target_name=target)

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.delegation import CachedTickets, DelegatedTickets, ServiceLogon, user_principal
 from openchange_py.auth.kerberos_initiator import Delegate, InitiatorCredential, SharedCredential
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
@@ -38,8 +39,17 @@ class _SessionState:
     impersonated: InitiatorCredential | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Target:
+    """Whom the logon is for: see `UpstreamCredentials.context`."""
+
+    name: str
+    level: AuthLevel
+    bindings: ChannelBindings | None
+
+
 #: Tries one way for a session's caller toward a target; raises `SecurityError` where it can't be gone.
-_Way = Callable[[_SessionState, Identity, str, AuthLevel], Awaitable[Mechanism]]
+_Way = Callable[[_SessionState, Identity, _Target], Awaitable[Mechanism]]
 
 
 class DelegatedCredentials:
@@ -51,7 +61,14 @@ class DelegatedCredentials:
         self._realm = realm
         self._logons = logons
 
-    async def context(self, call: Call, target: str, level: AuthLevel, mechanism: AuthType | None = None) -> Mechanism:
+    async def context(
+        self,
+        call: Call,
+        target: str,
+        level: AuthLevel,
+        mechanism: AuthType | None = None,
+        bindings: ChannelBindings | None = None,
+    ) -> Mechanism:
         """See `UpstreamCredentials.context`. The error says why each of the ways does not work."""
         caller = call.caller
         if caller.is_anonymous:
@@ -62,7 +79,7 @@ class DelegatedCredentials:
         reasons: list[str] = []
         for way, attempt in self._ways(mechanism):
             try:
-                context = await attempt(state, caller, target, level)
+                context = await attempt(state, caller, _Target(target, level, bindings))
             except SecurityError as error:
                 reasons.append(f"{way}: {error}")
                 continue
@@ -83,25 +100,23 @@ class DelegatedCredentials:
             return kerberos
         return ntlm if mechanism == AuthType.NTLMSSP else [*kerberos, *ntlm]
 
-    async def _forwarded(self, state: _SessionState, caller: Identity, target: str, level: AuthLevel) -> Mechanism:
+    async def _forwarded(self, state: _SessionState, caller: Identity, target: _Target) -> Mechanism:
         tickets = _tickets_of(caller)
         if tickets is None:
             raise SecurityError("the client did not log on with Kerberos")
         if tickets.forwarded is None:
             raise SecurityError("the client forwarded no ticket")
         # A next hop gets the ticket too where the KDC trusts it with delegation.
-        return await self._logons.initiator(
-            CachedTickets(tickets.forwarded), target, level, delegate=Delegate.OK_AS_DELEGATE
-        )
+        return await self._initiator(CachedTickets(tickets.forwarded), target, Delegate.OK_AS_DELEGATE)
 
-    async def _constrained(self, state: _SessionState, caller: Identity, target: str, level: AuthLevel) -> Mechanism:
+    async def _constrained(self, state: _SessionState, caller: Identity, target: _Target) -> Mechanism:
         service, tickets = self._service, _tickets_of(caller)
         if service is None:
             raise SecurityError("this server has no keytab")
         failure = ""
         if tickets is not None:
             try:
-                return await self._logons.initiator(service.constrained(tickets.ticket), target, level)
+                return await self._initiator(service.constrained(tickets.ticket), target)
             except SecurityError as error:
                 failure = f"with the client's ticket: {error}; in his name: "
         elif caller.authority is not Authority.DOMAIN:
@@ -111,15 +126,23 @@ class DelegatedCredentials:
             principal = tickets.principal if tickets is not None else user_principal(caller.account, self._realm)
             state.impersonated = SharedCredential(service.impersonated(principal))
         try:
-            return await self._logons.initiator(state.impersonated, target, level)
+            return await self._initiator(state.impersonated, target)
         except SecurityError as error:
             raise SecurityError(f"{failure}{error}") from error
 
-    async def _stored_hash(self, state: _SessionState, caller: Identity, target: str, level: AuthLevel) -> Mechanism:
+    async def _stored_hash(self, state: _SessionState, caller: Identity, target: _Target) -> Mechanism:
         nt_hash = await asyncio.to_thread(self._nt_hash_of, caller.account)
         if nt_hash is None:
             raise SecurityError("the directory does not tell it")
-        return NtlmInitiator(NtlmCredential(caller.account, caller.domain, nt_hash), level=level, target_name=target)
+        credential = NtlmCredential(caller.account, caller.domain, nt_hash)
+        return NtlmInitiator(credential, level=target.level, target_name=target.name)
+
+    async def _initiator(
+        self, credential: InitiatorCredential, target: _Target, delegate: Delegate = Delegate.NO
+    ) -> Mechanism:
+        return await self._logons.initiator(
+            credential, target.name, target.level, delegate=delegate, bindings=target.bindings
+        )
 
 
 def _tickets_of(caller: Identity) -> DelegatedTickets | None:

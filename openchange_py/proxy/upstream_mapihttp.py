@@ -6,7 +6,9 @@ import asyncio
 import weakref
 from typing import Final
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.http_initiator import MechanismLogon, PasswordLogon
+from openchange_py.auth.kerberos_initiator import WEB_SERVICE
 from openchange_py.auth.spnego import Mechanism
 from openchange_py.proxy.credentials import SpecifiedAccount, UpstreamCredentials
 from openchange_py.rpc.binding import Binding
@@ -20,8 +22,6 @@ from openchange_py.transports.tcp_client import AuthenticationFailed, Connection
 from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.ndr import RpcInterface
 
-#: The service class of web servers' principals.
-_SERVICE: Final = "HTTP"
 NO_PASSWORD: Final = "flag basic needs the name and password of an account to relay with"
 
 
@@ -78,10 +78,12 @@ def web_logon(binding: Binding, credentials: UpstreamCredentials, host: str, cal
         return PasswordLogon(*credentials.name_and_password)
     needed = Call(call.interface, call.opnum, b"", call.session, call.caller)
 
-    async def make() -> Mechanism:
-        target = f"{_SERVICE}/{host}" if binding.target_principal is None else binding.target_principal
+    # What another transport's binding says of a principal is of the server behind the web server.
+    target = (binding.target_principal if binding.by_url else None) or f"{WEB_SERVICE}/{host}"
+
+    async def make(bindings: ChannelBindings | None) -> Mechanism:
         try:
-            return await credentials.context(needed, target, AuthLevel.CONNECT, binding.mechanism)
+            return await credentials.context(needed, target, AuthLevel.CONNECT, binding.mechanism, bindings)
         except SecurityError as error:
             raise AuthenticationFailed(f"{binding}: no credentials for {needed.caller}: {error}") from error
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-from openchange_py.proxy.credentials import UpstreamCredentials
+from openchange_py.proxy.credentials import SpecifiedAccount, UpstreamCredentials
 from openchange_py.proxy.upstream import TcpConnector, find_port
-from openchange_py.proxy.upstream_mapihttp import answers, web_logon
+from openchange_py.proxy.upstream_mapihttp import NO_PASSWORD, answers, web_logon
 from openchange_py.rpc.binding import Binding
 from openchange_py.rpc.call import Call
+from openchange_py.rpc.security import SecurityError
 from openchange_py.transports import rpch_client
 from openchange_py.transports.http_client import Place
 from openchange_py.transports.rpch_client import EXCHANGE_PORTS, RpcProxyPlace
@@ -30,8 +31,11 @@ class RpchConnector(TcpConnector):
     def __init__(self, binding: Binding, credentials: UpstreamCredentials, timeout: float = 30.0) -> None:
         super().__init__(binding, credentials, find_port, timeout)
         host, https_port = binding.rpc_proxy or (binding.host, _HTTPS_PORT)
-        self._proxy = Place(host, https_port, ClientTls(binding.authorities))
-        self._web_logon = functools.partial(web_logon, binding, credentials, host)
+        tls, name = ClientTls(binding.authorities, binding.pin), binding.proxy_hostname
+        self._proxy = Place(host, https_port, tls, name, binding.local_address)
+        if binding.basic and not isinstance(credentials, SpecifiedAccount):
+            raise SecurityError(NO_PASSWORD)
+        self._web_logon = functools.partial(web_logon, binding, credentials, name or host)
 
     async def probe(self, interface: RpcInterface) -> None:
         """See `TcpConnector.probe`: whether the RPC proxy answers."""

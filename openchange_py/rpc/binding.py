@@ -50,8 +50,9 @@ _UNSUPPORTED_OPTIONS = {
 _SUPPORTED_OPTIONS = frozenset({"endpoint", "localaddress", "target_hostname", "target_principal"})
 #: Named pipes: SMB 2 or 3 is spoken anyway, and with `none` RPC has no logon of its own.
 _PIPE_FLAGS = _SUPPORTED_FLAGS | {"none", "smb2"}
-#: RPC over HTTP comes from whatever address the system chooses.
-_RPC_HTTP_OPTIONS = frozenset({"ca", "endpoint", "rpcproxy", "target_hostname", "target_principal"})
+#: RPC over HTTP: these are of the server, and what begins with the proxy's name is of it and of its HTTPS.
+_RPC_HTTP_FLAGS = _SUPPORTED_FLAGS | {"basic"}
+_RPC_HTTP_OPTIONS = _SUPPORTED_OPTIONS | {"ca", "pin", "proxy_hostname", "rpcproxy"}
 #: What a binding by URL takes.
 _URL_FLAGS = frozenset({"basic", "krb5", "ntlm", "print", "spnego"})
 _URL_OPTIONS = frozenset({"ca", "localaddress", "pin", "target_hostname", "target_principal"})
@@ -106,16 +107,18 @@ class Binding:
     target_hostname: str | None = None
     target_principal: str | None = None
     local_address: str | None = None
-    #: Of RPC over HTTP alone: host and port of the RPC proxy; None: HOST itself.
+    #: Of RPC over HTTP alone: host and port of the RPC proxy; None: HOST itself. And the proxy's name, where that is
+    #: an address.
     rpc_proxy: tuple[str, int] | None = None
+    proxy_hostname: str = ""
     #: Of named pipes alone: the pipe's name, and whether RPC has a logon inside of SMB's.
     pipe: str = ""
     nested: bool = True
-    #: Of a URL alone: what it says behind the host, and what its server is known by.
+    #: Of a URL alone: what it says behind the host.
     secure: bool = False
     path: str = ""
     query: str = ""
-    #: HTTP's Basic.
+    #: Of what goes over HTTP: Basic, and what its server is known by.
     basic: bool = False
     #: A file with the certificates of the authorities that are believed; None: the system's.
     authorities: Path | None = None
@@ -158,7 +161,7 @@ class Binding:
             raise BindingError(f"{text!r} names no host")
         transport = match["transport"].casefold()
         options = _RPC_HTTP_OPTIONS if transport == RPC_HTTP else _SUPPORTED_OPTIONS
-        flags = _PIPE_FLAGS if transport == NAMED_PIPE else _SUPPORTED_FLAGS
+        flags = {NAMED_PIPE: _PIPE_FLAGS, RPC_HTTP: _RPC_HTTP_FLAGS}.get(transport, _SUPPORTED_FLAGS)
         parts = _parse_options(match["options"] or "", flags, options, pipes=transport == NAMED_PIPE)
         if "none" in parts.flags and parts.level in (AuthLevel.CONNECT, AuthLevel.PACKET):
             raise BindingError("flag none: SMB signs or encrypts, so it goes with sign or seal")
@@ -169,6 +172,9 @@ class Binding:
             pipe=parts.pipe,
             nested="none" not in parts.flags,
             rpc_proxy=_parse_proxy(parts.options.get("rpcproxy", "")),
+            proxy_hostname=parts.options.get("proxy_hostname", ""),
+            basic="basic" in parts.flags,
+            pin=_parse_pin(parts.options.get("pin", "")),
             authorities=_path(parts.options.get("ca", "")),
             level=parts.level,
             mechanism=_mechanism(parts.flags),
@@ -194,9 +200,7 @@ def _parse_url(kind: type[Binding], text: str) -> Binding:
     if not secure and host not in _LOOPBACK:
         raise BindingError(f"{text!r}: mail and passwords over plain HTTP would be open to everybody; use https://")
     parts = _parse_options(match["options"] or "", _URL_FLAGS, _URL_OPTIONS)
-    pin = parts.options.get("pin", "")
-    if pin and not _PIN.fullmatch(pin):
-        raise BindingError(f"pin {pin!r}: it is the SHA-256 of the server's certificate, 64 hexadecimal digits")
+    pin = _parse_pin(parts.options.get("pin", ""))
     if not secure and (pin or "ca" in parts.options or "basic" in parts.flags):
         raise BindingError(f"{text!r}: ca, pin and basic are for https://")
     if "basic" in parts.flags and parts.flags & {"krb5", "ntlm", "spnego"}:
@@ -278,6 +282,12 @@ def _parse_proxy(text: str) -> tuple[str, int] | None:
     if not host:
         raise BindingError(f"RpcProxy={text}: it names no host")
     return host, _parse_port(port) if colon else 443
+
+
+def _parse_pin(text: str) -> str:
+    if text and not _PIN.fullmatch(text):
+        raise BindingError(f"pin {text!r}: it is the SHA-256 of the server's certificate, 64 hexadecimal digits")
+    return text
 
 
 def _parse_object(text: str | None) -> uuid.UUID | None:

@@ -16,7 +16,7 @@ from openchange_py.wire.ntlm import AuthenticateMessage, AvId, NtlmV2ClientChall
 from tests.auth.ntlm_parties import PASSWORD, acceptor
 
 
-async def make() -> Mechanism:
+async def make(bindings: ChannelBindings | None) -> Mechanism:
     return NtlmInitiator(NtlmCredential.from_password("alice", "", PASSWORD), level=AuthLevel.CONNECT)
 
 

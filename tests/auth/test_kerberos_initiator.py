@@ -10,6 +10,7 @@ import pytest
 
 from openchange_py.addressbook.base import Account
 from openchange_py.auth import kerberos
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, Keytab
 from openchange_py.auth.kerberos_initiator import (
     Delegate,
@@ -61,6 +62,51 @@ def test_what_the_level_needs_is_negotiated(realm: Realm, level: AuthLevel, spne
     if level == AuthLevel.PRIVACY:
         sealed, signature = client.seal(b"", b"body", b"")
         assert server.unseal(b"", sealed, b"", signature) == b"body"
+
+
+WEB = "HTTP/exch1.example.test"
+OURS, OTHER = b"this certificate's hash", b"another one's"
+
+
+@pytest.fixture
+def web(tmp_path: Path, realm: Realm) -> Realm:
+    """One where the server is a web server."""
+    (tmp_path / "web").mkdir()
+    return Realm(tmp_path / "web", service=WEB)
+
+
+def web_acceptor(web: Realm, end_point: bytes, required: bool) -> SpnegoAcceptor:
+    bindings = ChannelBindings(end_point, required)
+    return SpnegoAcceptor(
+        [KerberosAcceptor(Keytab(web.keytab), Everybody(), REALM, "EXAMPLE", PEER, bindings=bindings)]
+    )
+
+
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize("said", [OURS, OTHER, None], ids=["the channel", "another channel", "no channel"])
+def test_toward_a_web_server_the_channel_is_named(web: Realm, said: bytes | None, required: bool) -> None:
+    bindings = None if said is None else ChannelBindings(said)
+    inner = KerberosInitiator(KerberosCredential(ccache=web.ticket("alice")), WEB, bindings=bindings)
+    client, server = SpnegoInitiator(inner), web_acceptor(web, OURS, required)
+    if said == OURS or (said is None and not required):
+        proof = server.step(client.step(b""))
+        assert not client.complete
+        assert client.step(proof) == b""
+        assert client.complete
+        assert server.complete
+    else:
+        with pytest.raises(SecurityError):
+            server.step(client.step(b""))
+
+
+def test_a_web_server_has_to_prove_who_it_is(web: Realm) -> None:
+    inner = KerberosInitiator(KerberosCredential(ccache=web.ticket("alice")), WEB)
+    client, server = SpnegoInitiator(inner), web_acceptor(web, OURS, False)
+    proof = bytearray(server.step(client.step(b"")))
+    proof[-1] ^= 1
+    with pytest.raises(SecurityError):
+        client.step(bytes(proof))
+    assert not client.complete
 
 
 def test_toward_smb_there_are_two_legs_and_a_key(tmp_path: Path, realm: Realm) -> None:

@@ -160,6 +160,9 @@ def test_lists_that_are_none(text: str, reason: str) -> None:
     assert reason in str(caught.value)
 
 
+PIN = "ab:" * 31 + "cd"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -175,14 +178,24 @@ def test_lists_that_are_none(text: str, reason: str) -> None:
                 authorities=Path("/etc/ssl/exch.pem"),
             ),
         ),
+        (
+            f"ncacn_http:exch1[basic,krb5,localaddress=192.0.2.7,pin={PIN},RpcProxy=192.0.2.1,proxy_hostname=mail]",
+            Binding(
+                "exch1",
+                transport="ncacn_http",
+                mechanism=AuthType.KERBEROS,
+                local_address="192.0.2.7",
+                rpc_proxy=("192.0.2.1", 443),
+                proxy_hostname="mail",
+                basic=True,
+                pin=PIN,
+            ),
+        ),
         ("ncacn_http:exch1[RpcProxy=mail]", Binding("exch1", transport="ncacn_http", rpc_proxy=("mail", 443))),
     ],
 )
 def test_rpc_over_http_names_its_proxy(text: str, expected: Binding) -> None:
     assert Binding.parse(text) == expected
-
-
-PIN = "ab:" * 31 + "cd"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +259,9 @@ def test_mapi_over_http_is_named_by_its_url(text: str, expected: Binding) -> Non
         ("http://localhost/mapi/[basic]", "are for https://"),
         ("ncacn_http:exch1[RpcProxy=:443]", "it names no host"),
         ("ncacn_http:exch1[RpcProxy=mail:x]", "'x' is no TCP port"),
-        ("ncacn_http:exch1[localaddress=127.0.0.1]", "unknown option 'localaddress'"),
+        ("ncacn_http:exch1[pin=abc]", "64 hexadecimal digits"),
+        ("ncacn_ip_tcp:exch1[proxy_hostname=mail]", "unknown option 'proxy_hostname'"),
+        ("ncacn_ip_tcp:exch1[basic]", "unknown flag 'basic'"),
         ("ncacn_ip_tcp:exch1[rpcproxy=mail]", "unknown option 'rpcproxy'"),
     ],
 )

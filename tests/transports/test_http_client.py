@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.http import Bindings, WebLogons
 from openchange_py.auth.http_initiator import MechanismLogon, PasswordLogon
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
@@ -29,14 +30,14 @@ from tests.transports.serving import run
 
 
 def ntlm(password: str = PASSWORD) -> WebInitiator:
-    async def make() -> Mechanism:
+    async def make(bindings: ChannelBindings | None) -> Mechanism:
         return NtlmInitiator(NtlmCredential.from_password("alice", "", password), level=AuthLevel.CONNECT)
 
     return MechanismLogon(make)
 
 
 def spnego() -> WebInitiator:
-    async def make() -> Mechanism:
+    async def make(bindings: ChannelBindings | None) -> Mechanism:
         return NtlmInitiator(NtlmCredential.from_password("alice", "", PASSWORD), level=AuthLevel.CONNECT)
 
     return MechanismLogon(make, spnego=True)

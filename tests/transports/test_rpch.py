@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from openchange_py.auth.channel_binding import ChannelBindings
 from openchange_py.auth.http_initiator import MechanismLogon
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator
 from openchange_py.auth.spnego import Mechanism
@@ -72,7 +73,7 @@ def test_ntlm_over_http_on_each_channel(tmp_path: Path, spnego: bool) -> None:
     """Also on those that replace the first ones; a wrong password is told as what it is."""
 
     def logon(password: str = PASSWORD) -> MechanismLogon:
-        async def make() -> Mechanism:
+        async def make(bindings: ChannelBindings | None) -> Mechanism:
             return NtlmInitiator(NtlmCredential.from_password("alice", "", password), level=AuthLevel.CONNECT)
 
         return MechanismLogon(make, spnego=spnego)
