@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import signal
 import socket
@@ -22,10 +23,14 @@ from openchange_py.cli.serve import allow_open_files, run, settle_memory
 from openchange_py.config import Settings, declared
 from openchange_py.config.declared import OPTIONS
 from openchange_py.config.parser import Parameter, Place
+from openchange_py.config.routes import RelayAs, relay_as
 from openchange_py.proxy.loading import plugin_options
+from openchange_py.rpc.call import SESSION_NUMBERS
 from openchange_py.rpc.share import Share
 from openchange_py.transports.colleagues import Colleagues
 from openchange_py.transports.post import Message, receive
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -38,7 +43,12 @@ def main() -> None:
     try:
         settings = settings_of(Path(welcome.about["path"]), json.loads(welcome.data))
         multiprocessing.current_process().name = f"worker {share.number}"  # as the log has it
+        SESSION_NUMBERS.begin(share)
         start_log(settings)
+        if relay_as(settings) is RelayAs.CALLER:
+            logger.warning(
+                "tickets that clients delegate do not go from worker to worker: docs/operation.md says for whom"
+            )
         run(_work(settings, end, share))
     except expected_errors() as error:
         print(f"ocpy: error: {describe(error)}", file=sys.stderr)

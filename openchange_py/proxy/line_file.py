@@ -13,6 +13,8 @@ that ends in `.gz` means gzip; what was written is readable after `kill -9` as w
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import gzip
 import logging
 import os
@@ -179,6 +181,8 @@ class LineFile:
         self._begun = status.st_size > 0
         if self._begun and stat.S_ISREG(status.st_mode) and self.path.suffix != ".gz" and not _ends_a_line(self.path):
             raw.write(b"\n")  # whoever wrote before was killed
+        if self.path.suffix == ".gz":
+            _take(raw, self.path)
         file = _GzipFile(raw) if self.path.suffix == ".gz" else raw
         if self._header is not None and status.st_size == 0:
             file.write(self._header().encode() + b"\n")
@@ -190,6 +194,15 @@ class LineFile:
             self._file.close()
         finally:
             self._raw.close()
+
+
+def _take(raw: IO[bytes], path: Path) -> None:
+    """Have a file to oneself: what two processes compress into one, nobody can read."""
+    try:
+        fcntl.flock(raw, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raw.close()
+        raise OSError(errno.EBUSY, "another process writes to it", str(path)) from None
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -11,9 +11,26 @@ from typing import Any, Final, Protocol
 
 from openchange_py.rpc.log_context import LogFields
 from openchange_py.rpc.security import ANONYMOUS, Identity
+from openchange_py.rpc.share import Share
 from openchange_py.wire.ndr import ContextHandle, RpcInterface, RpcMessage
 
-_session_numbers = itertools.count(1)
+
+class SessionNumbers:
+    """What sessions are called by, in logs and recordings."""
+
+    def __init__(self) -> None:
+        self.begin(Share())
+
+    def begin(self, share: Share) -> None:
+        """From now on such numbers as no other process of the share gives."""
+        self._numbers = itertools.count(share.number + 1, share.count)
+
+    def next(self) -> int:
+        """One that was never given."""
+        return next(self._numbers)
+
+
+SESSION_NUMBERS: Final = SessionNumbers()
 
 #: Far more than any client opens: a handle is a logon to a mailbox or an address book.
 DEFAULT_HANDLE_LIMIT: Final = 1000
@@ -86,7 +103,7 @@ class Session:
 
     transport: str
     peer: str
-    number: int = dataclasses.field(default_factory=lambda: next(_session_numbers))
+    number: int = dataclasses.field(default_factory=SESSION_NUMBERS.next)
     state: dict[Any, Any] = dataclasses.field(default_factory=dict)
     handles: dict[ContextHandle, Any] = dataclasses.field(default_factory=dict)
     guard: threading.Lock = dataclasses.field(default_factory=threading.Lock)

@@ -128,6 +128,20 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (victim.read_text(), victim.stat().st_mode & 0o777) == ("precious\n", 0o644)
 
 
+def test_a_compressed_file_is_one_process_own(tmp_path: Path) -> None:
+    """And another one's once that is done with it; lines of plain files may be of several."""
+    first = LineFile(tmp_path / "out.gz")
+    with pytest.raises(OSError, match="another process writes to it"):
+        LineFile(tmp_path / "out.gz")
+    first.close()
+    LineFile(tmp_path / "out.gz").close()
+    both = [LineFile(tmp_path / "out") for _ in range(2)]
+    for number, file in enumerate(both):
+        file.write(f"line of {number}")
+        file.close()
+    assert (tmp_path / "out").read_text() == "line of 0\nline of 1\n"
+
+
 def test_a_folder_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LineFile(tmp_path / "nowhere" / "out")

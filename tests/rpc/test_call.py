@@ -6,7 +6,8 @@ from typing import cast
 
 import pytest
 
-from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session
+from openchange_py.rpc.call import Call, FaultStatus, RpcFault, Session, SessionNumbers
+from openchange_py.rpc.share import Share
 from openchange_py.wire.buffer import DecodeError
 from openchange_py.wire.ndr import NULL_HANDLE
 from tests.proxy.parties import Number, number_call
@@ -106,3 +107,13 @@ def test_a_vouched_stub_is_vouched_for_until_it_changes() -> None:
     cast("Number", call.request).value = 2
     call.edited_request()
     assert not call.is_vouched
+
+
+def test_sessions_of_several_processes_have_different_numbers() -> None:
+    seen: set[int] = set()
+    for number in range(3):
+        numbers = SessionNumbers()
+        numbers.begin(Share(number, 3))
+        seen |= {numbers.next() for _ in range(5)}
+    assert seen == set(range(1, 16))
+    assert Session("ncacn_ip_tcp", "peer").number < Session("ncacn_ip_tcp", "peer").number

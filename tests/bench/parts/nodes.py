@@ -9,6 +9,7 @@ from tests.bench.parts import people
 
 _BASE = {
     "workgroup": people.DOMAIN,
+    "ocpy:organization": people.ORGANIZATION.name,
     "interfaces": "127.0.0.1",
     "bind interfaces only": "yes",
     "log level": "0",
