@@ -6,6 +6,7 @@ from typing import Final
 
 import ldap3
 
+from openchange_py.addressbook import exchange_schema
 from openchange_py.addressbook.base import Organization
 from openchange_py.addressbook.ldap.containers import configuration
 from openchange_py.addressbook.ldap.session import Session, escape_name
@@ -16,6 +17,26 @@ LISTS: Final = {
     "All Groups": "(&(mailNickname=*)(objectCategory=group))",
     "All Contacts": "(&(mailNickname=*)(objectCategory=person)(objectClass=contact))",
 }
+
+
+def extend_schema(session: Session) -> None:
+    """Exchange's attributes and classes into an Active Directory's schema."""
+    place = session.root.schema
+    for additions in (exchange_schema.attributes(place), exchange_schema.classes(place)):
+        for addition in additions:
+            values = dict(addition.attributes)
+            session.add(addition.dn, [str(name) for name in values.pop("objectClass")], values)
+        _refresh(session)
+    for change in exchange_schema.extensions(place):
+        for _, name, values in change.changes:
+            present = session.read(change.dn, [name])
+            new = [value for value in values if present is None or value not in present.texts(name)]
+            session.modify(change.dn, {name: [(ldap3.MODIFY_ADD, new)]} if new else {})
+    _refresh(session)
+
+
+def _refresh(session: Session) -> None:
+    session.modify("", {"schemaUpdateNow": [(ldap3.MODIFY_REPLACE, ["1"])]})
 
 
 def add_organization(session: Session, organization: Organization, server: str) -> None:

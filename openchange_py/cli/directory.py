@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import click
+
 from openchange_py.addressbook import migrate
 from openchange_py.addressbook import source as embedded
-from openchange_py.addressbook.base import Directory
+from openchange_py.addressbook.base import Directory, DirectoryError
 from openchange_py.cli.settings import first_line
 from openchange_py.config import Option, Settings, declared
 from openchange_py.config.declared import LdapSasl, LdapTls
@@ -38,7 +40,19 @@ def open_directory(settings: Settings) -> Directory:
     index = settings[declared.DIRECTORY_INDEX]
     migrate.upgrade(index)
     servers = ldap_servers(settings, declared.DIRECTORY, ldap_urls(url))
-    return LdapDirectory(servers, index, organization, place=settings[declared.USER_CONTAINER])
+    place, lag = settings[declared.USER_CONTAINER], settings[declared.DIRECTORY_LAG]
+    return LdapDirectory(servers, index, organization, place=place, lag=lag)
+
+
+def up_to_date(directory: Directory) -> Directory:
+    """With what others changed at its server; a server that is away is said, and what is known is known."""
+    try:
+        directory.catch_up()
+    except DirectoryError as error:
+        if directory.status().last_contact is None:
+            raise
+        click.echo(f"ocpy: warning: the directory does not answer, this is what it said before: {error}", err=True)
+    return directory
 
 
 def ldap_servers(settings: Settings, option: Option[Any], urls: Sequence[str]) -> LdapServers:

@@ -19,8 +19,10 @@ from openchange_py.auth.kerberos import KerberosAcceptor, KerberosUnavailable, K
 from openchange_py.auth.netlogon import MachineAccount, NetlogonVerifier, SecureChannel
 from openchange_py.auth.ntlm import ServerNames
 from openchange_py.auth.spnego import Mechanism
+from openchange_py.cli.directory import in_ldap, ldap_servers
 from openchange_py.cli.settings import first_line
 from openchange_py.config import Option, Settings, declared
+from openchange_py.config.options import ldap_urls
 from openchange_py.config.routes import RelayAs, relay_as
 from openchange_py.config.settings import world_readable
 from openchange_py.rpc.security import AuthLevel, AuthType, SecurityContext
@@ -148,15 +150,20 @@ def secure_channel(settings: Settings) -> SecureChannel | None:
 
 
 def password_directory(settings: Settings) -> LdapPasswords | None:
-    """The LDAP directory of `ocpy:password directory`, not asked yet; None where none is configured."""
-    urls, option = settings[declared.PASSWORD_DIRECTORY], declared.PASSWORD_DIRECTORY
+    """The LDAP directory of `ocpy:password directory`, not asked yet; None where none is configured.
+
+    A directory in LDAP has the passwords too, where no domain controller is named that checks them.
+    """
+    option: Option[Any] = declared.PASSWORD_DIRECTORY
+    urls: tuple[str, ...] = settings[declared.PASSWORD_DIRECTORY]
+    if not urls and in_ldap(settings) and not settings[declared.DOMAIN_CONTROLLER] and settings[declared.LDAP_SUFFIX]:
+        urls, option = ldap_urls(settings[declared.DIRECTORY]), declared.DIRECTORY
     if not urls:
         return None
     if not settings[declared.LDAP_SUFFIX]:
         raise settings.error(option, f"it needs `{declared.LDAP_SUFFIX.name}`, {declared.LDAP_SUFFIX.help}")
     # Imported only where it is used: nobody else waits for it.
     from openchange_py.auth.ldap_passwords import LdapPasswords
-    from openchange_py.cli.directory import ldap_servers
 
     return LdapPasswords(ldap_servers(settings, option, urls), settings[declared.WORKGROUP])
 

@@ -137,6 +137,7 @@ class Node:
         settings = self.settings
         directory = open_directory(settings)
         self._resources.callback(directory.close)
+        await asyncio.to_thread(directory.start)  # the first index of a directory in LDAP takes a while
         directory.organization()  # an error that says what to do, before anything listens
         self._domain = domain = Domain.of(settings, directory)
         if self._colleagues is not None:

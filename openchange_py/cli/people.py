@@ -13,7 +13,7 @@ import click
 from openchange_py.addressbook.administration import Changes, Recipients
 from openchange_py.addressbook.attributes import ATTRIBUTES
 from openchange_py.addressbook.base import AttributeValue, Directory, DirectoryError, Entry
-from openchange_py.cli.directory import open_directory
+from openchange_py.cli.directory import open_directory, up_to_date
 from openchange_py.config import Settings, declared
 from openchange_py.wire.oxcdata.properties import PropertyType
 
@@ -146,7 +146,7 @@ def _settable(name: str, option: str) -> tuple[str, PropertyType]:
 
 def directory_of(settings: Settings) -> Directory:
     """The configured directory, which is closed when the command ends."""
-    return click.get_current_context().with_resource(closing(open_directory(settings)))
+    return click.get_current_context().with_resource(closing(up_to_date(open_directory(settings))))
 
 
 def recipients_of(settings: Settings, directory: Directory) -> Recipients:

@@ -173,6 +173,12 @@ DIRECTORY_INDEX = Option(
     lambda settings: _sqlite(settings, "directory.db"),
     "URL of the database that has the index of a directory in LDAP; it can be made anew",
 )
+DIRECTORY_LAG = Option(
+    "ocpy:directory lag",
+    seconds,
+    10.0,
+    "how often a directory in LDAP is asked what changed",
+)
 USER_CONTAINER = Option(
     "ocpy:user container",
     text,

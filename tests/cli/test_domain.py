@@ -137,6 +137,16 @@ def test_a_password_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert "ldap1" not in caplog.text
 
 
+def test_a_directory_in_ldap_has_the_passwords_where_no_controller_has(tmp_path: Path) -> None:
+    lines = ["ocpy:directory = ldaps://ldap1.example.test", LDAP[1], ldap_password(tmp_path)]
+    assert password_directory(settings(tmp_path, *lines)) is None, "nobody said where accounts are"
+    made = password_directory(settings(tmp_path, *lines, LDAP[0]))
+    assert made is not None
+    assert made._servers.urls == ("ldaps://ldap1.example.test",)
+    made.close()
+    assert password_directory(settings(tmp_path, *lines, LDAP[0], "ocpy:domain controller = dc1.example.test")) is None
+
+
 def test_a_password_directory_says_what_it_needs(tmp_path: Path) -> None:
     lines = ["ocpy:password directory = ldaps://ldap1.example.test"]
     for needed, line in zip(

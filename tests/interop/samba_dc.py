@@ -19,7 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 #: Debian's: its python3-samba is not for the virtual environment's interpreter.
@@ -160,14 +160,18 @@ class SambaDc:
 
 @contextlib.contextmanager
 def running_dc(
-    directory: Path, address: str | None = None, options: Mapping[str, str] | None = None
+    directory: Path,
+    address: str | None = None,
+    options: Mapping[str, str] | None = None,
+    seed: Callable[[], Path] | None = None,
 ) -> Iterator[SambaDc]:
     """A domain controller in `directory`, which is empty and stays behind; it is stopped at the end.
 
-    `options` are further ones for its smb.conf; its services' ports are waited for.
+    `options` are further ones for its smb.conf; its services' ports are waited for. `seed` gives another state to begin
+    with than the usual one.
     """
     dc = SambaDc(address or own_address(64), directory)
-    _copy_seed(directory)
+    _copy((seed or _provisioned)(), directory)
     _write_configuration(dc, options or {})
     with (directory / "stdout").open("ab") as output:
         process = subprocess.Popen(
@@ -186,33 +190,37 @@ def running_dc(
         _stop(process)
 
 
-def _seed() -> Path:
-    """Where the provisioned copy is kept: one per Samba version and content."""
+def kept(content: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once per machine, Samba version and content."""
     version = _run(["samba", "--version"]).strip()
-    digest = hashlib.sha256(f"{version}\n{Path(__file__).read_text('utf-8')}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{version}\n{Path(__file__).read_text('utf-8')}{content}".encode()).hexdigest()[:16]
     parent = Path(tempfile.gettempdir()) / f"openchange-py-samba-{os.geteuid()}"
     parent.mkdir(mode=0o700, exist_ok=True)
     status = parent.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o077 or parent.is_symlink():
         raise RuntimeError(f"{parent} is not ours alone: remove it")
-    return parent / digest
-
-
-def _copy_seed(directory: Path) -> None:
-    seed = _seed()
+    seed = parent / digest
     with seed.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not seed.exists():
             making = seed.with_suffix(f".{os.getpid()}")
             shutil.rmtree(making, ignore_errors=True)
-            _provision(making)
+            making.mkdir(mode=0o700)
+            make(making)
             making.rename(seed)
+    return seed
+
+
+def _provisioned() -> Path:
+    return kept("", _provision)
+
+
+def _copy(seed: Path, directory: Path) -> None:
     # cp keeps the extended attributes that hold NT access control lists.
     _run(["cp", "-a", "--reflink=auto", f"{seed}/.", str(directory)])
 
 
 def _provision(directory: Path) -> None:
-    directory.mkdir(mode=0o700)
     empty = directory / "empty.conf"
     empty.write_text("[global]\n")
     _run(
@@ -280,7 +288,8 @@ def _write_configuration(dc: SambaDc, options: Mapping[str, str]) -> None:
     """
     settings += "".join(f"\n        {name} = {value}" for name, value in options.items())  # the last word counts
     names = {line.split("=")[0].strip() for line in settings.splitlines() if "=" in line}
-    first = next(number for number, line in enumerate(lines) if line.startswith("[") and line != "[global]")
+    sections = (number for number, line in enumerate(lines) if line.startswith("[") and line != "[global]")
+    first = next(sections, len(lines))
     kept = [line for line in lines[:first] if line.split("=")[0].strip() not in names]
     # The shares of a controller are of no use here: smbd does not run.
     dc.smb_conf.write_text("\n".join([*kept, settings]), "utf-8")

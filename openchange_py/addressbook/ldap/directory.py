@@ -27,8 +27,9 @@ from openchange_py.addressbook.base import (
     NoSuchEntry,
     Record,
 )
+from openchange_py.addressbook.following import Follower
 from openchange_py.addressbook.indexed import IndexedDirectory
-from openchange_py.addressbook.indexing import IndexWriter, writing
+from openchange_py.addressbook.indexing import IndexWriter
 from openchange_py.addressbook.ldap.accounts import Accounts, ActiveDirectoryAccounts, OpenLdapAccounts, Values
 from openchange_py.addressbook.ldap.connection import LdapServers
 from openchange_py.addressbook.ldap.containers import configuration
@@ -36,7 +37,7 @@ from openchange_py.addressbook.ldap.mapping import attributes_to_read, to_ldap, 
 from openchange_py.addressbook.ldap.session import LdapEntry, Pool, ServerKind, Session, escape_filter
 from openchange_py.addressbook.ldap.source import open_source
 from openchange_py.addressbook.ldap.taken import refuse_taken
-from openchange_py.addressbook.organizations import address_books, put_address_books
+from openchange_py.addressbook.organizations import address_books
 from openchange_py.addressbook.purported_search import belongs
 from openchange_py.addressbook.rows import AttributeMap, organization_of
 from openchange_py.addressbook.sortkeys import fold
@@ -48,11 +49,17 @@ _LINKS_AT_ONCE: Final = 1000
 
 
 class LdapDirectory(IndexedDirectory):
-    """See `Directory`. `index` is the URL of the database that has the index, `place` where new entries go."""
+    """See `Directory`. `index` is the URL of the database that has the index, `place` where new entries go.
 
-    def __init__(self, servers: LdapServers, index: str, organization: str | None = None, *, place: str = "") -> None:
+    `lag` are the seconds between two looks at what others changed, for who follows.
+    """
+
+    def __init__(
+        self, servers: LdapServers, index: str, organization: str | None = None, *, place: str = "", lag: float = 10.0
+    ) -> None:
         super().__init__(index, organization)
         self.servers = servers
+        self._follower = Follower(self, ", ".join(servers.urls), lambda: open_source(servers), lag=lag)
         self._pool = Pool(servers)
         self._writer = IndexWriter(self.database)
         self._accounts: dict[ServerKind, Accounts] = {
@@ -61,7 +68,8 @@ class LdapDirectory(IndexedDirectory):
         }
 
     def close(self) -> None:
-        """Close the connections to the server and to the index."""
+        """Follow no more; close the connections to the server and to the index."""
+        self._follower.stop()
         self._pool.close()
         super().close()
 
@@ -70,21 +78,15 @@ class LdapDirectory(IndexedDirectory):
         return None
 
     def status(self) -> DirectoryStatus:
-        return DirectoryStatus("LDAP", ", ".join(self.servers.urls), self.count())
+        return self._follower.status()
 
     def catch_up(self) -> None:
-        """Read all that the server has."""
-        source = open_source(self.servers)
-        try:
-            with writing(self.database, strict=False) as transaction:
-                put_address_books(transaction, source.address_books())
-            seen: set[uuid.UUID] = set()
-            for part in source.everything():
-                self._writer.put(part.records)
-                seen.update(record.guid for record in part.records)
-            self._writer.remove([one.guid for one in self.entries() if one.guid not in seen])
-        finally:
-            source.close()
+        self._follower.catch_up()
+
+    def start(self) -> None:
+        """Keep the index up to date from now on. `DirectoryError` where it was never made and the server is away."""
+        self._follower.start()
+        super().start()
 
     # Administration.
 
