@@ -43,6 +43,9 @@ LINK_ATTRIBUTES = (
     "unauthOrig",
 )
 
+#: The link of a mailbox to those who may open it besides its owner. No directory has it: it is the index's own.
+FULL_ACCESS = "ocpyFullAccess"
+
 #: Attributes that are read from the other side of a link, and stored nowhere.
 BACK_LINKS = {
     "directReports": "manager",
@@ -388,10 +391,19 @@ class Directory(Protocol):
     ) -> None:
         """Add and remove what an attribute of `LINK_ATTRIBUTES` refers to; what is so already is no error."""
 
+    def full_access(self, mailbox: Entry) -> list[Entry]:
+        """Who was given full access to a mailbox: kept here in every kind of directory, and by identity.
+
+        Nobody who gets the name of one who was deleted inherits it; nor does it outlive the mailbox.
+        """
+
+    def change_full_access(self, mailbox: Entry, add: Sequence[Entry] = (), remove: Sequence[Entry] = ()) -> None:
+        """Give and take full access; what is so already is no error."""
+
     def set_password(self, entry: Entry, password: str) -> None: ...
     def set_enabled(self, entry: Entry, enabled: bool) -> None: ...
     def delete(self, entry: Entry) -> None:
-        """Delete it, and what it was given: nobody who gets its name later inherits full access to a mailbox."""
+        """Delete it, and what it was given."""
 
     def entries(self) -> Iterable[Entry]:
         """Every entry, hidden ones too."""
@@ -407,14 +419,6 @@ class Directory(Protocol):
         """Close its connections."""
 
 
-#: The attribute that lists the legacyExchangeDNs of those who were given full access to a mailbox.
-FULL_ACCESS_ATTRIBUTE = "ocpyFullAccess"
-
-
-def may_open_mailbox(caller: Entry, mailbox: Entry) -> bool:
+def may_open_mailbox(directory: Directory, caller: Entry, mailbox: Entry) -> bool:
     """Whether `caller` owns the mailbox or was explicitly given full access to it."""
-    if caller.guid == mailbox.guid:
-        return True
-    # An account without Exchange attributes has no name that could be granted anything.
-    name = caller.legacy_exchange_dn.casefold()
-    return bool(name) and name in {dn.casefold() for dn in mailbox.all(FULL_ACCESS_ATTRIBUTE)}
+    return caller.guid == mailbox.guid or caller.guid in {one.guid for one in directory.full_access(mailbox)}

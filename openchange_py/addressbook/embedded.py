@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from Cryptodome.Hash import MD4
-from sqlalchemy import Connection, String, cast, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from openchange_py.addressbook.base import (
-    FULL_ACCESS_ATTRIBUTE,
     LINK_ATTRIBUTES,
     SHOW_IN_ADDRESS_BOOK,
     Attributes,
@@ -38,7 +37,7 @@ from openchange_py.addressbook.indexing import Transaction, writing
 from openchange_py.addressbook.linking import links_of
 from openchange_py.addressbook.organizations import address_books, put_address_books
 from openchange_py.addressbook.purported_search import belongs
-from openchange_py.addressbook.rows import AttributeMap, organization_of, to_entry, to_record
+from openchange_py.addressbook.rows import AttributeMap, organization_of, to_entry
 from openchange_py.addressbook.schema import container, credential, entry
 from openchange_py.addressbook.sortkeys import fold
 
@@ -154,8 +153,6 @@ class EmbeddedDirectory(IndexedDirectory):
         with self._writing() as transaction:
             current = _current(transaction.connection, entry)
             transaction.remove([current.mid], forget=True)
-            if current.legacy_exchange_dn:
-                _revoke_full_access(transaction, current.legacy_exchange_dn)
 
     def status(self) -> DirectoryStatus:
         return DirectoryStatus("embedded", str(self.database), self.count())
@@ -207,17 +204,3 @@ def _lists(connection: Connection, dn: str, kind: Kind, values: Attributes, befo
     own = connection.execute(query).scalars().all()
     found = [one.name for one in book.containers if belongs(one.purported_search, kind, values)]
     return [*found, *own]
-
-
-def _revoke_full_access(transaction: Transaction, dn: str) -> None:
-    """Take a name out of every list of those who may open a mailbox."""
-    listing = select(entry).where(cast(entry.c.attributes, String).contains(FULL_ACCESS_ATTRIBUTE))
-    for row in transaction.connection.execute(listing).all():
-        record = to_record(row)
-        values = AttributeMap(record.attributes)
-        granted = values.texts(FULL_ACCESS_ATTRIBUTE)
-        kept = [name for name in granted if fold(name) != fold(dn)]
-        if len(kept) < len(granted):
-            values.put(FULL_ACCESS_ATTRIBUTE, kept)
-            changed = Record(record.guid, record.name, record.kind, record.enabled, values, {})
-            transaction.put([changed], other_links_stay=True)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
 
 from openchange_py.addressbook import lookups
-from openchange_py.addressbook.base import Account, DirectoryError, Entry, NoSuchEntry, Organization
+from openchange_py.addressbook.base import FULL_ACCESS, Account, DirectoryError, Entry, NoSuchEntry, Organization
 from openchange_py.addressbook.database import DirectoryDatabase
 from openchange_py.addressbook.index import IDS_PER_SELECT, Book, Index, Snapshot
+from openchange_py.addressbook.indexing import writing
+from openchange_py.addressbook.linking import links_of
 from openchange_py.addressbook.lists import IndexedLists
 from openchange_py.addressbook.lookups import EVERYWHERE
 from openchange_py.addressbook.rows import organization_of, to_entry
-from openchange_py.addressbook.schema import credential, entry
+from openchange_py.addressbook.schema import credential, entry, link
 from openchange_py.addressbook.sortkeys import fold
 
 logger = logging.getLogger(__name__)
@@ -142,6 +144,22 @@ class IndexedDirectory:
         with self.database.reading() as connection:
             secret = connection.execute(select(credential.c.nt_hash).where(credential.c.mid == found.mid)).scalar()
         return bytes(secret) if secret else None
+
+    def full_access(self, mailbox: Entry) -> list[Entry]:
+        granted = select(link.c.target).where(link.c.source == mailbox.mid, link.c.attribute == FULL_ACCESS)
+        with self.database.reading() as connection:
+            found = connection.execute(select(entry).where(entry.c.mid.in_(granted)).order_by(entry.c.sort_key)).all()
+        return [to_entry(row) for row in found]
+
+    def change_full_access(self, mailbox: Entry, add: Sequence[Entry] = (), remove: Sequence[Entry] = ()) -> None:
+        with writing(self.database, strict=True) as transaction:
+            there = {row.guid: row.mid for row in transaction.rows([one.mid for one in (mailbox, *add)])}
+            for one in (mailbox, *add):
+                if one.guid not in there:
+                    raise NoSuchEntry(f"{one.display_name} is not in the directory any more")
+            present = set(links_of(transaction.connection, mailbox.mid, FULL_ACCESS))
+            wanted = (present | {one.mid for one in add}) - {one.mid for one in remove}
+            transaction.link(mailbox.mid, FULL_ACCESS, wanted)
 
     def _one(self, condition: Any) -> Entry | None:
         with self.database.reading() as connection:

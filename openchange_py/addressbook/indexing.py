@@ -123,6 +123,10 @@ class Transaction:
             found |= given
         return found
 
+    def rows(self, mids: Sequence[int]) -> list[Any]:
+        """The rows of those entries that there are."""
+        return list(self._rows(mids).values())
+
     def _rows(self, mids: Sequence[int]) -> dict[int, Any]:
         found: dict[int, Any] = {}
         for some in parts(mids):

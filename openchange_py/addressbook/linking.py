@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
-from openchange_py.addressbook.base import Links
+from openchange_py.addressbook.base import FULL_ACCESS, Links
 from openchange_py.addressbook.index import parts
 from openchange_py.addressbook.rows import LONGEST_NAME
 from openchange_py.addressbook.schema import identity, link, pending_link
@@ -77,12 +77,15 @@ def _make(
     scope: Mapping[int, set[str] | None],
     wanted: set[tuple[int, str, Any]],
 ) -> set[int]:
-    """Make a table have just these rows of those entries, and of their attributes alone where some are named."""
+    """Make a table have just these rows of those entries, and of their attributes alone where some are named.
+
+    What no directory says, none takes away: `FULL_ACCESS` is changed by its name alone.
+    """
     present: set[tuple[int, str, Any]] = set()
     for some in parts(list(scope)):
         for row in connection.execute(select(table).where(table.c.source.in_(some))):
             attributes = scope[row.source]
-            if attributes is None or row.attribute in attributes:
+            if row.attribute in attributes if attributes is not None else row.attribute != FULL_ACCESS:
                 present.add(tuple(row))
     gone, come = present - wanted, wanted - present
     columns = ("source", "attribute", target)

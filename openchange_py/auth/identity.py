@@ -49,6 +49,6 @@ def _open(directory: Directory, identity: Identity, dn: str, what: str) -> Entry
     target = directory.by_legacy_dn(dn)
     if target is None:
         raise NotAuthorized(f"{identity} may not {what} {dn!r}: there is no such entry")
-    if not may_open_mailbox(caller, target):
+    if not may_open_mailbox(directory, caller, target):
         raise NotAuthorized(f"{identity} may not {what} {dn!r}: neither owner nor given full access")
     return target

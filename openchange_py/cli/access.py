@@ -6,7 +6,7 @@ import json
 
 import click
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, DirectoryError, Entry
+from openchange_py.addressbook.base import Directory, DirectoryError, Entry
 from openchange_py.cli.people import directory_of, existing
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings
@@ -26,33 +26,30 @@ def command(settings: Settings, user: str, grant: tuple[str, ...], revoke: tuple
     """
     directory = directory_of(settings)
     entry = existing(directory, user)
-    granted = dict.fromkeys(entry.all(FULL_ACCESS_ATTRIBUTE))
-    for account in revoke:
-        granted.pop(existing(directory, account).legacy_exchange_dn, None)
-    for account in grant:
-        granted[_name(directory, account)] = None
-    if grant or revoke:
-        entry = directory.modify(entry, {FULL_ACCESS_ATTRIBUTE: list(granted) or None})
+    if entry.mailbox_guid is None and grant:
+        raise DirectoryError(f"{user} has no mailbox: `ocpy newuser --create --mailbox {user}` makes it")
+    less = [existing(directory, account) for account in revoke]
+    more = [_grantable(directory, account) for account in grant]
+    if more or less:
+        directory.change_full_access(entry, more, less)
     _show(directory, entry, as_json)
 
 
-def _name(directory: Directory, account: str) -> str:
-    """What an account is granted something by."""
-    dn = existing(directory, account).legacy_exchange_dn
-    if not dn:
+def _grantable(directory: Directory, account: str) -> Entry:
+    """Who has a name that a client can log on to a server with."""
+    entry = existing(directory, account)
+    if not entry.legacy_exchange_dn:
         raise DirectoryError(f"the account {account} has no Exchange attributes: run `ocpy newuser --create {account}`")
-    return dn
+    return entry
 
 
 def _show(directory: Directory, entry: Entry, as_json: bool) -> None:
-    holders = []
-    for dn in entry.all(FULL_ACCESS_ATTRIBUTE):
-        holder = directory.by_legacy_dn(dn)
-        holders.append({"account": holder.account if holder else None, "dn": dn})
+    holders = directory.full_access(entry)
     if as_json:
-        click.echo(json.dumps({"mailbox": entry.account, "full_access": holders}))
+        described = [{"account": one.account, "dn": one.legacy_exchange_dn} for one in holders]
+        click.echo(json.dumps({"mailbox": entry.account, "full_access": described}))
         return
     if not holders:
         click.echo(f"Nobody but {entry.account} may open the mailbox of {entry.account}")
-    for granted in holders:
-        click.echo(f"{granted['account'] or '(deleted account)'} has full access to the mailbox of {entry.account}")
+    for one in holders:
+        click.echo(f"{one.account or one.display_name} has full access to the mailbox of {entry.account}")

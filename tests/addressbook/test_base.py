@@ -1,15 +1,12 @@
-import dataclasses
 import uuid
 
 from openchange_py.addressbook.base import (
-    FULL_ACCESS_ATTRIBUTE,
     Account,
     AttributeValue,
     DisplayType,
     Entry,
     MinimalEntryId,
     Organization,
-    may_open_mailbox,
 )
 
 
@@ -35,25 +32,6 @@ def test_texts_of_an_attribute() -> None:
     assert both.first("description") == "one"
     assert both.all("description") == ["one", "two"]
     assert both.first("title") is None
-
-
-def test_only_the_owner_and_who_was_granted_access_may_open_a_mailbox() -> None:
-    owner, granted, other = entry("owner"), entry("granted"), entry("other")
-    mailbox = Entry(
-        **{name: getattr(owner, name) for name in Entry.__slots__}
-        | {  # type: ignore[attr-defined]
-            "attributes": {FULL_ACCESS_ATTRIBUTE: ["/O=FIRST/CN=GRANTED"]}
-        }
-    )
-    assert may_open_mailbox(owner, mailbox)
-    assert may_open_mailbox(granted, mailbox)
-    assert not may_open_mailbox(other, mailbox)
-
-
-def test_an_account_without_a_name_is_not_whoever_was_granted_nothing() -> None:
-    nameless = dataclasses.replace(entry("service"), legacy_exchange_dn="")
-    mailbox = dataclasses.replace(entry("owner"), attributes={FULL_ACCESS_ATTRIBUTE: [""]})
-    assert not may_open_mailbox(nameless, mailbox)
 
 
 def test_a_secret_is_not_in_a_repr() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from openchange_py.addressbook import exchange_schema
 from openchange_py.addressbook.attributes import ATTRIBUTES, LINKS
-from openchange_py.addressbook.base import BACK_LINKS, FULL_ACCESS_ATTRIBUTE, LINK_ATTRIBUTES
+from openchange_py.addressbook.base import BACK_LINKS, LINK_ATTRIBUTES
 from openchange_py.addressbook.exchange_schema import text_of
 from openchange_py.addressbook.ldap.mapping import attributes_to_read
 from openchange_py.addressbook.ldap.session import LdapEntry, RootDse
@@ -147,7 +147,7 @@ def test_openldaps_file_is_what_active_directorys_give() -> None:
 
 def asked_for() -> set[str]:
     """Every LDAP attribute that the program reads or writes: from tables, and what an entry is asked for by name."""
-    found = {name for _, name in ATTRIBUTES} | {link.attribute for link in LINKS} | {FULL_ACCESS_ATTRIBUTE}
+    found = {name for _, name in ATTRIBUTES} | {link.attribute for link in LINKS}
     found |= {*LINK_ATTRIBUTES, *EXCHANGE_ATTRIBUTES, *BACK_LINKS, *_read_of_entries()}
     for part in ("addressbook", "auth", "cli", "servers"):
         # What addressbook/ldap asks a server about itself is none of people's: `_read_of_entries` has the rest.

@@ -80,7 +80,16 @@ _OLD_ROWS = [
     f"INSERT INTO directory_container VALUES (16, '{uuid.UUID(int=2).hex}', 'All Users', NULL, 0, 1, 'user')",
     f"INSERT INTO directory_container VALUES (17, '{uuid.UUID(int=3).hex}', 'All Groups', NULL, 0, 2, 'group')",
     _old_entry(20, _ALICE, "user", "alice", {"info": ["x"]}),
-    _old_entry(21, _BOB, "user", "bob", {"manager": [f"{_PREFIX}/cn=Recipients/cn=ALICE"]}),
+    _old_entry(
+        21,
+        _BOB,
+        "user",
+        "bob",
+        {
+            "manager": [f"{_PREFIX}/cn=Recipients/cn=ALICE"],
+            "ocpyFullAccess": [f"{_PREFIX}/cn=Recipients/cn=alice", "/o=gone"],
+        },
+    ),
     _old_entry(22, _GROUP, "group", "staff", {"member": [f"{_PREFIX}/cn=Recipients/cn=bob", "/o=gone"]}),
     _old_entry(23, uuid.UUID(int=24), "user", "ghost", {"msExchHideFromAddressLists": ["TRUE"]}, 0),
     "INSERT INTO directory_credential VALUES (20, x'a4f49c406510bdcab6824ee7c30fd852')",
@@ -116,12 +125,15 @@ def test_what_there_was_survives_the_upgrade(tmp_path: Path) -> None:
     assert staff
     assert (alice.kind, staff.kind, alice.first("info")) == (Kind.USER, Kind.GROUP, "x")
     assert alice.name == alice.legacy_exchange_dn
-    assert not {"showInAddressBook", "member", "manager"} & (bob.attributes.keys() | staff.attributes.keys())
+    assert not {"showInAddressBook", "member", "manager", "ocpyFullAccess"} & (
+        bob.attributes.keys() | staff.attributes.keys()
+    )
     account = directory.account("alice@example.test")
     assert account
     assert account.nt_hash == bytes.fromhex("a4f49c406510bdcab6824ee7c30fd852")
     # Links are links now, and keys are derived as they are today.
     assert lists.linked(bob, "manager") == [alice]
+    assert directory.full_access(bob) == [alice]
     assert lists.linked(staff, "member") == [bob]
     assert lists.linked(bob, "memberOf") == [staff]
     assert lists.resolve("bob", GLOBAL_ADDRESS_LIST, 5) == [bob]

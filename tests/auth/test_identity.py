@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry, Kind, Organization
+from openchange_py.addressbook.base import Directory, Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.auth.identity import NotAuthorized, caller_entry, may_open, may_use_dn
@@ -31,7 +31,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
         attributes = exchange_attributes(ORGANIZATION, "EXCH1", name, f"{name}@example.test", name.title())
         entry = embedded.create(Kind.USER, name, attributes)
         if name == "alice":
-            embedded.modify(entry, {FULL_ACCESS_ATTRIBUTE: [RELAY.upper()]})
+            alice = entry
+        if name == "relay":
+            embedded.change_full_access(alice, [entry])
     yield embedded
     embedded.close()
 

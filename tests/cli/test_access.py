@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 from openchange_py.addressbook.base import Kind, may_open_mailbox
 from tests.cli.commands import Installation
 
 
+def may_open(installation: Installation, caller: str, mailbox: str) -> bool:
+    with closing(installation.directory()) as directory:
+        return may_open_mailbox(directory, installation.entry(caller), installation.entry(mailbox))
+
+
 def test_grant_and_revoke_decide_who_may_open_the_mailbox(tmp_path: Path) -> None:
     installation = Installation.make(tmp_path).provisioned("alice", "bob")
-    assert not may_open_mailbox(installation.entry("bob"), installation.entry("alice"))
+    assert not may_open(installation, "bob", "alice")
     installation.ok("access", "alice", "--grant", "bob")
-    assert may_open_mailbox(installation.entry("bob"), installation.entry("alice"))
-    assert not may_open_mailbox(installation.entry("alice"), installation.entry("bob"))
+    assert may_open(installation, "bob", "alice")
+    assert not may_open(installation, "alice", "bob")
     shown = json.loads(installation.ok("access", "alice", "--json"))
     assert [holder["account"] for holder in shown["full_access"]] == ["bob"]
     installation.ok("access", "alice", "--revoke", "bob")
-    assert not may_open_mailbox(installation.entry("bob"), installation.entry("alice"))
+    assert not may_open(installation, "bob", "alice")
     assert "Nobody but alice" in installation.ok("access", "alice")
 
 

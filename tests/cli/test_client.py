@@ -128,12 +128,12 @@ def test_other_peoples_mailboxes(node: RunningNode, alice: ClientCommands) -> No
     assert "knows no 'mallory'" in alice.fails("folders", "--mailbox", "mallory")
     assert "there is no such mailbox" in alice.fails("folders", "--mailbox", "/o=nobody")
     bob = node.entry("bob")
-    node.directory.modify(bob, {"ocpyFullAccess": [node.entry("alice").legacy_exchange_dn]})
+    node.directory.change_full_access(bob, [node.entry("alice")])
     try:
         for name in ("bob", bob.legacy_exchange_dn):
             assert alice.json("messages", "--mailbox", name)["total"] == 0
     finally:
-        node.directory.modify(node.entry("bob"), {"ocpyFullAccess": None})
+        node.directory.change_full_access(bob, remove=[node.entry("alice")])
 
 
 @pytest.mark.parametrize("level", ["connect", "integrity", "privacy"])

@@ -31,7 +31,7 @@ def test_a_user_finds_her_own_mailbox(node: RunningNode, name: str, spnego: bool
 def test_one_session_serves_several_mailboxes(node: RunningNode) -> None:
     """A delegate has two logons in one session; the second one by name, the third by distinguished name."""
     alice, bob = node.entry("alice"), node.entry("bob")
-    node.directory.modify(bob, {"ocpyFullAccess": [alice.legacy_exchange_dn]})
+    node.directory.change_full_access(bob, [alice])
     try:
 
         async def work() -> None:
@@ -46,7 +46,7 @@ def test_one_session_serves_several_mailboxes(node: RunningNode) -> None:
 
         asyncio.run(work())
     finally:
-        node.directory.modify(node.entry("bob"), {"ocpyFullAccess": None})
+        node.directory.change_full_access(bob, remove=[alice])
 
 
 def test_names_that_are_not_there(node: RunningNode) -> None:

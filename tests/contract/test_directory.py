@@ -8,7 +8,6 @@ import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import (
-    FULL_ACCESS_ATTRIBUTE,
     GLOBAL_ADDRESS_LIST,
     AttributeValue,
     Directory,
@@ -365,21 +364,36 @@ class DirectoryContract:
         create(people, "anna", "anna Adams")
         assert people.account("anna").nt_hash is None
 
-    def test_nobody_inherits_the_full_access_of_a_deleted_account(self, people: Directory) -> None:
-        anna, other = people.by_account("anna"), create(people, "other", "Other")
+    def test_full_access_is_given_and_taken(self, people: Directory) -> None:
+        anna, bob, carl = (people.by_account(name) for name in ("anna", "bob", "carl"))
         assert anna
-        third = create(people, "third", "Third")
-        names = [anna.legacy_exchange_dn.upper(), third.legacy_exchange_dn]
-        other = people.modify(other, {FULL_ACCESS_ATTRIBUTE: names})
-        assert may_open_mailbox(anna, other)
+        assert bob
+        assert carl
+        people.change_full_access(bob, [carl, anna])
+        people.change_full_access(bob, [anna])
+        assert names(people.full_access(bob)) == ["anna Adams", "Carl Berg"]
+        assert may_open_mailbox(people, anna, bob)
+        assert may_open_mailbox(people, bob, bob)
+        assert not may_open_mailbox(people, bob, anna)
+        people.modify(bob, {"title": ["King"]})
+        people.change_full_access(bob, remove=[carl])
+        assert names(people.full_access(bob)) == ["anna Adams"]
+
+    def test_nobody_inherits_the_full_access_of_a_deleted_account(self, people: Directory) -> None:
+        anna, bob = people.by_account("anna"), people.by_account("bob")
+        assert anna
+        assert bob
+        people.change_full_access(bob, [anna])
         people.delete(anna)
-        again = create(people, "anna", "Another Anna")
-        assert again.legacy_exchange_dn == anna.legacy_exchange_dn
-        other = people.by_account("other")
-        assert not may_open_mailbox(again, other)
-        assert may_open_mailbox(third, other)
-        people.delete(third)
-        assert FULL_ACCESS_ATTRIBUTE not in people.by_account("other").attributes
+        again = create(people, "anna", "anna Adams")
+        assert not may_open_mailbox(people, again, bob)
+        assert people.full_access(bob) == []
+        with pytest.raises(NoSuchEntry):
+            people.change_full_access(bob, [anna])
+        # Nor who was let into a mailbox, when another one gets its name.
+        people.change_full_access(bob, [again])
+        people.delete(bob)
+        assert people.full_access(create(people, "bob", "Bob Zorn")) == []
 
 
 class TestEmbeddedDirectory(DirectoryContract):

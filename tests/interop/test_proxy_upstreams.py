@@ -18,7 +18,6 @@ from typing import Final
 
 import pytest
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE
 from openchange_py.client.connection import Account, Channel, Connector, Server
 from openchange_py.client.emsmdb import EmsmdbClient
 from openchange_py.client.mailbox import MailboxClient
@@ -140,7 +139,7 @@ class Farm:
         relay = add_user(directory, store, "relay", "Relay")
         for user in (*self.homes[0], *self.homes[1]):
             entry = add_user(directory, store, user, f"{user} Example")
-            directory.modify(entry, {FULL_ACCESS_ATTRIBUTE: [relay.legacy_exchange_dn]})
+            directory.change_full_access(entry, [relay])
         store.close()
         directory.close()
         password = self.place / "relay.password"
@@ -428,7 +427,7 @@ def test_without_a_port_the_endpoint_mapper_is_asked_again_where_the_server_move
     relay = add_user(directory, store, "relay", "Relay")
     alice = directory.by_account("alice")
     assert alice is not None
-    directory.modify(alice, {FULL_ACCESS_ATTRIBUTE: [relay.legacy_exchange_dn]})
+    directory.change_full_access(alice, [relay])
     store.close()
     directory.close()
     password = tmp_path / "relay.password"

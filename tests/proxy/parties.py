@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Self, cast
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Account, Directory, DisplayType, Entry, MinimalEntryId
+from openchange_py.addressbook.base import Account, Directory, DisplayType, Entry, MinimalEntryId
 from openchange_py.rpc.call import Call, RpcFault, Session
 from openchange_py.rpc.security import AuthLevel, Identity
 from openchange_py.transports.tcp_client import ConnectionLost, NoAnswer
@@ -21,22 +21,24 @@ BOB = Identity("bob", "EXAMPLE", AuthLevel.PRIVACY)
 ASSISTANT = Identity("assistant", "EXAMPLE", AuthLevel.PRIVACY)
 
 
-def _entry(number: int, name: str, *full_access: str) -> Entry:
-    attributes = {FULL_ACCESS_ATTRIBUTE: full_access}
+def _entry(number: int, name: str) -> Entry:
     mid = MinimalEntryId(number)
-    return Entry(uuid.UUID(int=number), mid, DisplayType.MAILUSER, _PREFIX + name, name.title(), name, attributes)
+    return Entry(uuid.UUID(int=number), mid, DisplayType.MAILUSER, _PREFIX + name, name.title(), name, {})
 
 
 class People:
     """The look-ups of a directory that authorization needs."""
 
     def __init__(self) -> None:
-        self.entries = [_entry(1, "alice", ASSISTANT_DN), _entry(2, "bob"), _entry(3, "assistant")]
+        self.entries = [_entry(1, "alice"), _entry(2, "bob"), _entry(3, "assistant")]
         self.asked: list[str] = []
 
     def account(self, name: str) -> Account | None:
         entry = self.by_account(name)
         return None if entry is None else Account(str(entry.account), "", None)
+
+    def full_access(self, mailbox: Entry) -> list[Entry]:
+        return self.entries[2:3] if mailbox.account == "alice" else []
 
     def by_account(self, account: str) -> Entry | None:
         self.asked.append(account)

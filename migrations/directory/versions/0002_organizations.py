@@ -21,7 +21,7 @@ _SEARCHES = {
     "contact": "(&(legacyExchangeDN=*)(objectClass=contact))",
 }
 #: Attributes that are links from now on.
-_LINKS = ("manager", "managedBy", "member", "publicDelegates")
+_LINKS = ("manager", "managedBy", "member", "ocpyFullAccess", "publicDelegates")
 
 
 def upgrade() -> None:
@@ -192,7 +192,7 @@ def _insert_links(connection: sa.Connection, source: int, links: dict, mids: dic
         for name in {fold(name) for name in names if isinstance(name, str)}:
             if name in mids:
                 _insert(connection, "link", source=source, attribute=attribute, target=mids[name])
-            else:
+            elif attribute != "ocpyFullAccess":  # which is nobody's who comes later
                 _insert(connection, "pending_link", source=source, attribute=attribute, name_folded=name)
 
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 import ldap3
 
 from openchange_py.addressbook.base import (
-    FULL_ACCESS_ATTRIBUTE,
     LINK_ATTRIBUTES,
     SHOW_IN_ADDRESS_BOOK,
     Attributes,
@@ -141,8 +140,6 @@ class LdapDirectory(IndexedDirectory):
         with self._pool.session() as session:
             session.delete(self._there(session, entry).dn)
             self._writer.remove([entry.guid])
-            if entry.legacy_exchange_dn:
-                self._revoke_full_access(session, entry.legacy_exchange_dn)
 
     # Parts of it.
 
@@ -244,14 +241,6 @@ class LdapDirectory(IndexedDirectory):
                 raise NoSuchEntry(f"{one.display_name} is not in the directory any more")
             found.append((current or one).name)
         return found
-
-    def _revoke_full_access(self, session: Session, dn: str) -> None:
-        """Nobody who gets the name later inherits full access to a mailbox."""
-        condition = f"({FULL_ACCESS_ATTRIBUTE}={escape_filter(dn)})"
-        for one in list(session.search(self._base(session), condition, [FULL_ACCESS_ATTRIBUTE])):
-            granted = [name for name in one.texts(FULL_ACCESS_ATTRIBUTE) if fold(name) != fold(dn)]
-            session.modify(one.dn, {FULL_ACCESS_ATTRIBUTE: [(ldap3.MODIFY_REPLACE, granted)]})
-            self._taken_in(session, one.dn)
 
 
 def _check_link(attribute: str) -> None:

@@ -14,7 +14,6 @@ from typing import Final
 
 from openchange_py.addressbook.attributes import ATTRIBUTES
 from openchange_py.addressbook.base import (
-    FULL_ACCESS_ATTRIBUTE,
     LINK_ATTRIBUTES,
     AttributeValue,
     Kind,
@@ -49,7 +48,6 @@ _NEEDED: Final = (
     "msDS-HABSeniorityIndex",
     "networkAddress",
     "serialNumber",
-    FULL_ACCESS_ATTRIBUTE,
 )
 _NEEDED_BINARY: Final = ("msExchMailboxGuid", "objectSid", "msExchMasterAccountSid", "jpegPhoto")
 

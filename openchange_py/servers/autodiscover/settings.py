@@ -128,7 +128,7 @@ class Finder:
         if entry is None or not entry.is_hidden:
             return entry
         own = caller_entry(self._directory, caller)
-        return entry if own is not None and may_open_mailbox(own, entry) else None
+        return entry if own is not None and may_open_mailbox(self._directory, own, entry) else None
 
     def _redirect(self, entry: Entry) -> Redirect | None:
         """A mailbox that is in another organization, or on another server that clients reach by itself."""

@@ -105,7 +105,7 @@ def _open_mailbox(session: EmsmdbSession, owner: Entry) -> Mailbox:
     account = session.directory.account(caller.account) if caller is not None and caller.account else None
     if caller is None or account is None or not account.enabled:
         raise MapiError(ErrorCode.LoginPermission, "the account is disabled, or deleted")
-    if not may_open_mailbox(caller, owner):
+    if not may_open_mailbox(session.directory, caller, owner):
         raise MapiError(ErrorCode.LoginPermission, "neither owner nor granted full access")
     assert owner.mailbox_guid is not None
     try:

@@ -166,7 +166,7 @@ class EmsmdbServer:
             raise MapiError(ErrorCode.UnknownUser, "no such DN")
         if user.guid == caller.guid:
             user = caller  # an entry is kilobytes: each session keeps one
-        if not may_open_mailbox(caller, user):
+        if not may_open_mailbox(self._directory, caller, user):
             raise MapiError(ErrorCode.AccessDenied, "the DN is another user's")
         return caller, user
 

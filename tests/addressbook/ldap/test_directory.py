@@ -11,7 +11,6 @@ import pytest
 
 from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import (
-    FULL_ACCESS_ATTRIBUTE,
     SHOW_IN_ADDRESS_BOOK,
     DirectoryError,
     Entry,
@@ -215,14 +214,15 @@ def test_who_is_gone_is_said_to_be(exchange: Slapd, directory: LdapDirectory) ->
 
 
 def test_who_gets_a_deleted_one_s_name_inherits_no_mailbox(directory: LdapDirectory) -> None:
-    alice, bob, carol = (user(directory, unique(name)) for name in ("alice", "bob", "carol"))
-    granted = [alice.legacy_exchange_dn, carol.legacy_exchange_dn]
-    bob = directory.modify(bob, {FULL_ACCESS_ATTRIBUTE: granted})
-    assert bob.all(FULL_ACCESS_ATTRIBUTE) == granted
+    """Full access is kept beside the directory: what is read from it again takes none away, and gives none."""
+    name = unique("alice")
+    alice, bob, carol = user(directory, name), user(directory, unique("bob")), user(directory, unique("carol"))
+    directory.change_full_access(bob, [alice, carol])
+    bob = directory.modify(bob, {"title": ["King"]})
+    assert {one.guid for one in directory.full_access(bob)} == {alice.guid, carol.guid}
     directory.delete(alice)
-    left = directory.by_guid(bob.guid)
-    assert left is not None
-    assert left.all(FULL_ACCESS_ATTRIBUTE) == [carol.legacy_exchange_dn]
+    user(directory, name)
+    assert [one.guid for one in directory.full_access(bob)] == [carol.guid]
 
 
 def test_the_index_holds_no_password(directory: LdapDirectory) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from openchange_py.addressbook import migrate
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Kind, Organization
+from openchange_py.addressbook.base import Directory, Kind, Organization
 from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.accounts import LocalAuthenticator
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator, ServerNames
@@ -33,8 +33,11 @@ def make_directory(place: Path) -> Directory:
     for account in (USER, RELAY):
         mail, name = f"{account}@example.test", account.title()
         attributes = exchange_attributes(ORGANIZATION, "EXCHANGE", account, mail, name)
-        attributes[FULL_ACCESS_ATTRIBUTE] = [ORGANIZATION.recipient_dn(RELAY)]
         directory.set_password(directory.create(Kind.USER, account, attributes), PASSWORD)
+    user, relay = directory.by_account(USER), directory.by_account(RELAY)
+    assert user is not None
+    assert relay is not None
+    directory.change_full_access(user, [relay])
     return directory
 
 

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.rpc.security import Identity
 from openchange_py.servers.autodiscover.settings import (
@@ -79,7 +78,9 @@ def test_who_is_hidden_is_found_by_himself_and_by_who_may_open_his_mailbox(
         with pytest.raises(NoSettings) as error:
             finder.find(asker, "ann@example.test")
         assert error.value.problem is Problem.UNKNOWN
-    directory.modify(ann, {FULL_ACCESS_ATTRIBUTE: [ALICE_DN]})
+    alice = directory.by_account("alice")
+    assert alice is not None
+    directory.change_full_access(ann, [alice])
     assert isinstance(finder.find(ALICE, "", ann.legacy_exchange_dn), Mailbox)
 
 

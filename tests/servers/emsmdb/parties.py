@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from openchange_py.addressbook import migrate as directory_tables
 from openchange_py.addressbook.accounts import exchange_attributes
-from openchange_py.addressbook.base import FULL_ACCESS_ATTRIBUTE, Directory, Entry, Kind, Organization
+from openchange_py.addressbook.base import Directory, Entry, Kind, Organization
 from openchange_py.addressbook.source import open_directory
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.security import AuthLevel, Identity
@@ -172,8 +172,9 @@ def _entry(directory: Directory, account: str) -> Entry:
 
 def grant(directory: Directory, mailbox: str, *accounts: str) -> None:
     """Those accounts, and no others, have full access to the mailbox."""
-    granted = [_entry(directory, account).legacy_exchange_dn for account in accounts]
-    directory.modify(_entry(directory, mailbox), {FULL_ACCESS_ATTRIBUTE: granted or None})
+    owner = _entry(directory, mailbox)
+    directory.change_full_access(owner, remove=directory.full_access(owner))
+    directory.change_full_access(owner, [_entry(directory, account) for account in accounts])
 
 
 def _rich() -> MessageDraft:
