@@ -300,6 +300,9 @@ class AddressLists(Protocol):
     def resolve(self, name: str, container: MinimalEntryId, limit: int) -> list[Entry]:
         """Ambiguous name resolution over display name, account, alias, mail and names, at most `limit`."""
 
+    def resolve_all(self, names: Sequence[str], container: MinimalEntryId, limit: int) -> list[list[Entry]]:
+        """The same of many names, in a few queries where they are whole ones."""
+
     # Searching a list (`servers.nspi.searching`).
     def keys(self, container: MinimalEntryId) -> Sequence[tuple[bytes, int]]:
         """The sort keys of the display names and the ids of all rows, in the neutral order."""
@@ -309,9 +312,10 @@ class AddressLists(Protocol):
     ) -> list[MinimalEntryId]:
         """Those of the ids that the container has, in its order."""
 
-    def named(self, beginning: str, limit: int) -> set[int] | None:
+    def named(self, beginning: str, limit: int, attribute: str | None = None) -> set[int] | None:
         """The ids of all entries that have a name (as `resolve` knows them) that begins so.
 
+        With an attribute, one of `rows.SEARCHED`: those with a value of it that begins so.
         None for more than `limit`, and for what no name begins with.
         """
 
@@ -322,6 +326,7 @@ class AddressLists(Protocol):
     def by_mid(self, mids: Sequence[MinimalEntryId]) -> dict[MinimalEntryId, Entry]: ...
     def by_guid(self, guid: uuid.UUID) -> Entry | None: ...
     def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None: ...
+    def mids_by_legacy_dn(self, names: Sequence[str]) -> list[MinimalEntryId | None]: ...
     def by_address(self, address: str) -> Entry | None: ...
 
     def servers(self) -> list[Entry]:

@@ -81,6 +81,16 @@ class IndexedLists:
             listed = self._book(connection).list(container)
             return self._entries(connection, resolution.resolve(connection, name, self._id, listed, limit))
 
+    def resolve_all(self, names: Sequence[str], container: MinimalEntryId, limit: int) -> list[list[Entry]]:
+        with self._database.reading() as connection:
+            listed = self._book(connection).list(container)
+            known = resolution.resolve_whole(connection, names, self._id, listed, limit)
+            for name in names:
+                if name not in known:
+                    known[name] = resolution.resolve(connection, name, self._id, listed, limit)
+            entries = lookups.by_mid(connection, list({mid for mids in known.values() for mid in mids}), self._scope)
+        return [[entries[mid] for mid in known[name] if mid in entries] for name in names]
+
     # Searching.
 
     def keys(self, container: MinimalEntryId) -> Sequence[Pair]:
@@ -92,9 +102,9 @@ class IndexedLists:
         listed = self._list(container, order)
         return listed.sorted((mid for mid in mids if mid in listed), order)
 
-    def named(self, beginning: str, limit: int) -> set[int] | None:
+    def named(self, beginning: str, limit: int, attribute: str | None = None) -> set[int] | None:
         with self._database.reading() as connection:
-            return resolution.named(connection, beginning, self._id, limit)
+            return resolution.named(connection, beginning, self._id, limit, attribute)
 
     def mentioning(self, text: str) -> set[int] | None:
         with self._database.reading() as connection:
@@ -113,6 +123,12 @@ class IndexedLists:
     def by_legacy_dn(self, legacy_exchange_dn: str) -> Entry | None:
         with self._database.reading() as connection:
             return lookups.by_legacy_dn(connection, legacy_exchange_dn, self._scope)
+
+    def mids_by_legacy_dn(self, names: Sequence[str]) -> list[MinimalEntryId | None]:
+        with self._database.reading() as connection:
+            found = lookups.mids_by_legacy_dn(connection, names, self._scope)
+        mids = (found.get(fold(name)) for name in names)
+        return [None if mid is None else MinimalEntryId(mid) for mid in mids]
 
     def by_address(self, address: str) -> Entry | None:
         with self._database.reading() as connection:

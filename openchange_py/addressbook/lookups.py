@@ -45,6 +45,22 @@ def by_legacy_dn(connection: Connection, dn: str, scope: Scope) -> Entry | None:
     return found or by_address(connection, f"X500:{dn}", scope)
 
 
+def mids_by_legacy_dn(connection: Connection, names: Sequence[str], scope: Scope) -> dict[str, int]:
+    """By folded DN the ids of those that there are, as `by_legacy_dn` finds them."""
+    folded = list(dict.fromkeys(map(fold, names)))
+    dn = entry.c.legacy_exchange_dn_folded
+    found: dict[str, int] = {}
+    for some in parts(folded):
+        rows = connection.execute(select(dn, entry.c.mid).where(dn.in_(some), scope))
+        found |= {name: mid for name, mid in rows if name}
+    former = {fold_address(f"X500:{name}"): name for name in folded if name not in found}
+    for some in parts(list(former)):
+        query = select(address.c.address_folded, address.c.mid).join(entry, entry.c.mid == address.c.mid)
+        rows = connection.execute(query.where(address.c.address_folded.in_(some), scope))
+        found |= {former[row.address_folded]: row.mid for row in rows}
+    return found
+
+
 def by_address(connection: Connection, name: str, scope: Scope, first: int = 0) -> Entry | None:
     """The owner of an address; where several organizations have one, that of the organization `first`."""
     query = select(entry).join(address).where(address.c.address_folded == fold_address(name), scope)

@@ -8,14 +8,14 @@ All of it is range look-ups in the token table's index, which begins with the or
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, select
 
 from openchange_py.addressbook.base import MinimalEntryId
 from openchange_py.addressbook.index import AddressList, parts
-from openchange_py.addressbook.rows import LONGEST_NAME
+from openchange_py.addressbook.rows import LONGEST_NAME, searched
 from openchange_py.addressbook.schema import token
 from openchange_py.addressbook.sortkeys import behind, sort_key
 
@@ -27,11 +27,8 @@ def resolve(
     connection: Connection, name: str, organization: int, listed: AddressList, limit: int
 ) -> list[MinimalEntryId]:
     """At most `limit` entries of a list that `name` may mean, in display-name order. `=name` asks for whole names."""
-    if len(name) > LONGEST_NAME:
-        return []
-    exact = name.startswith("=")
-    key = sort_key(name[1:] if exact else name)
-    if not key or limit <= 0 or len(key) > LONGEST_NAME:
+    key, exact = _asked(name)
+    if not key or limit <= 0:
         return []
     search = _Search(connection, organization, listed, limit)
     found = search.first(and_(token.c.token == key, token.c.whole))
@@ -40,13 +37,47 @@ def resolve(
     return search.first(_beginning(key)) or search.by_parts(name)
 
 
-def named(connection: Connection, beginning: str, organization: int, limit: int) -> set[int] | None:
-    """The ids of all who have a name that begins so; None for more than `limit` and for the beginning of no name."""
-    key = sort_key(beginning)
-    if not key or len(beginning) > LONGEST_NAME or len(key) > LONGEST_NAME:
+def _asked(name: str) -> tuple[bytes, bool]:
+    """The sort key of a name to resolve, empty for what is none, and whether whole names are asked for."""
+    if len(name) > LONGEST_NAME:
+        return b"", False
+    exact = name.startswith("=")
+    key = sort_key(name[1:] if exact else name)
+    return (key if len(key) <= LONGEST_NAME else b""), exact
+
+
+def resolve_whole(
+    connection: Connection, names: Sequence[str], organization: int, listed: AddressList, limit: int
+) -> dict[str, list[MinimalEntryId]]:
+    """Of many names those that are whole names, as most that clients send are, and at most `limit` entries of each."""
+    keys: dict[bytes, list[str]] = {}
+    for name in names:
+        keys.setdefault(_asked(name)[0], []).append(name)
+    keys.pop(b"", None)
+    query = select(token.c.token, token.c.mid).where(token.c.organization == organization, token.c.whole)
+    found: dict[bytes, set[int]] = {}
+    for some in parts(list(keys)):
+        for key, mid in connection.execute(query.where(token.c.token.in_(some))):
+            if mid in listed:
+                found.setdefault(bytes(key), set()).add(mid)
+    return {name: listed.sorted(mids)[:limit] for key, mids in found.items() for name in keys[key]}
+
+
+def named(
+    connection: Connection, beginning: str, organization: int, limit: int, attribute: str | None
+) -> set[int] | None:
+    """The ids of all who have a name, or a value of a searched attribute, that begins so.
+
+    None for more than `limit` and for the beginning of nothing.
+    """
+    key = sort_key(beginning[:LONGEST_NAME])
+    if not key or len(beginning) > LONGEST_NAME:
         return None
-    names = select(token.c.mid).where(token.c.organization == organization, _beginning(key)).distinct()
-    found = set(connection.execute(names.limit(limit + 1)).scalars())
+    wanted = key if attribute is None else searched(attribute, key)
+    if len(wanted) > LONGEST_NAME:
+        return None
+    query = select(token.c.mid).where(token.c.organization == organization, _beginning(wanted)).distinct()
+    found = set(connection.execute(query.limit(limit + 1)).scalars())
     return found if len(found) <= limit else None
 
 

@@ -23,13 +23,16 @@ from openchange_py.addressbook.base import (
 from openchange_py.addressbook.sortkeys import fold, sort_key, tails
 
 #: Raised whenever the same record gets other columns or tokens: stored entries are then derived anew (`migrate`).
-DERIVATION = 1
+DERIVATION = 2
 
 #: The longest text that names are made of; a sort key grows by at most a small factor.
 LONGEST_NAME = 1024
 #: The longest value of an attribute, and of all of an entry's; photos have 100 KiB at most in Active Directory.
 LONGEST_VALUE = 128 * 1024
 LONGEST_ENTRY = 512 * 1024
+
+#: What else is looked up by how it begins, though it is no name that resolves: what the address book's search asks for.
+SEARCHED = ("title", "department", "company", "l")
 
 _DISPLAY_TYPES = {
     Kind.USER: DisplayType.MAILUSER,
@@ -200,6 +203,11 @@ def _addresses(attributes: AttributeMap) -> Iterable[str]:
         yield from (fold_address(address) for address in attributes.texts(name) if address)
 
 
+def searched(attribute: str, key: bytes) -> bytes:
+    """The token of an attribute's value, apart from all names: no sort key has this byte."""
+    return b"\xff" + attribute.encode() + b"\xff" + key
+
+
 def _tokens(attributes: AttributeMap, display_name: str) -> dict[bytes, bool]:
     """Sort keys of the names that the entry is found by; true where the whole name means this entry."""
     given, family = attributes.text("givenName") or "", attributes.text("sn") or ""
@@ -213,6 +221,7 @@ def _tokens(attributes: AttributeMap, display_name: str) -> dict[bytes, bool]:
     whole += [address.partition(":")[2] for address in attributes.texts("proxyAddresses")]
     tokens |= {sort_key(name): True for name in set(whole)}
     tokens.pop(b"", None)
+    tokens |= {searched(name, key): False for name in SEARCHED for key in map(sort_key, attributes.texts(name)) if key}
     # An index on them has a longest key too; nobody types that much.
     return {token[:LONGEST_NAME]: flag for token, flag in tokens.items()}
 

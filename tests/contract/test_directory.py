@@ -313,6 +313,45 @@ class DirectoryContract:
         mids = people.lists(None).named(beginning, 3)
         assert (None if mids is None else len(mids)) == found
 
+    def test_who_has_a_value_that_begins_so(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        people.modify(anna, {"title": ["Chief Reader"], "department": ["Lesehalle"]})
+        lists = people.lists(None)
+        assert lists.named("chief", 3, "title") == lists.named("LÉSE", 3, "department") == {anna.mid}
+        for beginning, attribute in (("reader", "title"), ("chief", "department"), ("chief", None), ("title", None)):
+            assert lists.named(beginning, 3, attribute) == set()
+        assert names(lists.resolve("chief", GLOBAL_ADDRESS_LIST, 9)) == []
+
+    def test_many_names_resolve_as_each_does(self, people: Directory) -> None:
+        lists = people.lists(None)
+        asked = [
+            "anna",
+            "ANNA@example.test",
+            "a",
+            "=bob",
+            "=bo",
+            "nobody",
+            "",
+            "anna",
+            "adams, anna",
+            "x" * 9999,
+            "a\0b",
+        ]
+        found = lists.resolve_all(asked, GLOBAL_ADDRESS_LIST, 2)
+        assert found == [lists.resolve(name, GLOBAL_ADDRESS_LIST, 2) for name in asked]
+        assert [len(some) for some in found] == [1, 1, 2, 1, 0, 0, 0, 1, 1, 0, 0]
+        assert lists.resolve_all([], GLOBAL_ADDRESS_LIST, 2) == []
+
+    def test_many_distinguished_names_at_once(self, people: Directory) -> None:
+        anna = people.by_account("anna")
+        assert anna
+        people.modify(anna, {"proxyAddresses": ["SMTP:anna@example.test", "X500:/o=Old/cn=anna"]})
+        asked = [anna.legacy_exchange_dn.upper(), "/o=nobody", "", "/O=OLD/CN=ANNA", anna.legacy_exchange_dn, "\0"]
+        found = people.lists(None).mids_by_legacy_dn(asked)
+        assert found == [anna.mid, None, None, anna.mid, anna.mid, None]
+        assert people.lists(None).mids_by_legacy_dn([]) == []
+
     def test_links_of_a_page_are_read_at_once(self, people: Directory) -> None:
         anna, bob, carl = (people.by_account(name) for name in ("anna", "bob", "carl"))
         assert anna

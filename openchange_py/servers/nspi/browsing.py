@@ -4,11 +4,12 @@ NspiResortRestriction, NspiCompareMIds ([MS-OXNSPI] 3.1.4.1.4, .8, .9, .11, .12)
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from openchange_py.addressbook.base import Entry, MinimalEntryId
+from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, Entry, MinimalEntryId
 from openchange_py.addressbook.sortkeys import sort_key
 from openchange_py.servers.nspi import codepages, tables
 from openchange_py.servers.nspi.properties import AddressBook, Properties
@@ -154,12 +155,21 @@ def resort_restriction(book: AddressBook, request: NspiResortRestrictionRequest)
     stat = request.stat
     tables.refuse_winunicode(stat)
     tables.refuse_other_sorts(stat)
-    present = [entry for entry in tables.explicit(book.lists, request.in_mids) if entry]
-    mids = [int(entry.mid) for entry in sorted(present, key=lambda entry: (_key(entry, stat), entry.mid))]
+    mids = _resorted(book, request.in_mids, stat)
     current = stat.current_rec if stat.current_rec in mids else tables.MID_BEGINNING_OF_TABLE
     position = mids.index(current) if current in mids else 0
     stat = dataclasses.replace(stat, current_rec=current, num_pos=position, total_recs=len(mids))
     return NspiResortRestrictionResponse(stat, mids, ErrorCode.Success)
+
+
+def _resorted(book: AddressBook, mids: Sequence[int], stat: STAT) -> list[int]:
+    """The ids of what there is in the STAT's order; of what lists show without a look at it."""
+    listed = book.lists.sorted(GLOBAL_ADDRESS_LIST, set(mids), tables.order_of(stat))
+    times = collections.Counter(mids)
+    if len(listed) < len(times):  # hidden objects and servers, or nothing
+        present = [entry for entry in tables.explicit(book.lists, list(times)) if entry]
+        listed = [entry.mid for entry in sorted(present, key=lambda entry: (_key(entry, stat), entry.mid))]
+    return [int(mid) for mid in listed for _ in range(times[mid])]
 
 
 @method(NspiCompareMIdsRequest, lambda _request, code: NspiCompareMIdsResponse(0, code))

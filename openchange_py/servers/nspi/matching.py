@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from openchange_py.addressbook.attributes import LINK_BY_ID
-from openchange_py.addressbook.base import Entry, MinimalEntryId
+from openchange_py.addressbook.base import MinimalEntryId
 from openchange_py.servers.nspi import codepages, tables
 from openchange_py.servers.nspi.browsing import columns_for, rows_of
 from openchange_py.servers.nspi.entryids import container_dn
@@ -102,7 +102,9 @@ def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> 
     link = LINK_BY_ID.get(tag >> 16)
     if link is None or (stat.sort_type == tables.SORT_DISPLAY_NAME_W and tag >> 16 not in _WRITTEN):
         raise MapiError(ErrorCode.NotSupported, f"no such table behind {PropertyTag(tag)!r}")
-    return linked_mids(book.lists, entry, link)[: limit + 1]
+    if link.targets is None and book.lists.link_count(entry, link.attribute) > limit:
+        raise MapiError(ErrorCode.TableTooBig, f"more than {limit} objects")
+    return linked_mids(book.lists, entry, link)
 
 
 @method(NspiDNToMIdRequest, lambda _request, code: NspiDNToMIdResponse(None, code))
@@ -110,19 +112,19 @@ def dn_to_mid(book: AddressBook, request: NspiDNToMIdRequest) -> NspiDNToMIdResp
     """3.1.4.1.13: 0 for a DN that names nothing. DNs compare without case; an X500 address finds its owner too."""
     if len(request.names) > MAXIMUM_NAMES:
         raise MapiError(ErrorCode.TooComplex, f"{len(request.names)} distinguished names in one call")
-    return NspiDNToMIdResponse([_mid_of(book, name) for name in request.names], ErrorCode.Success)
+    names = [(name or b"").decode("ascii", "replace") for name in request.names]
+    # An id below FIRST_MID is none, and nothing has an empty DN.
+    mids = [mid if mid is not None and mid >= tables.FIRST_MID else 0 for mid in book.lists.mids_by_legacy_dn(names)]
+    if any(_is_container(name) for name in names):
+        known = {container_dn(container).casefold(): int(container.mid) for container in book.lists.containers()}
+        for row, name in enumerate(names):
+            if _is_container(name):
+                mids[row] = known.get(name.casefold().replace("-", ""), MID_UNRESOLVED)
+    return NspiDNToMIdResponse([int(mid) for mid in mids], ErrorCode.Success)
 
 
-def _mid_of(book: AddressBook, name: bytes | None) -> int:
-    if not name:
-        return MID_UNRESOLVED
-    dn = name.decode("ascii", "replace")
-    if dn.casefold().startswith("/guid="):
-        wanted = dn.casefold().replace("-", "")
-        known = {container_dn(container).casefold(): container.mid for container in book.lists.containers()}
-        return known.get(wanted, MID_UNRESOLVED)
-    entry = book.lists.by_legacy_dn(dn)
-    return int(entry.mid) if entry else MID_UNRESOLVED
+def _is_container(dn: str) -> bool:
+    return dn.casefold().startswith("/guid=")
 
 
 @method(NspiResolveNamesRequest, lambda _request, code: NspiResolveNamesResponse(None, None, code))
@@ -150,10 +152,7 @@ def _resolve(
         raise MapiError(ErrorCode.TooComplex, f"{len(names)} names in one call")
     tables.container_size(book.lists, stat)
     columns, container = columns_for(book, tags, stat.code_page), MinimalEntryId(stat.container_id)
-    known: dict[str | None, list[Entry]] = {None: [], "": []}
-    for name in names:
-        if name not in known:
-            known[name] = book.lists.resolve(name or "", container, 2)
-    mids = [(MID_UNRESOLVED, MID_RESOLVED, MID_AMBIGUOUS)[len(known[name])] for name in names]
-    resolved = [known[name][0] for name in names if len(known[name]) == 1]
+    found = book.lists.resolve_all([name or "" for name in names], container, 2)
+    mids = [(MID_UNRESOLVED, MID_RESOLVED, MID_AMBIGUOUS)[len(entries)] for entries in found]
+    resolved = [entries[0] for entries in found if len(entries) == 1]
     return mids, rows_of(columns, resolved)

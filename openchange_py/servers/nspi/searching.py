@@ -8,6 +8,7 @@ page, until the time is over.
 from __future__ import annotations
 
 import bisect
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -22,6 +23,7 @@ from openchange_py.addressbook.base import (
     SortOrder,
 )
 from openchange_py.addressbook.sortkeys import behind
+from openchange_py.addressbook.tailorings import language_of
 from openchange_py.servers.nspi.entryids import parse_entry_id
 from openchange_py.servers.nspi.properties import AddressBook, Properties
 from openchange_py.servers.nspi.restrictions import (
@@ -52,6 +54,8 @@ from openchange_py.wire.oxnspi_types import PropertyValue_r
 TIME_LIMIT: Final = 10.0
 #: Objects that a look-up inside a restriction may give; with more of them it is too complex, or is no short cut.
 MAXIMUM_LOOKED_UP: Final = 2000
+#: Objects that a beginning of names or values may tell; with more of them it tells too little.
+MAXIMUM_NAMED: Final = 20_000
 #: [MS-OXCDATA] 2.12.5.1, RelationalOperatorMemberOfDL.
 MEMBER_OF_DL: Final = 0x64
 
@@ -72,21 +76,22 @@ _ENTRY_IDS: Final = frozenset(
         proptags.PidTagTemplateid,
     )
 )
-#: What name resolution knows the whole values of, and thus their beginnings (`AddressLists.named`).
-_RESOLVED: Final = frozenset(
-    tag.id
-    for tag in (
-        proptags.PidTagEmailAddress,
-        proptags.PidTagAddressBookObjectDistinguishedName,
-        proptags.PidTagSmtpAddress,
-        proptags.PidTagAccount,
-        proptags.PidTagGivenName,
-        proptags.PidTagSurname,
-        proptags.PidTagOfficeLocation,
-        proptags.PidTagAddressBookProxyAddresses,
-        proptags.PidTagAddressBookPhoneticDisplayName,
-    )
-)
+#: Whose values are looked up by how they begin (`AddressLists.named`): names that resolve, and searched attributes.
+_LOOKED_UP: Final[dict[int, str | None]] = {
+    proptags.PidTagEmailAddress.id: None,
+    proptags.PidTagAddressBookObjectDistinguishedName.id: None,
+    proptags.PidTagSmtpAddress.id: None,
+    proptags.PidTagAccount.id: None,
+    proptags.PidTagGivenName.id: None,
+    proptags.PidTagSurname.id: None,
+    proptags.PidTagOfficeLocation.id: None,
+    proptags.PidTagAddressBookProxyAddresses.id: None,
+    proptags.PidTagAddressBookPhoneticDisplayName.id: None,
+    proptags.PidTagTitle.id: "title",
+    proptags.PidTagDepartmentName.id: "department",
+    proptags.PidTagCompanyName.id: "company",
+    proptags.PidTagLocality.id: "l",
+}
 #: What the texts of attributes say.
 _TEXTS: Final = frozenset(
     tag_id for tag_id, one in BY_ID.items() if one.tag.type in (PropertyType.String, PropertyType.MultipleString)
@@ -102,6 +107,7 @@ class Search:
         self._book = book
         self._container = container
         self._order = order
+        self._neutral = not order.phonetic and not language_of(order.locale)
         self._comparison = Comparison(code_page)
         self._looked_up: dict[int, frozenset[int] | None] = {}
         self._until = time.monotonic() + TIME_LIMIT
@@ -114,7 +120,7 @@ class Search:
             return self._sorted(entry.mid for entry in resolved)
         properties = Properties(self._book)
         passes = Filter(properties, self._comparison, self).compile(restriction)
-        rows, exact = self._rows(restriction)
+        rows, exact = self._rows(restriction, limit)
         if exact:
             return rows[:limit]
         found: list[MinimalEntryId] = []
@@ -125,16 +131,19 @@ class Search:
                 break
         return found[:limit]
 
-    def _rows(self, restriction: Restriction_r) -> tuple[list[MinimalEntryId], bool]:
-        """The ids of all rows that may pass, in order, and whether all of them do."""
+    def _rows(self, restriction: Restriction_r, limit: int) -> tuple[list[MinimalEntryId], bool]:
+        """The ids of all rows that may pass, in order, and whether all of them do: then the first `limit` suffice."""
         known = self._narrowed(restriction, self._known)
         if known is not None:
             return self._sorted(known), False
-        mids, exact = self._by_names(restriction)
+        passing, exact = self._by_names(restriction)
+        if exact and self._neutral:
+            return list(itertools.islice(passing, limit)), True
+        mids = list(passing)
         if not exact and len(mids) > _FEW:
             mentioning = self._narrowed(restriction, self._mentioning)
             mids = mids if mentioning is None else [mid for mid in mids if mid in mentioning]
-        return (mids if self._order == BY_DISPLAY_NAME else self._sorted(mids)), exact
+        return (mids if self._neutral else self._sorted(mids)), exact
 
     def _sorted(self, mids: Iterable[int]) -> list[MinimalEntryId]:
         return self._book.lists.sorted(self._container, mids, self._order)
@@ -235,14 +244,14 @@ class Search:
             return set(mids)
         match restriction:
             case ContentRestriction_r(level, tag, PropertyValue_r() as prop) if level & 0xFFFF in (FULL_STRING, PREFIX):
-                known = tag >> 16 in _RESOLVED
+                pass
             case PropertyRestriction_r(relop, tag, PropertyValue_r() as prop) if relop == EQUAL:
-                known = tag >> 16 in _RESOLVED
+                pass
             case _:
                 return None
-        if not known or prop.prop_tag & 0xFFFF not in _STRINGS:
+        if tag >> 16 not in _LOOKED_UP or prop.prop_tag & 0xFFFF not in _STRINGS:
             return None
-        return self._book.lists.named(self._comparison.text(prop), MAXIMUM_LOOKED_UP)
+        return self._book.lists.named(self._comparison.text(prop), MAXIMUM_NAMED, _LOOKED_UP[tag >> 16])
 
     def _mentioning(self, restriction: Restriction_r) -> set[int] | None:
         """By the texts of their attributes."""
@@ -259,7 +268,7 @@ class Search:
 
     # What the list's sort keys tell.
 
-    def _by_names(self, restriction: Restriction_r) -> tuple[list[MinimalEntryId], bool]:
+    def _by_names(self, restriction: Restriction_r) -> tuple[Iterator[MinimalEntryId], bool]:
         """The rows that may pass, in the order of display names, and whether all of them do."""
         pairs = self._book.lists.keys(self._container)
         low, high = self._range(restriction)
@@ -267,8 +276,8 @@ class Search:
         stop = len(pairs) if high is None else bisect.bisect_left(pairs, (high, -1))
         test, exact = self._key_test(restriction) or (None, False)
         if test is None:
-            return [MinimalEntryId(mid) for _, mid in pairs[start:stop]], exact
-        return [MinimalEntryId(mid) for key, mid in pairs[start:stop] if test(key)], exact
+            return (MinimalEntryId(mid) for _, mid in pairs[start:stop]), exact
+        return (MinimalEntryId(mid) for key, mid in pairs[start:stop] if test(key)), exact
 
     def _range(self, restriction: Restriction_r) -> tuple[bytes, bytes | None]:
         """The first key that may pass, and the first behind all that may."""

@@ -307,6 +307,14 @@ def test_resorting_changes_the_position_alone(client: Client, directory: Embedde
     assert client.ask(NspiResortRestrictionRequest, 0, STAT(), [], None).out_mids == []
 
 
+def test_resorting_keeps_what_stands_twice_and_what_no_list_shows(client: Client, directory: EmbeddedDirectory) -> None:
+    alice, bob, dora = (mid(directory, name) for name in ("alice", "bob", "dora"))
+    answer = client.ask(NspiResortRestrictionRequest, 0, STAT(), [bob, alice, bob], None)
+    assert answer.out_mids == [alice, bob, bob]
+    answer = client.ask(NspiResortRestrictionRequest, 0, STAT(), [dora, bob, 4711, alice, bob], None)
+    assert answer.out_mids == [alice, bob, bob, dora]
+
+
 def test_the_directory_changes_while_a_client_reads(client: Client, directory: EmbeddedDirectory) -> None:
     first = client.ask(NspiQueryRowsRequest, 0, STAT(), 0, None, 1, DISPLAY_NAME)
     assert column(first) == ["Alice Liddell"]
