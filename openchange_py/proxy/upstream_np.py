@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import functools
 import logging
+from typing import Any
 
 from openchange_py.auth.kerberos_initiator import SMB_SERVICE
 from openchange_py.auth.spnego import SpnegoInitiator
 from openchange_py.proxy.credentials import UpstreamCredentials
 from openchange_py.proxy.upstream import TcpConnector, find_port
 from openchange_py.rpc.binding import Binding
-from openchange_py.rpc.call import Call
+from openchange_py.rpc.call import Call, RpcFault
 from openchange_py.rpc.security import AuthLevel, SecurityError
 from openchange_py.transports import pipe_client
+from openchange_py.transports.epmapper import NotRegistered
 from openchange_py.transports.pipe_client import PipePlace
 from openchange_py.transports.smb_client import SMB_PORT
-from openchange_py.transports.tcp_client import AuthenticationFailed, ConnectionLost, RpcClient
+from openchange_py.transports.tcp_client import AuthenticationFailed, BindError, ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface
 
 logger = logging.getLogger(__name__)
@@ -39,31 +41,49 @@ class PipeConnector(TcpConnector):
         )
         #: By interface; what the endpoint mapper told.
         self._pipes: dict[str, str] = {}
+        #: Whose call got a connection last, without its contents.
+        self._known: Call | None = None
 
     async def probe(self, interface: RpcInterface) -> None:
-        """See `TcpConnector.probe`: whether the server speaks SMB."""
+        """See `TcpConnector.probe`: an anonymous bind, behind the SMB logon of the last caller who got in.
+
+        SMB alone would answer for a server behind it that is gone, or hangs. Before there was a caller it must do.
+        """
+        known = self._known
+        try:
+            if known is not None:
+                logon, pipe = await self._logon(known), await self._pipe(interface, known)
+                client = await self._open(pipe, interface, logon)
+                await client.close()
+                return
+        except NotRegistered:
+            raise
+        except AuthenticationFailed:
+            self._known = None
+        except (BindError, RpcFault):
+            return
         await pipe_client.answers(self._server(), self._timeout)
 
     async def _connect(self, interface: RpcInterface, call: Call | None, assoc_group: int) -> RpcClient:
         """At the pipe that is known; who asks next asks the endpoint mapper again where that is lost."""
         assert call is not None, "only probes come without one"
-        binding, place = self._binding, self._server(await self._pipe(interface, call))
+        binding = self._binding
+        pipe, logon = await self._pipe(interface, call), await self._logon(call)
+        context = await self._context(call) if binding.nested else None
+        level = binding.protection if binding.nested else AuthLevel.NONE
         try:
-            return await pipe_client.connect(
-                place,
-                await self._logon(call),
-                interface,
-                context=await self._context(call) if binding.nested else None,
-                level=binding.protection if binding.nested else AuthLevel.NONE,
-                assoc_group=assoc_group,
-                connect_timeout=self._timeout,
-                stubs=binding.stubs,
-            )
+            client = await self._open(pipe, interface, logon, context=context, level=level, assoc_group=assoc_group)
         except AuthenticationFailed:
             raise
         except ConnectionLost:
             self._pipes.pop(interface.name, None)
             raise
+        self._known = Call(call.interface, call.opnum, b"", call.session, call.caller)
+        return client
+
+    async def _open(self, pipe: str, interface: RpcInterface, logon: SpnegoInitiator, **options: Any) -> RpcClient:
+        options |= {"connect_timeout": self._timeout, "stubs": self._binding.stubs}
+        return await pipe_client.connect(self._server(pipe), logon, interface, **options)
 
     async def _logon(self, call: Call) -> SpnegoInitiator:
         """The relay's at SMB."""

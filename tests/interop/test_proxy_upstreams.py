@@ -32,6 +32,7 @@ from openchange_py.wire.oxcdata.properties import PropertyMap
 from openchange_py.wire.oxcrpc import EMSMDB
 from openchange_py.wire.oxnspi import NSPI
 from tests.interop.nodes import PATIENCE, Node, reserved_port
+from tests.interop.smbd import require_smbd, running_smbd
 from tests.node import DOMAIN, add_user, password_of, provision
 
 #: Everything here goes down and up: one worker's.
@@ -93,18 +94,32 @@ class HoldModule(Module):
 LOST: Final = FaultStatus.CALL_FAILED
 
 
-class Farm:
-    """The servers and the proxy in front of them; `homes` has two users for each server, by its number."""
+#: Its pipe has its name.
+_PIPES: Final = """\
+    ocpy:named pipes = samba
+    ocpy:pipe names = {name}
+    ncalrpc dir = {place}/ncalrpc
+"""
 
-    def __init__(self, place: Path) -> None:
+
+class Farm:
+    """The servers and the proxy in front of them; `homes` has two users for each server, by its number.
+
+    With `smb`, the address of an smbd, the proxy reaches them over named pipes.
+    """
+
+    def __init__(self, place: Path, smb: str = "") -> None:
         self.place = place
         self._reservations = [reserved_port(), reserved_port()]
         ports = [reservation.getsockname()[1] for reservation in self._reservations]
         self.bindings = [f"ncacn_ip_tcp:127.0.0.1[{port},seal]" for port in ports]
+        if smb:
+            self.bindings = [rf"ncacn_np:{smb}[\pipe\exch{number},seal]" for number in (0, 1)]
         self.homes = {home: self._users_of(home) for home in (0, 1)}
         self._provision()
         self.upstreams = [
-            self._node(f"exch{number}", _UPSTREAM, mapper_port=0, port=port) for number, port in enumerate(ports)
+            self._node(f"exch{number}", _UPSTREAM + _PIPES * bool(smb), mapper_port=0, port=port)
+            for number, port in enumerate(ports)
         ]
         self.proxy = self._node("proxy", _PROXY, bindings=" ".join(self.bindings))
 
@@ -159,10 +174,14 @@ def make_node(place: Path, name: str, address: str, template: str, **settings: o
     return Node(name, config)
 
 
-@pytest.fixture(scope="module")
-def own_farm() -> Iterator[Farm]:
-    with tempfile.TemporaryDirectory(prefix="ocpy-farm-") as place:
-        farm = Farm(Path(place))
+@pytest.fixture(scope="module", params=["tcp", "np"])
+def own_farm(request: pytest.FixtureRequest) -> Iterator[Farm]:
+    with tempfile.TemporaryDirectory(prefix="ocpy-farm-") as place, contextlib.ExitStack() as stack:
+        smb = ""
+        if request.param == "np":
+            require_smbd()
+            smb = stack.enter_context(running_smbd(Path(place), passwords={"relay": password_of("relay")}))
+        farm = Farm(Path(place), smb)
         try:
             yield farm
         finally:

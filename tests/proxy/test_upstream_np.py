@@ -21,7 +21,7 @@ from openchange_py.transports.tcp_client import AuthenticationFailed, BindError,
 from openchange_py.wire.smb2 import Dialect, Status
 from tests.auth.ntlm_parties import PASSWORD, authenticator
 from tests.proxy.parties import ALICE
-from tests.rpc.echo import ECHO, REVERSE, WHO
+from tests.rpc.echo import ECHO, OTHER, REVERSE, WHO
 from tests.transports.serving import run, serving
 from tests.transports.smb_party import Manners, smb_server
 
@@ -104,6 +104,30 @@ def test_a_pipe_that_is_not_there_is_a_server_that_is_down() -> None:
             with pytest.raises(ConnectionLost, match="OBJECT_NAME_NOT_FOUND") as caught:
                 await connector(smb, r"\pipe\lsass")(needed(), 0)
             assert not isinstance(caught.value, BindError), "another server is tried, and this one not again at once"
+
+    run(main)
+
+
+def test_a_server_that_is_gone_behind_smb_does_not_answer_a_probe() -> None:
+    """Nor one that hangs; whom it refuses is no matter of its life."""
+
+    async def main() -> None:
+        manners = Manners()
+        async with serving() as (_, _, port), smb_server(port, manners) as smb:
+            connect = connector(smb, r"\pipe\lsass", timeout=0.5)
+            await connect.probe(ECHO)  # SMB's word, as long as nobody got in
+            client = await connect(needed(), 0)
+            await client.close()
+            await connect.probe(ECHO)
+            await connect.probe(OTHER)
+            manners.pipe_status = Status.OBJECT_NAME_NOT_FOUND
+            with pytest.raises(ConnectionLost, match="OBJECT_NAME_NOT_FOUND"):
+                await connect.probe(ECHO)
+            manners.pipe_status = Status.PENDING
+            with pytest.raises(ConnectionLost, match="did not answer"):
+                await connect.probe(ECHO)
+            manners.pipe_status = Status.ACCESS_DENIED
+            await connect.probe(ECHO)
 
     run(main)
 

@@ -132,6 +132,9 @@ class _Connection:
         self.answer(header, fixed.pack() + said)
 
     async def create(self, header: Header, message: bytes) -> None:
+        if self.manners.pipe_status == Status.PENDING:  # for ever
+            self.answer(header, b"\x09\0" + bytes(7), Status.PENDING, Flag.ASYNC)
+            return
         if self.manners.pipe_status:
             self.answer(header, b"\x09\0" + bytes(7), self.manners.pipe_status)
             return
