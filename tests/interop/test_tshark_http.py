@@ -61,7 +61,7 @@ async def read_and_wait(web: WebNode, transport: WebTransport) -> None:
 async def replace_the_channel(web: WebNode) -> None:
     """Calls until the IN channel, which may carry 128 KiB, is another one."""
 
-    async def mechanism() -> NtlmInitiator:
+    async def mechanism(bindings: object) -> NtlmInitiator:
         return NtlmInitiator(account(), level=AuthLevel.CONNECT)
 
     proxy = Place("localhost", web.node.ready["http"]["port"], None)
