@@ -71,7 +71,8 @@ class FailureTracker:
     def __init__(
         self, patience: Patience | None = None, *, capacity: int = 10_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        #: Told of each failure and success here, in whatever thread: other processes' trackers `hear` of it.
+        #: Told of failures here, and of successes that change something, in whatever thread: other processes' trackers
+        #: `hear` of them.
         self.told: Callable[[Heard], None] | None = None
         #: May be set to other values at any time.
         self.patience = patience or Patience()
@@ -106,8 +107,9 @@ class FailureTracker:
         self._happened(Heard(_pair(account, address), network_of(address), failed=False))
 
     def _happened(self, what: Heard) -> None:
+        news = what.failed or what.pair in self._failures or what.pair not in self._known
         self.hear(what)
-        if self.told is not None:
+        if news and self.told is not None:
             self.told(what)
 
     def hear(self, what: Heard) -> None:

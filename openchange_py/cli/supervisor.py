@@ -298,6 +298,9 @@ class Supervisor:
             self._send(worker.number, Message("answer", {**self._listen(about), "number": about["number"]}))
         elif message.kind == "ready":
             self._is_ready(worker, about)
+        elif message.kind == "leaves":
+            worker.ready = False
+            logger.info("worker %d ends", worker.number)
         elif (question := self._questions.pop(about.get("question", 0), None)) and not question.done():
             question.set_result(message)
         else:
@@ -329,6 +332,8 @@ class Supervisor:
             self._send(worker.number, Message(kind, {"question": question}))
         if asked:
             await asyncio.wait(asked.values(), timeout=_ANSWER_SECONDS)
+        for question in [question for question, answer in self._questions.items() if answer in asked.values()]:
+            del self._questions[question]  # what comes late is closed
         return {number: answer.result() for number, answer in asked.items() if answer.done()}
 
     # Signals and metrics

@@ -80,6 +80,7 @@ async def _work(settings: Settings, end: socket.socket, share: Share) -> None:
         colleagues.tell("ready", node.describe())
         await stopping.wait()
     finally:
+        colleagues.tell("leaves")
         await node.stop()
         finish_log()
         colleagues.close()

@@ -179,6 +179,7 @@ class RpcProxy:
                 connection.owner = Tunnel(self, carrier.server, connection)
             connection.owner.run(events)
             self._note_waiting(carrier, who, connection)
+            carrier.begun = b""
         for event in events if connection is None else ():
             if isinstance(event, CloseChannel):
                 carrier.close(event.reason)

@@ -241,6 +241,34 @@ def ending(web: WebNode) -> Iterator[None]:
             os.close(process)
 
 
+def test_a_worker_that_is_asked_to_end_finishes_and_gets_no_more_connections(web: WebNode) -> None:
+    """Nobody who connects meanwhile is refused."""
+    pids = {worker["number"]: worker["pid"] for worker in web.node.ready["workers"]}
+
+    async def look(outlook: Profile) -> None:
+        assert (await (await outlook.address_book()).resolve("bob")) is not None
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            waiters = []
+            for _ in range(WORKERS):
+                outlook = await stack.enter_async_context(profile(web, "tcp"))
+                await subscribe(await outlook.mailbox(), NotificationType.NewMail)
+                waiters.append(asyncio.ensure_future((await outlook.waiter()).wait()))
+            with web.node.log.expect(r"worker 2 serves, process", seconds=PATIENCE):
+                with web.node.log.expect(r"worker 2 ends$"):
+                    os.kill(pids[2], signal.SIGTERM)
+                for _ in range(4 * WORKERS):
+                    async with profile(web, "tcp") as outlook:
+                        await look(outlook)
+                await asyncio.to_thread(web.node.log.wait_for, r"worker 2 ended \(exit code 0\)")
+            for waiter in waiters:
+                waiter.cancel()
+
+    asyncio.run(main())
+    web.node.ready = json.loads(web.node.ready_file.read_text("utf-8"))
+
+
 def sessions_of(web: WebNode) -> dict[int, int]:
     """Sessions of clients, by worker."""
     return {int(dict(labels)["worker"]): int(n) for labels, n in metrics(web)["ocpy_sessions"].items()}
