@@ -50,6 +50,11 @@ include: file:///etc/ldap/schema/cosine.ldif
 include: file:///etc/ldap/schema/inetorgperson.ldif
 {schemas}
 
+dn: olcDatabase={{0}}config,cn=config
+objectClass: olcDatabaseConfig
+olcDatabase: {{0}}config
+olcAccess: to * by dn.exact=gidNumber={gid}+uidNumber={uid},cn=peercred,cn=external,cn=auth manage by * none
+
 dn: olcDatabase=mdb,cn=config
 objectClass: olcDatabaseConfig
 objectClass: olcMdbConfig
@@ -168,6 +173,8 @@ class Slapd:
             (self.place / name).mkdir()
         make_certificates(self.place)
         names = {"base": BASE, "admin": ADMIN, "password": ADMIN_PASSWORD}
+        # As on Debian, who runs it is its administrator over ldapi.
+        names |= {"uid": str(os.geteuid()), "gid": str(os.getegid())}
         schemas = "\n".join(f"include: file://{path}" for path in self._schemas)
         config = _CONFIG.format(place=self.place, schemas=schemas, overlay=self._overlay, secret=self._secret, **names)
         conf = ["-F", str(self.place / "conf")]

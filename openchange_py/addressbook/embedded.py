@@ -51,6 +51,13 @@ _ADDRESS_LISTS = (
     ("All Users", ContainerKind.LIST, "(&(legacyExchangeDN=*)(objectClass=user))"),
     ("All Groups", ContainerKind.LIST, "(&(legacyExchangeDN=*)(objectClass=group))"),
     ("All Contacts", ContainerKind.LIST, "(&(legacyExchangeDN=*)(objectClass=contact))"),
+    # Rooms of this directory, and of other forests ([MS-OXOABK] 2.2.3.12).
+    (
+        "All Rooms",
+        ContainerKind.LIST,
+        "(&(legacyExchangeDN=*)(|(msExchRecipientDisplayType=7)(msExchRecipientDisplayType=-2147481850)))",
+    ),
+    ("Public Folders", ContainerKind.LIST, "(&(legacyExchangeDN=*)(objectCategory=publicFolder))"),
 )
 #: The table, for methods whose parameter has its name.
 _entries = entry
@@ -60,11 +67,7 @@ class EmbeddedDirectory(IndexedDirectory):
     """`Directory` in one SQL database, which `migrate.upgrade` has prepared."""
 
     def provision(self, organization: Organization, server: str) -> bool:
-        lists = [
-            ContainerRecord(uuid.uuid4(), container_name(organization, name), name, kind, None, search)
-            for name, kind, search in _ADDRESS_LISTS
-        ]
-        made = self.put_organization(AddressBookRecord(organization, lists))
+        made = self.put_organization(AddressBookRecord(organization, default_lists(organization)))
         dn = organization.server_dn(server)
         if self.by_legacy_dn(dn) is None:
             self.create(Kind.SERVER, "", {"cn": [server], "legacyExchangeDN": [dn]})
@@ -87,6 +90,12 @@ class EmbeddedDirectory(IndexedDirectory):
                 return False
             put_address_books(transaction, [*others, AddressBookRecord(wanted.organization, [*containers, *new])])
             return True
+
+    def remove_organization(self, name: str) -> None:
+        """Take an organization away, with its address lists; its entries stay, and belong to none."""
+        with self._writing() as transaction:
+            books = address_books(transaction.connection)
+            put_address_books(transaction, [book for book in books if fold(book.organization.name) != fold(name)])
 
     def create(self, kind: Kind, account: str, attributes: Attributes, links: Links | None = None) -> Entry:
         values = AttributeMap(attributes)
@@ -164,6 +173,14 @@ class EmbeddedDirectory(IndexedDirectory):
     def _writing(self) -> Iterator[Transaction]:
         with writing(self.database, strict=True) as transaction:
             yield transaction
+
+
+def default_lists(organization: Organization) -> list[ContainerRecord]:
+    """The address lists that every organization has."""
+    return [
+        ContainerRecord(uuid.uuid4(), container_name(organization, name), name, kind, None, search)
+        for name, kind, search in _ADDRESS_LISTS
+    ]
 
 
 def container_name(organization: Organization, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from openchange_py.addressbook.ldif import Addition, Change, Modification, Value, parse
@@ -16,6 +17,7 @@ from openchange_py.resources import setup_path
 
 #: How the files call the schema's place.
 _PLACE: Final = "CN=Schema,CN=Configuration,DC=X"
+_OPENLDAP: Final = "openldap/exchange.ldif"
 
 
 @functools.cache
@@ -57,9 +59,14 @@ def extensions(place: str = _PLACE) -> list[Modification]:
 
 def openldap() -> Addition:
     """The schema for OpenLDAP's cn=config, with olcAttributeTypes and olcObjectClasses."""
-    (change,) = _changes("openldap/exchange.ldif")
+    (change,) = _changes(_OPENLDAP)
     assert isinstance(change, Addition)
     return change
+
+
+def openldap_file() -> Path:
+    """Where that is, for `ldapadd`."""
+    return setup_path() / _OPENLDAP
 
 
 def text_of(change: Addition, name: str) -> str:

@@ -6,6 +6,7 @@ The version table is the directory's own, so that a database may hold mailboxes 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -22,6 +23,8 @@ from openchange_py.addressbook.schema import counter, entry
 from openchange_py.resources import migrations_path
 
 VERSION_TABLE = "alembic_version_directory"
+#: The newest revision, with keys and tokens that an older version derived otherwise.
+UNDERIVED: Final = "underived"
 
 
 def _config() -> Config:
@@ -51,6 +54,23 @@ def upgrade(url: str) -> bool:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             return _derive_anew(connection) or before != _version(connection)
+    finally:
+        database.close()
+
+
+def current(url: str) -> str | None:
+    """The tables' revision, or `UNDERIVED`; None where there are none. Nothing is made."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return None
+    database = DirectoryDatabase(url)
+    try:
+        with database.reading() as connection:
+            version = _version(connection)
+            if version != head():
+                return version
+            derivation = select(counter.c.value).where(counter.c.name == "derivation")
+            return version if connection.execute(derivation).scalar() == DERIVATION else UNDERIVED
     finally:
         database.close()
 

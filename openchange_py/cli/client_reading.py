@@ -20,7 +20,8 @@ from openchange_py.cli.client_output import (
     time_json,
     time_text,
 )
-from openchange_py.cli.client_saving import ProgressBar, new_file, target_path
+from openchange_py.cli.client_saving import new_file, target_path
+from openchange_py.cli.progress import ProgressBar
 from openchange_py.client.errors import NoSuchMessage
 from openchange_py.client.mailbox import MailboxClient, parse_id
 from openchange_py.client.messages import AttachmentInfo, MessageInfo, RecipientInfo, RemoteMessage
@@ -262,5 +263,5 @@ async def _save(
             size = await message.save_attachment(attached.number, sys.stdout.buffer)
             return "-", size
         path = target_path(save, attached, position)
-        with new_file(path, force=force) as file, ProgressBar(path.name) as progress:
+        with new_file(path, force=force) as file, ProgressBar(path.name, size_text) as progress:
             return str(path), await message.save_attachment(attached.number, file, progress)

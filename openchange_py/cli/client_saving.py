@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import tempfile
-import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, Self, cast
+from typing import BinaryIO, Final, cast
 
 import click
 
-from openchange_py.cli.client_output import size_text
 from openchange_py.client.messages import AttachmentInfo
 
 #: Bytes that a file name may have on the usual file systems, less what a suffix such as `.part` takes.
 _LONGEST_NAME: Final = 240
-#: Seconds before a progress bar is worth looking at.
-_PATIENCE: Final = 2.0
-_BAR: Final = 30
 
 _NOT_IN_NAMES: Final = re.compile(r'[<>:"|?*\\/]')
 #: Names that are devices on Windows, whatever their extension.
@@ -95,33 +89,3 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-
-
-class ProgressBar:
-    """Shows on standard error how far a transfer is, once it took long enough, and only to a person."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._started = time.monotonic()
-        self._shown = False
-        self._wanted = sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.finish()
-
-    def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` bytes are there."""
-        if not self._wanted or time.monotonic() - self._started < _PATIENCE:
-            return
-        filled = _BAR * done // max(total, 1)
-        bar = "#" * filled + "." * (_BAR - filled)
-        click.echo(f"\r{self._name} [{bar}] {size_text(done)} of {size_text(total)}\033[K", err=True, nl=False)
-        self._shown = True
-
-    def finish(self) -> None:
-        """Take the bar away."""
-        if self._shown:
-            click.echo("\r\033[K", err=True, nl=False)

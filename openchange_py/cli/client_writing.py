@@ -11,9 +11,9 @@ from typing import BinaryIO
 import click
 
 from openchange_py.cli.client_options import ConnectionOptions, connection_options, run_profile
-from openchange_py.cli.client_output import show_json
+from openchange_py.cli.client_output import show_json, size_text
 from openchange_py.cli.client_reading import Wanted, folder_option, json_option, mailbox_option
-from openchange_py.cli.client_saving import ProgressBar
+from openchange_py.cli.progress import ProgressBar
 from openchange_py.client.mailbox import format_id
 from openchange_py.client.messages import RecipientInfo
 from openchange_py.client.profile import Profile
@@ -97,7 +97,7 @@ async def _attach(message: RemoteDraft, file: BinaryIO) -> None:
     name = Path(file.name).name
     size = os.fstat(file.fileno()).st_size
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    with ProgressBar(name) as bar:
+    with ProgressBar(name, size_text) as bar:
         await message.attach(name, file, kind, lambda written: bar(written, size))
 
 

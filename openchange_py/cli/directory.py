@@ -55,8 +55,13 @@ def up_to_date(directory: Directory) -> Directory:
     return directory
 
 
-def ldap_servers(settings: Settings, option: Option[Any], urls: Sequence[str]) -> LdapServers:
-    """The servers that `option` names, and how we bind to them; `ConfigError` says what is missing."""
+def ldap_servers(
+    settings: Settings, option: Option[Any], urls: Sequence[str], bind: tuple[str, str] | None = None
+) -> LdapServers:
+    """The servers that `option` names, and how we bind to them; `ConfigError` says what is missing.
+
+    `bind`: a name and its password, in place of the configured ones.
+    """
     # Imported only where it is used: nobody else waits for ldap3.
     from openchange_py.addressbook.ldap.connection import LdapServers
 
@@ -66,8 +71,9 @@ def ldap_servers(settings: Settings, option: Option[Any], urls: Sequence[str]) -
     for url in urls:
         if not start_tls and urlsplit(url).scheme == "ldap":
             logger.warning("%s: passwords of %s are read without encryption", declared.LDAP_SSL.name, url)
-    base, sasl, bind_dn, password = settings[declared.LDAP_SUFFIX], _sasl(settings), "", ""
-    if sasl is None:
+    base, sasl = settings[declared.LDAP_SUFFIX], None if bind else _sasl(settings)
+    bind_dn, password = bind or ("", "")
+    if bind is None and sasl is None:
         bind_dn, password = _simple_bind(settings, option)
     return LdapServers(urls, base, bind_dn, password, start_tls, ca_file, sasl)
 

@@ -189,4 +189,4 @@ def _openldaps_own() -> set[str]:
 
 def _active_directorys_own() -> set[str]:
     """Asked of Active Directory alone."""
-    return {"isDeleted", "objectSid", "middleName"}
+    return {"isDeleted", "objectSid", "middleName", "fSMORoleOwner", "rangeUpper"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openchange_py.cli import client_saving
-from openchange_py.cli.client_saving import ProgressBar, new_file, safe_file_name, target_path
+from openchange_py.cli.client_saving import new_file, safe_file_name, target_path
 from openchange_py.client.messages import AttachmentInfo
 
 
@@ -98,24 +96,3 @@ def test_a_file_that_does_not_come_whole_is_no_file(tmp_path: Path, force: bool)
         fail()
     assert [found.name for found in tmp_path.iterdir()] == (["partial"] if force else [])
     assert not force or path.read_bytes() == b"old"
-
-
-def test_the_bar_comes_only_after_a_while_and_to_a_person(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 100.0
-    monkeypatch.setattr(client_saving.time, "monotonic", lambda: now)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with ProgressBar("big.bin") as bar:
-        bar(1, 10)
-        assert capsys.readouterr().err == ""
-        now = 103.0
-        bar(5, 10)
-        assert "\rbig.bin [###############...............] 5 B of 10 B" in capsys.readouterr().err
-        bar(0, 0)
-    assert capsys.readouterr().err.endswith("\r\033[K")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    with ProgressBar("big.bin") as bar:
-        now = 200.0
-        bar(5, 10)
-    assert capsys.readouterr().err == ""

@@ -81,8 +81,9 @@ class DirectoryContract:
     def test_the_global_address_list_has_id_0_and_comes_first(self, provisioned: Directory) -> None:
         containers = provisioned.lists(None).containers()
         assert containers[0].mid == GLOBAL_ADDRESS_LIST == 0
-        assert [c.name for c in containers] == ["Global Address List", "All Contacts", "All Groups", "All Users"]
-        assert len({c.guid for c in containers}) == 4
+        lists = ["All Contacts", "All Groups", "All Rooms", "All Users", "Public Folders"]
+        assert [c.name for c in containers] == ["Global Address List", *lists]
+        assert len({c.guid for c in containers}) == 6
         assert all(c.mid >= 0x10 for c in containers[1:])
 
     # Entries.
@@ -233,7 +234,8 @@ class DirectoryContract:
         counts = {
             container.name: people.lists(None).count(container.mid) for container in people.lists(None).containers()
         }
-        assert counts == {"Global Address List": 6, "All Users": 4, "All Groups": 1, "All Contacts": 1}
+        filled = {"Global Address List": 6, "All Users": 4, "All Groups": 1, "All Contacts": 1}
+        assert counts == {**filled, "All Rooms": 0, "Public Folders": 0}
         by_name = {container.name: container.mid for container in people.lists(None).containers()}
         assert names(people.lists(None).resolve("d", by_name["All Contacts"], 5)) == ["Dora"]
         assert people.lists(None).resolve("d", by_name["All Groups"], 5) == []

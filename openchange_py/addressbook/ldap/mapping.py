@@ -43,6 +43,7 @@ _NEEDED: Final = (
     "msExchRecipientTypeDetails",
     "msExchResourceCapacity",
     "msExchResourceDisplay",
+    "msExchResourceMetaData",
     "msExchUserAccountControl",
     "msOrg-IsOrganizational",
     "msDS-HABSeniorityIndex",
