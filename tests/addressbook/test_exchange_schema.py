@@ -16,7 +16,7 @@ from openchange_py.addressbook import exchange_schema
 from openchange_py.addressbook.attributes import ATTRIBUTES, LINKS
 from openchange_py.addressbook.base import BACK_LINKS, LINK_ATTRIBUTES
 from openchange_py.addressbook.exchange_schema import text_of
-from openchange_py.addressbook.ldap.mapping import attributes_to_read
+from openchange_py.addressbook.ldap.mapping import UNPUBLISHED, attributes_to_read
 from openchange_py.addressbook.ldap.session import LdapEntry, RootDse
 from openchange_py.addressbook.recipients import EXCHANGE_ATTRIBUTES
 from tests.conftest import ROOT
@@ -26,22 +26,6 @@ SAMBA_SCHEMA = Path("/usr/share/samba/setup/ad-schema")
 SAMBA_FILES = ("AD_DS_Attributes__Windows_Server_2012_R2.ldf", "AD_DS_Classes__Windows_Server_2012_R2.ldf")
 OPENLDAP_SCHEMA = Path("/etc/ldap/schema")
 
-#: Read where a directory has them: their identifiers were never published (docs/operation.md names them).
-UNPUBLISHED = {
-    "msExchCoManagedByLink",
-    "msExchDelegateListLink",
-    "msExchEnableModeration",
-    "msExchGroupExternalMemberCount",
-    "msExchGroupMemberCount",
-    "msExchHABShowInDepartments",
-    "msExchModeratedByLink",
-    "msExchOURoot",
-    "msExchResourceCapacity",
-    "msExchResourceDisplay",
-    "msExchResourceMetaData",
-    "msExchResourceSearchProperties",
-    "msExchSenderHintTranslations",
-}
 #: What OpenLDAP calls otherwise, or tells by itself.
 OPENLDAP_NAMES = {
     "whenCreated": "createTimestamp",

@@ -7,6 +7,7 @@ Not done: servers of the organization are made by `ocpy provision` alone.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -32,7 +33,7 @@ from openchange_py.addressbook.indexing import IndexWriter
 from openchange_py.addressbook.ldap.accounts import Accounts, ActiveDirectoryAccounts, OpenLdapAccounts, Values
 from openchange_py.addressbook.ldap.connection import LdapServers
 from openchange_py.addressbook.ldap.containers import configuration
-from openchange_py.addressbook.ldap.mapping import attributes_to_read, to_ldap, to_record
+from openchange_py.addressbook.ldap.mapping import UNPUBLISHED, attributes_to_read, to_ldap, to_record
 from openchange_py.addressbook.ldap.session import LdapEntry, Pool, ServerKind, Session, escape_filter
 from openchange_py.addressbook.ldap.source import open_source
 from openchange_py.addressbook.ldap.taken import refuse_taken
@@ -40,6 +41,8 @@ from openchange_py.addressbook.organizations import address_books
 from openchange_py.addressbook.purported_search import belongs
 from openchange_py.addressbook.rows import AttributeMap, organization_of
 from openchange_py.addressbook.sortkeys import fold
+
+logger = logging.getLogger(__name__)
 
 #: Attributes of distinguished names that the rest of the program gives by legacyExchangeDN.
 _BY_LEGACY_DN: Final = ("homeMDB", "homeMTA")
@@ -61,6 +64,7 @@ class LdapDirectory(IndexedDirectory):
         self._follower = Follower(self, ", ".join(servers.urls), lambda: open_source(servers), lag=lag)
         self._pool = Pool(servers)
         self._writer = IndexWriter(self.database)
+        self._unknown: frozenset[str] | None = None
         self._accounts: dict[ServerKind, Accounts] = {
             ServerKind.ACTIVE_DIRECTORY: ActiveDirectoryAccounts(place),
             ServerKind.OPENLDAP: OpenLdapAccounts(place),
@@ -100,8 +104,9 @@ class LdapDirectory(IndexedDirectory):
         with self._pool.session() as session:
             wanted = {**attributes, **({"sAMAccountName": [account]} if account else {})}
             refuse_taken(session, None, AttributeMap(wanted).text("legacyExchangeDN") or "", wanted)
-            names: Values = {name: list(targets) for name, targets in links.items()}
-            dn = self._accounts_of(session).add(session, kind, account, _named(session, attributes), names)
+            names: Values = {name: list(self._linkable(session, name, targets)) for name, targets in links.items()}
+            known = self._known(session, _named(session, attributes))
+            dn = self._accounts_of(session).add(session, kind, account, known, names)
             return self._taken_in(session, dn)
 
     def modify(self, entry: Entry, changes: Mapping[str, Sequence[AttributeValue] | None]) -> Entry:
@@ -110,7 +115,7 @@ class LdapDirectory(IndexedDirectory):
             given = {name: values for name, values in changes.items() if values}
             dn = AttributeMap(given).text("legacyExchangeDN") or there.text("legacyExchangeDN")
             refuse_taken(session, entry.guid, dn, given)
-            wanted = to_ldap(_named(session, changes), session.root)
+            wanted = to_ldap(self._known(session, _named(session, changes)), session.root)
             self._write(session, there, entry.kind, {name: [(ldap3.MODIFY_REPLACE, v)] for name, v in wanted.items()})
             changed = self._taken_in(session, there.dn)
             return self._listed(session, changed)
@@ -121,7 +126,7 @@ class LdapDirectory(IndexedDirectory):
         _check_link(attribute)
         with self._pool.session() as session:
             there = self._there(session, entry)
-            added = {fold(dn): dn for dn in self._names_of(add)}
+            added = {fold(dn): dn for dn in self._linkable(session, attribute, self._names_of(add))}
             removed = {fold(dn): dn for dn in self._names_of(remove, missing=True)}
             self._relink(session, there, entry.kind, attribute, added, removed)
             self._taken_in(session, there.dn)
@@ -145,6 +150,25 @@ class LdapDirectory(IndexedDirectory):
 
     def _accounts_of(self, session: Session) -> Accounts:
         return self._accounts[session.root.kind]
+
+    def _lacking(self, session: Session) -> frozenset[str]:
+        """The unpublished attributes that the server does not have either; asked once."""
+        if self._unknown is None:
+            self._unknown = session.lacking(UNPUBLISHED)
+        return self._unknown
+
+    def _known(self, session: Session, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Without what the server's schema has no place for."""
+        known = dict(attributes)
+        for name in UNPUBLISHED & known.keys() and self._lacking(session) & known.keys():
+            if known.pop(name):
+                logger.warning("%s is not kept: the directory's schema does not have it", name)
+        return known
+
+    def _linkable(self, session: Session, attribute: str, names: Sequence[str]) -> Sequence[str]:
+        if names and attribute in UNPUBLISHED and attribute in self._lacking(session):
+            raise DirectoryError(f"the directory's schema does not have {attribute}: only Exchange's own setup adds it")
+        return names
 
     def _base(self, session: Session) -> str:
         return self.servers.base or session.root.base

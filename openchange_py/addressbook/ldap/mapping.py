@@ -52,6 +52,26 @@ _NEEDED: Final = (
 )
 _NEEDED_BINARY: Final = ("msExchMailboxGuid", "objectSid", "msExchMasterAccountSid", "jpegPhoto")
 
+#: Exchange's attributes whose identifiers were never published, so that `ocpy provision` can't add them to a schema
+#: (docs/operation.md): they are read and written where Exchange's own setup was run.
+UNPUBLISHED: Final = frozenset(
+    {
+        "msExchCoManagedByLink",
+        "msExchDelegateListLink",
+        "msExchEnableModeration",
+        "msExchGroupExternalMemberCount",
+        "msExchGroupMemberCount",
+        "msExchHABShowInDepartments",
+        "msExchModeratedByLink",
+        "msExchOURoot",
+        "msExchResourceCapacity",
+        "msExchResourceDisplay",
+        "msExchResourceMetaData",
+        "msExchResourceSearchProperties",
+        "msExchSenderHintTranslations",
+    }
+)
+
 #: Attributes whose values are bytes, in lower case.
 BINARY: Final = frozenset(
     name.casefold()

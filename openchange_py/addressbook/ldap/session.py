@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -123,6 +123,15 @@ def escape_name(value: str) -> str:
     )
 
 
+#: The names of an attribute type (RFC 4512 4.1.2): one, or several in parentheses.
+_NAMES: Final = re.compile(r"\bNAME\s+(?:'([^']*)'|\(([^)]*)\))")
+
+
+def _quoted(attribute_type: str) -> list[str]:
+    match = _NAMES.search(attribute_type)
+    return re.findall(r"[^'\s]+", match[1] or match[2]) if match else []
+
+
 class Session:
     """One connection, used by one thread at a time."""
 
@@ -140,6 +149,19 @@ class Session:
         close(self._connection)
 
     # Reading
+
+    def lacking(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of some attributes that the server's schema does not have."""
+        wanted = {name.casefold(): name for name in names}
+        if self.is_active_directory:
+            condition = "".join(f"(lDAPDisplayName={escape_filter(name)})" for name in wanted)
+            found = self.search(self.root.schema, f"(|{condition})", ["lDAPDisplayName"], scope=LEVEL)
+            known = {entry.text("lDAPDisplayName").casefold() for entry in found}
+        else:
+            schema = self.read(self.root.schema, ["attributeTypes"], "(objectClass=subschema)")
+            types = schema.texts("attributeTypes") if schema else []
+            known = {name.casefold() for one in types for name in _quoted(one)}
+        return frozenset(name for folded, name in wanted.items() if folded not in known)
 
     def search(
         self,

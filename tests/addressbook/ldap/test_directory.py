@@ -225,6 +225,22 @@ def test_who_gets_a_deleted_one_s_name_inherits_no_mailbox(directory: LdapDirect
     assert [one.guid for one in directory.full_access(bob)] == [carol.guid]
 
 
+def test_what_the_schema_has_no_place_for_is_left_out_and_told(
+    directory: LdapDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exchange's setup adds more to a schema than was ever published: a room is one without them too."""
+    name = unique("room")
+    with caplog.at_level(logging.WARNING):
+        room = user(directory, name, msExchResourceMetaData=["ResourceType:Room"])
+        room = directory.modify(room, {"msExchResourceCapacity": ["12"], "title": ["Blue"]})
+    assert room.first("title") == "Blue"
+    assert "msExchResourceMetaData is not kept" in caplog.text
+    assert "msExchResourceCapacity is not kept" in caplog.text
+    with pytest.raises(DirectoryError, match="msExchCoManagedByLink: only Exchange"):
+        directory.change_links(room, "msExchCoManagedByLink", [room])
+    directory.change_links(room, "msExchCoManagedByLink", remove=[room])
+
+
 def test_the_index_holds_no_password(directory: LdapDirectory) -> None:
     made = user(directory, unique("secretive"))
     directory.set_password(made, "Sesame-1")

@@ -108,6 +108,11 @@ def test_what_no_directory_holds_matches_nobody(session: Session, name: str) -> 
     assert uids(session, f"(uid={escape_filter(name)})") == []
 
 
+def test_what_the_schema_lacks(session: Session) -> None:
+    asked = ["CN", "commonName", "userPassword", "msExchNoSuchThing", "c"]
+    assert session.lacking(asked) == {"msExchNoSuchThing"}
+
+
 def test_escapes() -> None:
     assert escape_filter("a*(b)\\") == "a\\2a\\28b\\29\\5c"
     assert escape_filter(b"\x00\xff") == "\\00\\ff"
