@@ -21,6 +21,8 @@ _TIME_ORIGIN = datetime.datetime(1601, 1, 1, tzinfo=datetime.UTC)
 
 #: The attribute that makes a group a department.
 IS_DEPARTMENT = "msOrg-IsOrganizational"
+#: The attribute of an organization that names the department at the top.
+ROOT_DEPARTMENT_LINK = "msExchHABRootDepartmentLink"
 
 #: Property tag and LDAP attribute.
 ATTRIBUTES: tuple[tuple[PropertyTag, str], ...] = (
@@ -118,6 +120,11 @@ def is_group(entry: Entry) -> bool:
     return entry.display_type in (DisplayType.DISTLIST, DisplayType.PRIVATE_DISTLIST)
 
 
+def is_organization(entry: Entry) -> bool:
+    """Whether an entry is the organization itself."""
+    return entry.display_type == DisplayType.ORGANIZATION
+
+
 def is_department(entry: Entry) -> bool:
     """Whether a group is a department of the hierarchical address book."""
     return is_group(entry) and (entry.first(IS_DEPARTMENT) or "").casefold() == "true"
@@ -139,6 +146,13 @@ LINKS: tuple[LinkProperty, ...] = (
     LinkProperty(proptags.PidTagAddressBookDistributionListRejectMessagesFromDLMembers, "dLMemRejectPerms"),
     LinkProperty(proptags.PidTagAddressBookHierarchicalShowInDepartments, "memberOf", targets=is_department),
     LinkProperty(proptags.PidTagAddressBookHierarchicalDepartmentMembers, "member", sources=is_department),
+    LinkProperty(
+        # A table here, and a distinguished name in offline address books ([MS-OXOABK] 2.2.7.2).
+        proptags.PidTagAddressBookHierarchicalRootDepartment.with_type(PropertyType.Object),
+        ROOT_DEPARTMENT_LINK,
+        sources=is_organization,
+        targets=is_department,
+    ),
     LinkProperty(
         proptags.PidTagAddressBookHierarchicalParentDepartment, "memberOf", sources=is_department, targets=is_department
     ),

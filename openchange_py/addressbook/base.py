@@ -68,6 +68,8 @@ class Kind(enum.StrEnum):
     GROUP = "group"
     CONTACT = "contact"
     SERVER = "server"
+    #: The organization itself, whose distinguished name is `/o=NAME`: it knows the root of the departments.
+    ORGANIZATION = "organization"
 
 
 class ContainerKind(enum.StrEnum):
@@ -75,8 +77,6 @@ class ContainerKind(enum.StrEnum):
 
     GLOBAL = "global"
     LIST = "list"
-    #: The root of the hierarchical address book ([MS-OXOABK] 3.1.4.3); its target is msExchHABRootDepartmentLink's.
-    HIERARCHY = "hierarchy"
 
 
 class DisplayType(enum.IntEnum):
@@ -229,9 +229,14 @@ class Organization:
     administrative_group: str
 
     @property
+    def dn(self) -> str:
+        """`/o=NAME`."""
+        return f"/o={self.name}"
+
+    @property
     def dn_prefix(self) -> str:
         """`/o=NAME/ou=GROUP`."""
-        return f"/o={self.name}/ou={self.administrative_group}"
+        return f"{self.dn}/ou={self.administrative_group}"
 
     def recipient_dn(self, name: str) -> str:
         """`/o=NAME/ou=GROUP/cn=Recipients/cn=name`."""

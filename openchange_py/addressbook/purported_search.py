@@ -28,8 +28,15 @@ _OBJECT_CLASSES = {
     Kind.GROUP: ("top", "group"),
     Kind.CONTACT: ("top", "person", "organizationalPerson", "contact"),
     Kind.SERVER: ("top", "server", "msExchExchangeServer"),
+    Kind.ORGANIZATION: ("top", "container", "msExchOrganizationContainer"),
 }
-_OBJECT_CATEGORIES = {Kind.USER: "person", Kind.GROUP: "group", Kind.CONTACT: "person", Kind.SERVER: "server"}
+_OBJECT_CATEGORIES = {
+    Kind.USER: "person",
+    Kind.GROUP: "group",
+    Kind.CONTACT: "person",
+    Kind.SERVER: "server",
+    Kind.ORGANIZATION: "msExchOrganizationContainer",
+}
 
 _ITEM = re.compile(r"(?P<attribute>[A-Za-z0-9.;-]*)(?P<rule>(?::[A-Za-z0-9.]+)*)(?P<operator>:=|~=|>=|<=|=)")
 _ESCAPED = re.compile(rb"\\([0-9A-Fa-f]{2})")

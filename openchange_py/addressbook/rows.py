@@ -39,7 +39,10 @@ _DISPLAY_TYPES = {
     Kind.GROUP: DisplayType.DISTLIST,
     Kind.CONTACT: DisplayType.REMOTE_MAILUSER,
     Kind.SERVER: DisplayType.AGENT,
+    Kind.ORGANIZATION: DisplayType.ORGANIZATION,
 }
+#: In no address list, whatever it says.
+_NEVER_LISTED = (Kind.SERVER, Kind.ORGANIZATION)
 _LINKS = {name.casefold() for name in LINK_ATTRIBUTES}
 #: How long the texts may be that names are made of.
 _LONGEST_NAMES = {"sAMAccountName": 255} | dict.fromkeys(
@@ -170,7 +173,7 @@ def derive(record: Record, *, fallback: bool = False) -> Derived:
         "account_folded": fold(account) if account else None,
         "principal_folded": fold(principal) if principal else None,
         "enabled": record.enabled,
-        "listed": bool(dn) and not hidden and record.kind != Kind.SERVER,
+        "listed": bool(dn) and not hidden and record.kind not in _NEVER_LISTED,
         "attributes": to_json(attributes),
     }
     return Derived(columns, set(_addresses(attributes)), _tokens(attributes, display_name), organization_of(dn or ""))

@@ -30,6 +30,7 @@ COMMANDS: Final = {
         "deliver",
         "Deliver the Internet message on standard input to USER, an account or one of its mail addresses.",
     ),
+    "departments": ("departments", "Show or change the departments that clients find people by."),
     "group": ("group", "Make, change, show and remove the distribution list GROUP."),
     "hopkey": ("hopkey", "Make and change the key file that two hops share for module encrypt."),
     "import": ("import_", "Import mail into USER's mailbox."),

@@ -82,6 +82,7 @@ def test_a_person_in_german(node: RunningNode) -> None:
     found = shown(dialog(node, "bob", 0x0C07))
     assert found["Allgemein", "Name", "Anzeigename"] == ["Bob Example"]
     assert "SMTP:bob@example.test" in found["E-Mail-Adressen", "E-Mail-Adressen", ""]
+    assert found["Mitglied von", "Gruppenmitgliedschaft", ""] == ["Staff"]
 
 
 def scripted(*answers: Any) -> NspiClient:

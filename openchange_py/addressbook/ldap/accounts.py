@@ -193,7 +193,7 @@ class OpenLdapAccounts(Accounts):
         return [name for name in _AUXILIARY if name.casefold() in known]
 
     def prepare(self, session: Session, entry: LdapEntry, kind: Kind) -> Values:
-        if kind is Kind.SERVER:
+        if kind in (Kind.SERVER, Kind.ORGANIZATION):
             return {}
         present = {name.casefold() for name in entry.texts("objectClass")}
         missing: list[str | bytes] = [name for name in self._auxiliary(session) if name.casefold() not in present]

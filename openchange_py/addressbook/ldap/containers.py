@@ -32,7 +32,6 @@ _ATTRIBUTES: Final = (
     "purportedSearch",
     "globalAddressList",
     "addressBookRoots",
-    "msExchHABRootDepartmentLink",
 )
 
 

@@ -94,8 +94,8 @@ class LdapDirectory(IndexedDirectory):
     # Administration.
 
     def create(self, kind: Kind, account: str, attributes: Attributes, links: Links | None = None) -> Entry:
-        if kind is Kind.SERVER:
-            raise DirectoryError("`ocpy provision` adds servers to an organization in LDAP")
+        if kind in (Kind.SERVER, Kind.ORGANIZATION):
+            raise DirectoryError(f"`ocpy provision` adds what is of kind {kind} to a directory in LDAP")
         links = dict(links or {})
         for attribute in links:
             _check_link(attribute)

@@ -100,6 +100,7 @@ _CANONICAL: Final = {name.casefold(): name for name in (*_READ, *LINK_ATTRIBUTES
 #: Object classes and what they make of an entry; the first that an entry has decides.
 _KINDS: Final = (
     ("msexchexchangeserver", Kind.SERVER),
+    ("msexchorganizationcontainer", Kind.ORGANIZATION),
     ("group", Kind.GROUP),
     ("groupofnames", Kind.GROUP),
     ("groupofuniquenames", Kind.GROUP),

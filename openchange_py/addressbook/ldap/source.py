@@ -42,7 +42,8 @@ _PEOPLE: Final = {
         "(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))"
     ),
 }
-SERVERS: Final = "(objectClass=msExchExchangeServer)"
+#: And organizations, which know their root department.
+SERVERS: Final = "(|(objectClass=msExchExchangeServer)(objectClass=msExchOrganizationContainer))"
 #: What has entries below it: when its name changes, theirs do.
 PARENTS: Final = "(|(objectClass=organizationalUnit)(objectClass=container))"
 

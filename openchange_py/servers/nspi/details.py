@@ -88,7 +88,7 @@ def address_template_dn(organization: Organization, language: Language, template
 
 
 def _dn(organization: Organization, container: str, language: Language, name: str) -> str:
-    addressing = f"{organization.dn_prefix}/cn=Configuration/cn=Addressing"
+    addressing = f"{organization.dn}/cn=Configuration/cn=Addressing"
     return f"{addressing}/cn={container}/cn={language.locale_id:X}/cn={name}"
 
 

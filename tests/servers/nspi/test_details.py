@@ -127,8 +127,7 @@ def test_an_address_is_made_with_the_template_that_the_special_table_names(clien
 
 
 def test_a_details_dialog_has_a_name_as_well_and_no_script(client: Client, directory: EmbeddedDirectory) -> None:
-    organization = directory.organization().dn_prefix
-    dn = f"{organization}/cn=Configuration/cn=Addressing/cn=Display-Templates/cn=409/cn=200"
+    dn = f"/o={directory.organization().name}/cn=Configuration/cn=Addressing/cn=Display-Templates/cn=409/cn=200"
     response = client.ask(NspiGetTemplateInfoRequest, TEMPLATE | SCRIPT | EMAIL_TYPE, 0, dn.encode(), 1252, 0)
     (value,) = response.data.values
     assert value.prop_tag == p.PidTagTemplateData

@@ -2,15 +2,21 @@ import dataclasses
 
 import pytest
 
-from openchange_py.addressbook.base import Container, MinimalEntryId
+from openchange_py.addressbook import departments
+from openchange_py.addressbook.base import Container, DisplayType, Kind, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.servers.nspi import hierarchy
 from openchange_py.servers.nspi.properties import AddressBook
 from openchange_py.wire import proptags as p
 from openchange_py.wire.oxcdata.errors import ErrorCode, MapiError
-from openchange_py.wire.oxnspi import NspiGetSpecialTableRequest
+from openchange_py.wire.oxnspi import (
+    NspiDNToMIdRequest,
+    NspiGetMatchesRequest,
+    NspiGetPropsRequest,
+    NspiGetSpecialTableRequest,
+)
 from openchange_py.wire.oxnspi_types import STAT
-from tests.servers.nspi.conftest import Client
+from tests.servers.nspi.conftest import ORGANIZATION, Client, mid
 
 
 def test_the_address_lists(client: Client, directory: EmbeddedDirectory) -> None:
@@ -118,3 +124,43 @@ def test_an_organization_without_address_lists_has_no_table(book: AddressBook) -
     with pytest.raises(MapiError) as error:
         hierarchy.get_special_table(dataclasses.replace(book, lists=Lists()), ADDRESS_LISTS)  # type: ignore[arg-type]
     assert error.value.code == ErrorCode.OutOfResources
+
+
+# The hierarchical address book
+
+
+def linked(client: Client, current: int, tag: int) -> list[int]:
+    """The table of a property of an object, as a client opens it: 3.1.4.1.10."""
+    stat = STAT(sort_type=1000, container_id=tag, current_rec=current)
+    response = client.ask(NspiGetMatchesRequest, 0, stat, None, 0, None, None, 100, None)
+    assert response.return_value == 0
+    found: list[int] = response.out_mids
+    return found
+
+
+def test_a_client_walks_the_departments(client: Client, directory: EmbeddedDirectory) -> None:
+    """[MS-OXOABK] 2.2.7.2 and 2.2.8: from the organization to its root, to what is below, to the people in it."""
+    groups = {}
+    for name, members in (("sales", ["alice"]), ("board", ["sales", "bob"])):
+        names = {"displayName": [name], "legacyExchangeDN": [ORGANIZATION.recipient_dn(name)]}
+        links = {"member": [ORGANIZATION.recipient_dn(member) for member in members]}
+        groups[name] = directory.create(Kind.GROUP, name, names, links)
+    departments.mark(directory, groups["sales"], True)
+    departments.set_root(directory, groups["board"])
+    (organization,) = client.ask(NspiDNToMIdRequest, 0, [f"/o={ORGANIZATION.name}".encode()]).out_mids
+    row = client.ask(NspiGetPropsRequest, 0, STAT(current_rec=organization), [p.PidTagDisplayType]).row
+    assert row.values[0].value == DisplayType.ORGANIZATION
+    root_department = p.PidTagAddressBookHierarchicalRootDepartment.with_type(0x000D)
+    (board,) = linked(client, organization, root_department)
+    assert board == mid(directory, "board")
+    (sales,) = linked(client, board, p.PidTagAddressBookHierarchicalChildDepartments)
+    assert linked(client, sales, p.PidTagAddressBookHierarchicalParentDepartment) == [board]
+    alice = mid(directory, "alice")
+    assert linked(client, sales, p.PidTagAddressBookHierarchicalDepartmentMembers) == [alice]
+    assert linked(client, alice, p.PidTagAddressBookHierarchicalShowInDepartments) == [sales]
+    departments.set_root(directory, None)
+    assert linked(client, organization, root_department) == []
+
+
+def test_without_departments_there_is_no_organization_object(client: Client) -> None:
+    assert client.ask(NspiDNToMIdRequest, 0, [f"/o={ORGANIZATION.name}".encode()]).out_mids == [0]
