@@ -1,4 +1,4 @@
-"""The address book: pages of 50 entries by 10 columns and name resolution, µs per call, the codec's part apart."""
+"""The address book: pages of 50 entries by 10 columns, names and searches, µs per call, the codec's part apart."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ from openchange_py.wire.oxnspi import (
     NSPI,
     NspiBindRequest,
     NspiBindResponse,
+    NspiGetMatchesRequest,
+    NspiGetMatchesResponse,
     NspiQueryRowsRequest,
     NspiQueryRowsResponse,
     NspiResolveNamesWRequest,
     NspiResolveNamesWResponse,
 )
-from openchange_py.wire.oxnspi_types import STAT
+from openchange_py.wire.oxnspi_restrictions import ContentRestriction_r
+from openchange_py.wire.oxnspi_types import STAT, PropertyValue_r
 from tests.bench.parts import people
 from tests.bench.parts.report import Report
 from tests.bench.parts.timing import microseconds
 
 ENTRIES = 1000
 PAGE = 50
-QUERY_ROWS, RESOLVE_NAMES_W = 3, 20
+QUERY_ROWS, GET_MATCHES, RESOLVE_NAMES_W = 3, 5, 20
 
 #: What an address book shows of its entries.
 COLUMNS: tuple[PropertyTag, ...] = (
@@ -70,10 +73,14 @@ def run(quick: bool) -> Report:
 
 def _fill(directory: Directory, entries: int) -> None:
     for number in range(entries):
-        account, name = f"user{number:05}", f"{_NAMES[number * 7 % len(_NAMES)]} {number:05}"
+        account = f"user{number:05}"
         mail = f"{account}@example.test"
-        attributes = exchange_attributes(people.ORGANIZATION, "EXCHANGE", account, mail, name)
+        attributes = exchange_attributes(people.ORGANIZATION, "EXCHANGE", account, mail, _name(number))
         directory.create(Kind.USER, account, {**attributes, "title": ["Engineer"]})
+
+
+def _name(number: int) -> str:
+    return f"{_NAMES[number * 7 % len(_NAMES)]} {number:05}"
 
 
 _NAMES = ("Anna Berg", "Boris Ceh", "Chen Li", "Dora Ek", "Émile Faure", "Fatma Gül", "Gerd Holm", "Hana Itō")
@@ -110,17 +117,29 @@ def _measure(report: Report, server: NspiServer, entries: int, *, quick: bool) -
     mids = cast("NspiResolveNamesWResponse", resolved.response).mids
     assert mids is not None
     assert mids[0] == 2, "MID_RESOLVED"
+    sought = [_begins(_name(number)[:-1]) for number in range(0, entries, 13)]
+    matches = [
+        NspiGetMatchesRequest(client.handle, 0, STAT(), None, 0, one, None, PAGE, list(COLUMNS)) for one in sought
+    ]
+    matched = client.call(GET_MATCHES, matches[0].pack())
+    assert cast("NspiGetMatchesResponse", matched.response).return_value == 0
     times = microseconds(
         {
             "query": _in_turn(client, QUERY_ROWS, [page.pack() for page in pages]),
             "query codec": _codec(rows),
             "resolve": _in_turn(client, RESOLVE_NAMES_W, [one.pack() for one in resolve]),
             "resolve codec": _codec(resolved),
+            "match": _in_turn(client, GET_MATCHES, [one.pack() for one in matches]),
+            "match codec": _codec(matched),
         },
         quick=quick,
     )
     table = report.table("one call", "call", "server µs", "codec µs", "server vs codec", "per second")
-    for what, key in ((f"NspiQueryRows, {PAGE} x {len(COLUMNS)}", "query"), ("NspiResolveNamesW, one name", "resolve")):
+    for what, key in (
+        (f"NspiQueryRows, {PAGE} x {len(COLUMNS)}", "query"),
+        ("NspiResolveNamesW, one name", "resolve"),
+        ("NspiGetMatches, names that begin so", "match"),
+    ):
         whole, codec = times[key], times[f"{key} codec"]
         table.add(what, whole, codec, whole / codec, round(1e6 / whole))
 
@@ -128,6 +147,11 @@ def _measure(report: Report, server: NspiServer, entries: int, *, quick: bool) -
 def _query(handle: ContextHandle, start: int) -> NspiQueryRowsRequest:
     stat = STAT(current_rec=0, delta=start, code_page=1252)
     return NspiQueryRowsRequest(handle, 0, stat, 0, None, PAGE, list(COLUMNS))
+
+
+def _begins(name: str) -> ContentRestriction_r:
+    """Whose display name begins so."""
+    return ContentRestriction_r(2, p.PidTagDisplayName, PropertyValue_r(p.PidTagDisplayName, name))
 
 
 def _in_turn(client: Client, opnum: int, stubs: list[bytes]) -> Callable[[], object]:

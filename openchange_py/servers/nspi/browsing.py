@@ -82,8 +82,10 @@ def query_rows(book: AddressBook, request: NspiQueryRowsRequest) -> NspiQueryRow
         raise MapiError(ErrorCode.InvalidParameter, "no rows asked for")
     _, row, total = tables.locate(book.lists, stat)
     count = min(request.count, MAXIMUM_ROWS, MAXIMUM_VALUES // max(1, len(columns)) + 1)
-    rows = columns.rows(book.lists.page(MinimalEntryId(stat.container_id), row, count, tables.order_of(stat)))
-    stat = tables.moved(book.lists, stat, row + len(rows), total)
+    # One more than asked for: the one that the position moves to.
+    entries = book.lists.page(MinimalEntryId(stat.container_id), row, count + 1, tables.order_of(stat))
+    rows = columns.rows(entries[:count])
+    stat = tables.at(stat, row + len(rows), total, next(iter(entries[len(rows) :]), None))
     return NspiQueryRowsResponse(stat, rows, ErrorCode.Success)
 
 

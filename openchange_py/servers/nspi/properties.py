@@ -8,6 +8,7 @@ groups are departments, and the home message database as a table, which is a str
 from __future__ import annotations
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -68,10 +69,10 @@ class Properties:
         book, links = self._book, self._links
         if property_id in COMPUTED:
             tag, function = COMPUTED[property_id]
-            return tag, lambda entry: function(book, entry)
+            return tag, functools.partial(function, book)
         if property_id in COMPUTED_OF_LINKS:
             tag, of_links = COMPUTED_OF_LINKS[property_id]
-            return tag, lambda entry: of_links(links, entry)
+            return tag, functools.partial(of_links, links)
         if attribute := BY_ID.get(property_id):
             return attribute.tag, attribute.value
         if link := LINK_BY_ID.get(property_id):

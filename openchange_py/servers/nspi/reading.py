@@ -29,16 +29,11 @@ from openchange_py.wire.oxnspi_types import STAT
 F_SKIP_OBJECTS: Final = 0x00000001
 NSPI_UNICODE_PROPTYPES: Final = 0x80000000
 
-#: Properties of one call: many times those that there are.
-MAXIMUM_TAGS: Final = 10_000
-
 
 @method(NspiGetPropsRequest, lambda _request, code: NspiGetPropsResponse(None, code))
 def get_props(book: AddressBook, request: NspiGetPropsRequest) -> NspiGetPropsResponse:
     """3.1.4.1.7: ErrorsReturned where a value is missing. Without tags, those that NspiGetPropList tells."""
     stat, tags = request.stat, request.prop_tags
-    if tags is not None and len(tags) > MAXIMUM_TAGS:
-        raise MapiError(ErrorCode.TableTooBig, f"{len(tags)} properties")
     tables.container_size(book.lists, stat)
     entry = _object(book, stat)
     properties = Properties(book, ephemeral=bool(request.flags & F_EPH_ID))

@@ -30,6 +30,9 @@ DEFAULT_COLUMNS: tuple[PropertyTag, ...] = (
 #: may ask for the same property in every column.
 MAXIMUM_BYTES: Final = 8 << 20
 
+#: Properties of one call ([MS-OXNSPI] 3.1.4.1.7, constraint 6): many times those that there are.
+MAXIMUM_COLUMNS: Final = 10_000
+
 _STRINGS = frozenset((PropertyType.String, PropertyType.String8))
 _MULTIPLE_STRINGS = frozenset((PropertyType.MultipleString, PropertyType.MultipleString8))
 
@@ -44,9 +47,15 @@ class Column:
 
 
 class Columns:
-    """The columns of a row, resolved once. `MapiError` (InvalidCodepage) for 8-bit strings in no known code page."""
+    """The columns of a row, resolved once.
+
+    `MapiError` for 8-bit strings in no known code page (InvalidCodepage) and for far too many columns (TableTooBig).
+    """
 
     def __init__(self, properties: Properties, tags: Iterable[PropertyTag], code_page: int) -> None:
+        tags = list(tags)
+        if len(tags) > MAXIMUM_COLUMNS:
+            raise MapiError(ErrorCode.TableTooBig, f"{len(tags)} properties")
         self._prepare = properties.prepare
         self._columns = [_column(properties, tag, code_page) for tag in tags]
 
@@ -80,7 +89,7 @@ class Columns:
             if value is None:
                 values.append(column.missing)
                 continue
-            size += _size(value)
+            size += len(value) if type(value) is str else _size(value)
             if size > MAXIMUM_BYTES:
                 raise MapiError(ErrorCode.TableTooBig, f"a row of more than {MAXIMUM_BYTES} bytes")
             values.append(PropertyValue_r(column.tag, value))
@@ -156,4 +165,6 @@ def _conversion(own: int, wanted: int, code_page: int) -> Callable[[Any], Any] |
 
 def _without_zeros(value: Any) -> Any:
     """Text, or several, as zero-terminated strings can hold it."""
-    return value.partition("\0")[0] if isinstance(value, str) else [one.partition("\0")[0] for one in value]
+    if isinstance(value, str):
+        return value if "\0" not in value else value.partition("\0")[0]
+    return [one.partition("\0")[0] for one in value]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -323,4 +324,6 @@ class Search:
         if relation is None or tag >> 16 not in _NAMES or prop.prop_tag & 0xFFFF not in _STRINGS:
             return None
         wanted = bytes(self._comparison.wanted(prop))
+        if relation is operator.contains:  # of every row of the list
+            return lambda key: wanted in key, True
         return lambda key: relation(key, wanted), True

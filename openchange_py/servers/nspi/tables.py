@@ -89,7 +89,12 @@ def row_of(lists: AddressLists, stat: STAT, mid: int) -> int | None:
 def moved(lists: AddressLists, stat: STAT, row: int, total: int) -> STAT:
     """The STAT that says: at this row now."""
     entries = lists.page(MinimalEntryId(stat.container_id), row, 1, order_of(stat)) if row < total else []
-    current = int(entries[0].mid) if entries else MID_END_OF_TABLE
+    return at(stat, row, total, entries[0] if entries else None)
+
+
+def at(stat: STAT, row: int, total: int, entry: Entry | None) -> STAT:
+    """The STAT of the row with this entry, of None: of the place behind the last row."""
+    current = int(entry.mid) if entry else MID_END_OF_TABLE
     return dataclasses.replace(stat, current_rec=current, delta=0, num_pos=row, total_recs=total)
 
 

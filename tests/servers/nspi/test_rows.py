@@ -95,3 +95,11 @@ def test_values_of_one_answer_have_a_limit(
     members = Columns(Properties(book), [p.PidTagAddressBookMember.with_type(0x101F)] * 2, 1252)
     with pytest.raises(MapiError):
         members.row(directory.by_account("staff"))
+
+
+def test_far_too_many_columns(book: AddressBook, directory: EmbeddedDirectory) -> None:
+    most = Columns(Properties(book), [p.PidTagTitle] * rows.MAXIMUM_COLUMNS, 1252)
+    assert len(most.row(directory.by_account("bob")).values or ()) == rows.MAXIMUM_COLUMNS
+    with pytest.raises(MapiError) as error:
+        Columns(Properties(book), [p.PidTagTitle] * (rows.MAXIMUM_COLUMNS + 1), 1252)
+    assert error.value.code == ErrorCode.TableTooBig
