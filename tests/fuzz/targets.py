@@ -16,6 +16,7 @@ from tests.fuzz import (
     fuzz_rpc,
     fuzz_rpch,
     fuzz_servers,
+    fuzz_smb,
     fuzz_transports,
 )
 from tests.fuzz.target import TARGETS
@@ -35,5 +36,6 @@ __all__ = [
     "fuzz_rpc",
     "fuzz_rpch",
     "fuzz_servers",
+    "fuzz_smb",
     "fuzz_transports",
 ]
