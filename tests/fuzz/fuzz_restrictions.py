@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, SortOrder
+from openchange_py.addressbook.hosts import OwnNames
 from openchange_py.servers.nspi.properties import AddressBook, Properties
 from openchange_py.servers.nspi.restrictions import Comparison, Filter, check_size
 from openchange_py.servers.nspi.searching import Search
@@ -40,7 +41,7 @@ LOCALES = (0x0409, 0x041D, 0x040E, 0x041F)
 def _book() -> AddressBook:
     directory, _ = parts()
     alice = directory.by_account("alice")
-    return AddressBook(directory.lists(alice), alice, directory, SERVER_NAME, FQDN)
+    return AddressBook(directory.lists(alice), alice, directory, OwnNames(SERVER_NAME, FQDN))
 
 
 def _seeds() -> list[bytes]:
