@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "replay": ("replay", "Send the calls of a recording to a server, and compare its answers with the recorded ones."),
     "serve": ("serve", "Serve the configured interfaces until SIGTERM, SIGINT or Ctrl-C."),
     "stats": ("stats", "Show what a running server's module `stats` counted since its start: calls, ROPs and users."),
+    "status": ("status", "Show how the directory is: its entries, and how far an index is behind a directory in LDAP."),
     "testparm": ("testparm", "Check the configuration, and show what it means."),
 }
 

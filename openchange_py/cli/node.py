@@ -12,12 +12,13 @@ from typing import Any
 from openchange_py.addressbook.base import Directory
 from openchange_py.auth.standing import Standing
 from openchange_py.cli.autodiscover import AutodiscoverResource, https_port, offer
-from openchange_py.cli.directory import open_directory
+from openchange_py.cli.directory import in_ldap, open_directory
 from openchange_py.cli.domain import Domain, patience
 from openchange_py.cli.endpoints import Endpoints
 from openchange_py.cli.listening import cannot_listen
 from openchange_py.cli.lockout import share_failures
 from openchange_py.cli.rpc_over_http import RpcOverHttp
+from openchange_py.cli.status import lag_of
 from openchange_py.cli.web import Web
 from openchange_py.cli.worker_metrics import answer_for_metrics
 from openchange_py.config import ConfigError, Option, Settings, declared
@@ -139,6 +140,9 @@ class Node:
         self._resources.callback(directory.close)
         await asyncio.to_thread(directory.start)  # the first index of a directory in LDAP takes a while
         directory.organization()  # an error that says what to do, before anything listens
+        if in_ldap(settings):
+            about = "Seconds that the index is behind the directory in LDAP."
+            self._metrics.gauges.append(("directory_lag_seconds", about, lag_of(directory)))
         self._domain = domain = Domain.of(settings, directory)
         if self._colleagues is not None:
             share_failures(domain.failures, self._colleagues)

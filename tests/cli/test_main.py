@@ -47,7 +47,7 @@ def test_help_lists_every_command_and_nothing_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("ocpy s", {"serve", "stats"}),
+        ("ocpy s", {"serve", "stats", "status"}),
         ("ocpy ", set(COMMANDS)),
         ("ocpy --ver", {"--verbose", "--version"}),
         ("ocpy xyz", set()),
