@@ -59,7 +59,7 @@ dn: olcDatabase=mdb,cn=config
 objectClass: olcDatabaseConfig
 objectClass: olcMdbConfig
 olcDatabase: mdb
-olcDbMaxSize: 67108864
+{database}
 olcDbIndex: objectClass,uid,entryUUID,entryCSN eq
 olcDbDirectory: {place}/db
 olcSuffix: {base}
@@ -79,6 +79,9 @@ olcOverlay: syncprov
 """
 #: What makes the server tell what was deleted, rather than what is left.
 SESSION_LOG: Final = "olcSpSessionlog: 1000\n"
+
+#: What a test's database needs.
+_SMALL: Final = ("olcDbMaxSize: 67108864",)
 
 _TREE: Final = f"""\
 dn: {BASE}
@@ -115,9 +118,17 @@ class Slapd:
     """One server. `ldap` and `ldaps` are its URLs, `ca_file` what its certificate is checked with."""
 
     def __init__(
-        self, place: Path, *, schemas: Sequence[Path] = (), syncprov: str | None = None, samba: bool = True
+        self,
+        place: Path,
+        *,
+        schemas: Sequence[Path] = (),
+        syncprov: str | None = None,
+        samba: bool = True,
+        database: Sequence[str] = _SMALL,
     ) -> None:
+        """`database` are lines of the database's configuration."""
         require_slapd()
+        self._database = "\n".join(database)
         self._schemas = (*([SAMBA_SCHEMA] if samba else []), *schemas)
         self._secret = "olcAccess: to attrs=sambaNTPassword by * none" if samba else "# no hashes"
         self._overlay = "" if syncprov is None else _SYNCPROV + syncprov
@@ -172,7 +183,7 @@ class Slapd:
         for name in ("conf", "db"):
             (self.place / name).mkdir()
         make_certificates(self.place)
-        names = {"base": BASE, "admin": ADMIN, "password": ADMIN_PASSWORD}
+        names = {"base": BASE, "admin": ADMIN, "password": ADMIN_PASSWORD, "database": self._database}
         # As on Debian, who runs it is its administrator over ldapi.
         names |= {"uid": str(os.geteuid()), "gid": str(os.getegid())}
         schemas = "\n".join(f"include: file://{path}" for path in self._schemas)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from openchange_py.addressbook import linking
 from openchange_py.addressbook.base import DirectoryError, EntryExists, Record
-from openchange_py.addressbook.database import DirectoryDatabase
+from openchange_py.addressbook.database import DirectoryDatabase, insert_many
 from openchange_py.addressbook.index import parts
 from openchange_py.addressbook.rows import UNIQUE_COLUMNS, Derived, cleaned, derive, to_record, without
 from openchange_py.addressbook.schema import (
@@ -79,6 +79,8 @@ class Transaction:
         self.changed: set[int] = set()
         self._freed: set[Name] = set()
         self._touched = False
+        #: Identities that this transaction made: nothing is stored of them before.
+        self._new: set[int] = set()
         self.organizations = {
             row.name_folded: row.id for row in connection.execute(select(organization.c.name_folded, organization.c.id))
         }
@@ -90,8 +92,8 @@ class Transaction:
             return
         self.connection.execute(update(counter).where(counter.c.name == "version").values(value=self.version))
         statement = update(identity).where(identity.c.mid == bindparam("b_mid")).values(version=self.version)
-        if self.changed:
-            self.connection.execute(statement, [{"b_mid": mid} for mid in self.changed])
+        if older := self.changed - self._new:
+            self.connection.execute(statement, [{"b_mid": mid} for mid in older])
 
     def touch(self) -> None:
         """Something changed that is no entry's: readers shall look."""
@@ -120,6 +122,7 @@ class Transaction:
             given = dict(zip(new, self.next_mids(len(new)), strict=True))
             rows = [{"mid": mid, "guid": guid, "version": self.version} for guid, mid in given.items()]
             self.connection.execute(insert(identity), rows)
+            self._new.update(given.values())
             found |= given
         return found
 
@@ -142,7 +145,7 @@ class Transaction:
         this is strict.
         """
         mids = self.mids([record.guid for record in records])
-        old = self._rows(list(mids.values()))
+        old = self._rows([mid for mid in mids.values() if mid not in self._new])
         items = {}
         for record in records:
             item = self._item(mids[record.guid], record, old.get(mids[record.guid]))
@@ -150,7 +153,10 @@ class Transaction:
                 items[item.mid] = item
         self._write([item for item in items.values() if self._differs(item)])
         self.changed |= linking.put(
-            self.connection, {item.mid: item.record.links for item in items.values()}, others_stay=other_links_stay
+            self.connection,
+            {item.mid: item.record.links for item in items.values()},
+            others_stay=other_links_stay,
+            new={item.mid for item in items.values() if item.old is None},
         )
         return [mids[record.guid] for record in records]
 
@@ -164,7 +170,7 @@ class Transaction:
                 record, complaints = cleaned(record)
                 for complaint in complaints:
                     logger.warning("%s is indexed without a value: %s", record.name or record.guid, complaint)
-            derived = derive(record, fallback=not self._strict)
+            derived = derive(record, checked=not self._strict)
         except DirectoryError as error:
             if self._strict:
                 raise
@@ -272,13 +278,12 @@ class Transaction:
     def _insert_names(self, items: Sequence[_Item]) -> None:
         addresses, tokens = [], []
         for item in items:
-            place = {"mid": item.mid, "organization": item.derived.columns["organization"] or 0}
-            addresses += [{"address_folded": name, **place} for name in item.derived.addresses]
-            tokens += [{"token": name, "whole": whole, **place} for name, whole in item.derived.tokens.items()]
-        if addresses:
-            self.connection.execute(insert(address), addresses)
-        if tokens:
-            self.connection.execute(insert(token), tokens)
+            place = item.derived.columns["organization"] or 0
+            addresses += [(name, place, item.mid) for name in item.derived.addresses]
+            tokens += [(place, name, item.mid, whole) for name, whole in item.derived.tokens.items()]
+        # In the order of their keys: each page of the table is written once.
+        insert_many(self.connection, address.name, ("address_folded", "organization", "mid"), sorted(addresses))
+        insert_many(self.connection, token.name, ("organization", "token", "mid", "whole"), sorted(tokens))
 
     def _delete(self, table: Any, mids: Sequence[int]) -> None:
         for some in parts(mids):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from openchange_py.addressbook.base import FULL_ACCESS, Links
+from openchange_py.addressbook.database import insert_many
 from openchange_py.addressbook.index import parts
 from openchange_py.addressbook.rows import LONGEST_NAME
 from openchange_py.addressbook.schema import identity, link, pending_link
@@ -17,8 +18,10 @@ from openchange_py.addressbook.sortkeys import fold
 _LINKS_AT_ONCE = 20_000
 
 
-def put(connection: Connection, links: Mapping[int, Links], *, others_stay: bool) -> set[int]:
-    """Make entries refer to what these say, by folded name or not; those whose links changed."""
+def put(
+    connection: Connection, links: Mapping[int, Links], *, others_stay: bool, new: Set[int] = frozenset()
+) -> set[int]:
+    """Make entries refer to what these say, by folded name or not; those whose links changed. `new` have none yet."""
     changed: set[int] = set()
     for some in _portions(links):
         wanted = {
@@ -32,8 +35,8 @@ def put(connection: Connection, links: Mapping[int, Links], *, others_stay: bool
         found = {(mid, attribute, targets[name]) for mid, attribute, name in wanted if name in targets}
         pending = {one for one in wanted if one[2] not in targets}
         scope = {mid: set(attributes) for mid, attributes in some.items()} if others_stay else dict.fromkeys(some)
-        changed |= _make(connection, link, "target", scope, found)
-        changed |= _make(connection, pending_link, "name_folded", scope, pending)
+        changed |= _make(connection, link, "target", scope, found, new)
+        changed |= _make(connection, pending_link, "name_folded", scope, pending, new)
     return changed
 
 
@@ -76,13 +79,14 @@ def _make(
     target: str,
     scope: Mapping[int, set[str] | None],
     wanted: set[tuple[int, str, Any]],
+    new: Set[int] = frozenset(),
 ) -> set[int]:
     """Make a table have just these rows of those entries, and of their attributes alone where some are named.
 
     What no directory says, none takes away: `FULL_ACCESS` is changed by its name alone.
     """
     present: set[tuple[int, str, Any]] = set()
-    for some in parts(list(scope)):
+    for some in parts([mid for mid in scope if mid not in new]):
         for row in connection.execute(select(table).where(table.c.source.in_(some))):
             attributes = scope[row.source]
             if row.attribute in attributes if attributes is not None else row.attribute != FULL_ACCESS:
@@ -93,8 +97,7 @@ def _make(
         condition = and_(*(table.c[name] == bindparam(f"b_{name}") for name in columns))
         rows = [{f"b_{name}": value for name, value in zip(columns, row, strict=True)} for row in gone]
         connection.execute(delete(table).where(condition), rows)
-    if come:
-        connection.execute(insert(table), [dict(zip(columns, row, strict=True)) for row in come])
+    insert_many(connection, table.name, columns, sorted(come))
     return {row[0] for row in gone | come}
 
 

@@ -57,9 +57,14 @@ _LONGEST_NAMES = {"sAMAccountName": 255} | dict.fromkeys(
 class AttributeMap(dict[str, list[AttributeValue]]):
     """Attributes, found whatever the case of their names."""
 
-    def __init__(self, attributes: Attributes = {}) -> None:  # noqa: B006  never changed
+    def __init__(self, attributes: Attributes = {}, *, checked: bool = False) -> None:  # noqa: B006  never changed
+        """`checked`: they can be kept, as `cleaned` or an earlier `put` found."""
         super().__init__()
         self._names: dict[str, str] = {}
+        if checked:
+            self._names = {name.casefold(): name for name in attributes}
+            self.update((name, list(values)) for name, values in attributes.items() if values)
+            return
         for name, values in attributes.items():
             self.put(name, values)
 
@@ -102,12 +107,27 @@ def _complaint(name: str, value: AttributeValue) -> str | None:
     return None
 
 
+def _suspicious(name: str, values: Sequence[AttributeValue]) -> bool:
+    """Whether a value may be one that can't be kept; of most entries none is."""
+    longest = _LONGEST_NAMES.get(name, LONGEST_VALUE)
+    return any(len(value) > longest or (isinstance(value, str) and not value.isprintable()) for value in values)
+
+
 def cleaned(record: Record) -> tuple[Record, list[str]]:
     """The record without what can't be kept, and what that was: a foreign directory may hold anything."""
     attributes: dict[str, list[AttributeValue]] = {}
     complaints: list[str] = []
     size = 0
     for name, values in record.attributes.items():
+        if name.casefold() in _LINKS:
+            complaints.append(f"{name}: a link, no attribute with values")
+            continue
+        if not _suspicious(name, values):
+            size += sum(map(len, values))
+            if size <= LONGEST_ENTRY:
+                attributes[name] = [*values]
+                continue
+            size -= sum(map(len, values))
         kept = []
         for value in values:
             complaint = _complaint(name, value)
@@ -143,15 +163,15 @@ class Derived:
 UNIQUE_COLUMNS = ("account_folded", "principal_folded", "legacy_exchange_dn_folded")
 
 
-def derive(record: Record, *, fallback: bool = False) -> Derived:
+def derive(record: Record, *, checked: bool = False) -> Derived:
     """Columns, addresses and name resolution tokens; `DirectoryError` where there is nothing to call it.
 
-    With `fallback` it is called something then: what links call it, or its identity.
+    One that was `checked` (`cleaned`) is called something then: what links call it, or its identity.
     """
-    attributes = AttributeMap(record.attributes)
+    attributes = AttributeMap(record.attributes, checked=checked)
     account, dn = attributes.text("sAMAccountName"), attributes.text("legacyExchangeDN")
     display_name = attributes.text("displayName") or attributes.text("cn") or account or attributes.text("mail")
-    if not display_name and fallback:
+    if not display_name and checked:
         display_name = record.name or str(record.guid)
     if not display_name:
         raise DirectoryError("an entry needs a displayName, cn, sAMAccountName or mail")

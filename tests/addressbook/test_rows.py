@@ -83,7 +83,7 @@ def test_a_display_name_is_taken_from_what_there_is() -> None:
         assert derive(record({name: ["x"]})).columns["display_name"] == "x"
     with pytest.raises(DirectoryError, match="needs a displayName"):
         derive(record({"title": ["x"]}))
-    assert derive(record({"title": ["x"]}), fallback=True).columns["display_name"] == str(GUID)
+    assert derive(record({"title": ["x"]}), checked=True).columns["display_name"] == str(GUID)
 
 
 def test_whole_names_and_beginnings() -> None:
@@ -127,12 +127,14 @@ def test_a_foreign_directory_may_hold_anything() -> None:
         "mail": ["x" * 5000],
         "title": ["fine"],
         "sAMAccountName": ["x" * 256],
+        "Member": ["x"],
     }
     found, complaints = cleaned(Record(GUID, "cn=\0", Kind.USER, True, hostile, {"x" * 65: ["y"], "member": ["z"]}))
     assert found.attributes == {"displayName": ["Alice"], "title": ["fine"]}
     assert (found.name, found.links) == ("", {"member": ["z"]})
     assert sorted(complaint.partition(":")[0] for complaint in complaints) == [
         "'cn=\\x00' is no name",
+        "Member",
         "displayName",
         "info",
         "mail",

@@ -26,6 +26,12 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def resident_kib(pid: int) -> int:
+    """What a process has in memory."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[str]]:
     """A process as long as the context lasts; it has to end when it is asked to."""
