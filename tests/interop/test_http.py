@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import ssl
+import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from openchange_py.client.connection import Account, Connector
+from openchange_py.client.endpoints import read_https, read_ready_file
+from openchange_py.client.profile import Profile
+from openchange_py.client.web import Web, WebTransport
+from openchange_py.transports.tls import ClientTls
 from openchange_py.wire.oxcmapihttp import (
     MAILBOX_TYPES,
     ConnectRequest,
@@ -19,12 +27,14 @@ from openchange_py.wire.oxcmapihttp import (
     split_answer,
 )
 from openchange_py.wire.oxcmapihttp_nspi import ADDRESS_BOOK_TYPES, SPELLINGS
+from openchange_py.wire.rpch import FlowControlAck, Forward, rts
 from openchange_py.wire.rpcheaderext import extended_buffers, pack_payload
 from tests.auth.test_http import basic
 from tests.conftest import json_lines, shared_path
 from tests.interop.web import PAGES, PASSWORDS, WebNode, curl, page, ping, running_web_node
 from tests.transports.http_parties import RawClient, raw_client, trusting
 from tests.transports.mapi_parties import MapiClient
+from tests.transports.rpch_parties import OUT, a1, b1, head
 from tests.transports.serving import run
 
 pytestmark = [pytest.mark.xdist_group("web")]
@@ -38,7 +48,7 @@ def web() -> Iterator[WebNode]:
         yield running
 
 
-def connection(web: WebNode) -> object:
+def connection(web: WebNode) -> Any:
     """A TLS connection to it."""
     return raw_client(web.node.ready["https"]["port"], trusting(web.certificate))
 
@@ -205,12 +215,12 @@ def test_slow_heads_and_bodies(web: WebNode) -> None:
 
     async def main() -> None:
         credentials = f"Authorization: {basic('alice', PASSWORDS['alice'])}\r\n"
-        head = MapiClient(authorization=basic("alice", PASSWORDS["alice"])).message("Connect", b"x" * 500)
-        assert credentials.encode() in head
+        request = MapiClient(authorization=basic("alice", PASSWORDS["alice"])).message("Connect", b"x" * 500)
+        assert credentials.encode() in request
 
         async def slow_body() -> None:
             async with connection(web) as client:
-                client.send(head[: -len(b"x" * 500)])
+                client.send(request[: -len(b"x" * 500)])
                 for _ in range(100):
                     client.send(b"x")
                     await asyncio.sleep(0.1)
@@ -218,7 +228,7 @@ def test_slow_heads_and_bodies(web: WebNode) -> None:
                         return
                 raise AssertionError("all of it was waited for")
 
-        await asyncio.gather(slow(head), slow(b"G" * 100), slow_body())
+        await asyncio.gather(slow(request), slow(b"G" * 100), slow_body())
 
     run(main)
 
@@ -250,3 +260,117 @@ def test_a_gigabyte_is_refused_before_it_is_sent(web: WebNode) -> None:
             assert split_answer(b"DONE\r\n\r\n")[1] == b""
 
     run(main)
+
+
+CHUNK_TRICKS = {
+    "a size that is negative": "-1\r\nx\r\n0\r\n\r\n",
+    "one of 65 bits": "10000000000000000\r\nx\r\n0\r\n\r\n",
+    "no number": "zz\r\nx\r\n0\r\n\r\n",
+    "more than it says": "1\r\nxx\r\n0\r\n\r\n",
+    "an endless extension": "1;" + "a" * 100_000,
+}
+
+
+@pytest.mark.parametrize("trick", CHUNK_TRICKS)
+def test_tricks_with_chunk_sizes_behind_a_good_logon(web: WebNode, trick: str) -> None:
+    """The body is asked for here: it is refused with what it hides, and is never somebody's next request."""
+
+    async def main() -> None:
+        async with connection(web) as client:
+            alice = MapiClient(authorization=basic("alice", PASSWORDS["alice"]))
+            smuggled = alice.message("PING")
+            client.send(alice.message("Execute", b"", Content_Length=None, Transfer_Encoding="chunked"))
+            client.send(CHUNK_TRICKS[trick].encode() + smuggled)
+            said = await client.closed()
+            # What never ends is waited for as long as any body, 64 KiB of it at most, and then nothing is answered.
+            endless = trick in ("one of 65 bits", "an endless extension")
+            assert said == b"" if endless else said.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")), said
+            assert said.count(b"HTTP/1.1") == (not endless)
+
+    run(main)
+    account = ("--basic", "--user", f"alice:{PASSWORDS['alice']}")
+    assert ping(web.https + ENDPOINTS[0], "--cacert", web.certificate, *account)[0] == 200
+
+
+def rpch_head(direction: str, user: str = "alice") -> str:
+    """A channel's request to the mailboxes' port."""
+    return head(direction, f"Authorization: {basic(user, PASSWORDS[user])}")
+
+
+@pytest.mark.parametrize("direction", ["IN", "OUT"])
+def test_a_channel_without_its_partner(web: WebNode, direction: str) -> None:
+    """It is given up after `ocpy:authentication timeout`, two seconds here."""
+
+    async def main() -> None:
+        async with connection(web) as client:
+            client.send(rpch_head(direction))
+            client.send(a1() if direction == "OUT" else b1())
+            said = await client.closed()
+            assert said.startswith(b"HTTP/1.1 200" if direction == "OUT" else b"HTTP/1.0 503 RPC Error: 6ba")
+
+    with web.node.log.expect("waited too long for its partner"):
+        run(main)
+
+
+OUT_OF_SEQUENCE = {
+    "a second A1": lambda: a1(),
+    "an end of recycling that never began": lambda: rts("IN_R2/A5", uuid.UUID(int=4)).pack(),
+    "the server's own word": lambda: rts("CONN/C2", 1, 0x10000, 120_000).pack(),
+    "an acknowledgement of what was never sent": lambda: rts(
+        "FlowControlAckWithDestination", Forward.OUT_PROXY, FlowControlAck(1 << 30, 0x10000, OUT)
+    ).pack(),
+    "an RPC PDU that is none": lambda: b"\5\0\xff\3\x10\0\0\0\x74\0" + bytes(106),
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_SEQUENCE)
+def test_rts_pdus_out_of_sequence(web: WebNode, kind: str) -> None:
+    """They end the virtual connection that they came on, and no other one, of the same account's either."""
+
+    async def opened(into: RawClient, out: RawClient, cookie: uuid.UUID) -> None:
+        out.send(rpch_head("OUT"))
+        out.send(a1(cookie))
+        into.send(rpch_head("IN"))
+        into.send(b1(cookie))
+        assert (await out.answer(head=True))[0] == 200
+        await out.reader.readexactly(28 + 44)  # CONN/A3, CONN/C2
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            ends = [await stack.enter_async_context(connection(web)) for _ in range(4)]
+            await opened(ends[0], ends[1], uuid.uuid4())
+            await opened(ends[2], ends[3], uuid.uuid4())
+            ends[0].send(OUT_OF_SEQUENCE[kind]())
+            await ends[1].closed()
+            ends[2].send(rts("Ping").pack())
+            assert not ends[3].reader.at_eof()
+            ends[3].writer.transport.abort()
+
+    run(main)
+    host, port = read_https(web.node.ready_file)
+    over = Web(WebTransport.RPC_HTTP, host, port, ClientTls(web.certificate))
+    account, server = Account("alice", "EXAMPLE", PASSWORDS["alice"]), read_ready_file(web.node.ready_file)
+
+    async def folders() -> None:
+        async with Profile(Connector(server, account, web=over)) as profile:
+            assert await (await profile.mailbox()).folders()
+
+    run(folders)
+
+
+def test_a_second_channel_of_another_account(web: WebNode) -> None:
+    """With the cookie of alice's virtual connection, which bob could not know."""
+
+    async def main() -> None:
+        async with connection(web) as out, connection(web) as foreign:
+            out.send(rpch_head("OUT"))
+            out.send(a1())
+            assert (await out.answer(head=True))[0] == 200
+            foreign.send(rpch_head("IN", "bob"))
+            foreign.send(b1())
+            assert (await foreign.closed()).startswith(b"HTTP/1.0 503 RPC Error: 6ba")
+            assert not out.reader.at_eof()
+            out.writer.transport.abort()
+
+    with web.node.log.expect("somebody else's virtual connection"):
+        run(main)
