@@ -38,6 +38,7 @@ pytestmark = [pytest.mark.xdist_group("samba_dc")]
 OPTIONS: Final = {
     "server services": "rpc, ldap, cldap, kdc, s3fs, winbindd",
     "dcerpc endpoint servers": "epmapper, wkssvc, samr, netlogon, lsarpc, dssetup",
+    "rpc start on demand helpers": "no",
 }
 SERVICES: Final = ("exchangeMDB", "exchangeRFR", "exchangeAB")
 
