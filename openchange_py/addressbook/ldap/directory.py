@@ -252,9 +252,11 @@ class LdapDirectory(IndexedDirectory):
                 new[own] = there.dn  # the class wants a member
             elif not left:
                 gone.pop(own, None)
-        for operation, values in ((ldap3.MODIFY_ADD, list(new.values())), (ldap3.MODIFY_DELETE, list(gone.values()))):
-            for start in range(0, len(values), _LINKS_AT_ONCE):
-                self._write(session, there, kind, {attribute: [(operation, values[start : start + _LINKS_AT_ONCE])]})
+        # Both at once: a link may have one value at most, and a group may have to have one at least.
+        operations = ((ldap3.MODIFY_DELETE, list(gone.values())), (ldap3.MODIFY_ADD, list(new.values())))
+        for start in range(0, max(len(gone), len(new)), _LINKS_AT_ONCE):
+            parts = [(operation, values[start : start + _LINKS_AT_ONCE]) for operation, values in operations]
+            self._write(session, there, kind, {attribute: [part for part in parts if part[1]]})
 
     def _names_of(self, entries: Iterable[Entry], *, missing: bool = False) -> list[str]:
         """What the server calls entries now, as the index knows; with `missing` one may be gone."""

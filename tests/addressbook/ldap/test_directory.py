@@ -19,6 +19,7 @@ from openchange_py.addressbook.base import (
     NoSuchEntry,
     Organization,
 )
+from openchange_py.addressbook.departments import SENIORITY, mark, root, set_root, tree
 from openchange_py.addressbook.ldap.connection import DirectoryAway
 from openchange_py.addressbook.ldap.directory import LdapDirectory
 from openchange_py.addressbook.migrate import upgrade
@@ -318,3 +319,28 @@ def person(name: str) -> str:
     return "\n".join(
         [f"dn: uid={name},{PEOPLE}", *about, f"legacyExchangeDN: {ORGANIZATION.recipient_dn(name)}", "", ""]
     )
+
+
+def test_departments_are_made_in_the_organization_that_is_there(directory: LdapDirectory) -> None:
+    groups = {name: group(directory, unique(name)) for name in ("board", "sales", "support")}
+    directory.change_links(groups["board"], "member", [groups["sales"], groups["support"]])
+    for name in ("sales", "support"):
+        mark(directory, groups[name], True)
+    directory.modify(groups["support"], {SENIORITY: ["2"]})
+    set_root(directory, groups["board"])
+    directory.catch_up()
+    top = root(directory)
+    assert top
+    assert [(depth, one.guid) for depth, one in tree(directory, top)] == [
+        (0, groups["board"].guid),
+        (1, groups["support"].guid),
+        (1, groups["sales"].guid),
+    ]
+    mark(directory, groups["sales"], False)
+    set_root(directory, groups["support"])
+    directory.catch_up()
+    assert (found := root(directory))
+    assert found.guid == groups["support"].guid
+    set_root(directory, None)
+    directory.catch_up()
+    assert root(directory) is None
