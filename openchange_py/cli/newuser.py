@@ -14,9 +14,12 @@ from openchange_py.addressbook.base import AttributeValue, Directory, DirectoryE
 from openchange_py.addressbook.recipients import (
     ACCOUNT_DISABLED,
     ACCOUNT_ENABLED,
+    EQUIPMENT_MAILBOX,
     MAILBOX_TYPES,
+    ROOM_MAILBOX,
     USER_MAILBOX,
     RecipientType,
+    recipient_type,
 )
 from openchange_py.cli.bulk import bulk_options, run_csv
 from openchange_py.cli.people import (
@@ -128,6 +131,7 @@ class _People:
 
     def _create(self, user: str, given: Mapping[str, Any]) -> str:
         recipient = _mailbox_type(given["kind"])
+        _check_capacity(given, recipient)
         if given["no_password"] and (given["password_file"] or given.get("password")):
             raise click.UsageError("--no-password and a password contradict each other")
         self._recipients.organization  # noqa: B018  an error that says what to do, before a password is asked for
@@ -135,7 +139,6 @@ class _People:
         wants_password = present is None and recipient.logs_on and not given["no_password"]
         password = self._password(user, given) if wants_password else None
         entry, made = self._recipients.create(recipient, user, _changes(given))
-        entry = self._with_capacity(entry, given)
         if present is None:
             self._prepare_logon(entry, password, logs_on=recipient.logs_on)
         if not made:
@@ -154,13 +157,6 @@ class _People:
         except BaseException:
             self._directory.delete(entry)
             raise
-
-    def _with_capacity(self, entry: Entry, given: Mapping[str, Any]) -> Entry:
-        if given["capacity"] is None:
-            return entry
-        if not entry.first("msExchResourceMetaData"):
-            raise click.UsageError("--capacity is for rooms and equipment")
-        return self._directory.modify(entry, {"msExchResourceCapacity": [str(given["capacity"])]})
 
     def _mailbox(self, user: str, given: Mapping[str, Any]) -> str:
         entry = existing(self._directory, user)
@@ -186,13 +182,13 @@ class _People:
 
     def _update(self, user: str, given: Mapping[str, Any]) -> str:
         entry = existing(self._directory, user)
+        _check_capacity(given, recipient_type(entry.attributes))
         changes = _changes(given)
         new_password = given["change_password"] or bool(given.get("password"))
-        if not changes and not new_password and given["capacity"] is None:
+        if not changes and not new_password:
             raise click.UsageError("--update: say what to change")
         password = self._password(user, given) if new_password else None
         entry = self._recipients.update(entry, changes)
-        entry = self._with_capacity(entry, given)
         if password is not None:
             self._directory.set_password(entry, password)
         return f"Account {user} changed"
@@ -231,6 +227,15 @@ def _mailbox_type(name: str | None) -> RecipientType:
     return MAILBOX_TYPES[name or USER_MAILBOX.name]
 
 
+def _check_capacity(given: Mapping[str, Any], recipient: RecipientType | None) -> None:
+    if given["capacity"] is not None and recipient not in (ROOM_MAILBOX, EQUIPMENT_MAILBOX):
+        raise click.UsageError("--capacity is for rooms and equipment")
+
+
 def _changes(given: Mapping[str, Any]) -> Changes:
     manager = given["manager"]
-    return changes_of(given, {"manager": ([manager], [])} if manager else {}, ("manager",) if manager == "" else ())
+    links: dict[str, tuple[list[str], list[str]]] = {"manager": ([manager], [])} if manager else {}
+    changes = changes_of(given, links, ("manager",) if manager == "" else ())
+    if given["capacity"] is not None:
+        changes.attributes["msExchResourceCapacity"] = [str(given["capacity"])]
+    return changes
