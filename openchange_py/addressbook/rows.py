@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -260,7 +259,9 @@ def to_json(attributes: Attributes) -> dict[str, list[Any]]:
 def from_json(attributes: Mapping[str, Sequence[Any]]) -> dict[str, list[AttributeValue]]:
     """The attributes that `to_json` was given."""
     return {
-        sys.intern(name): [v if isinstance(v, str) else base64.b64decode(v["base64"]) for v in values]
+        name: [v if isinstance(v, str) else base64.b64decode(v["base64"]) for v in values]
+        if dict in map(type, values)
+        else list(values)
         for name, values in attributes.items()
     }
 
