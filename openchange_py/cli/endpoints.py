@@ -37,7 +37,7 @@ class Endpoints:
         if declared.EMSMDB in served:
             self._mapi[MAILBOX_PATH] = MailboxEndpoint(dispatcher, **options)
         if declared.NSPI in served:
-            self._mapi[ADDRESS_BOOK_PATH] = AddressBookEndpoint(dispatcher, **options)
+            self._mapi[ADDRESS_BOOK_PATH] = AddressBookEndpoint(dispatcher, fqdn=settings[declared.FQDN], **options)
         #: By path.
         self.resources: dict[str, HttpResource] = {
             path: Authenticated(endpoint, authenticator, metrics) for path, endpoint in self._mapi.items()

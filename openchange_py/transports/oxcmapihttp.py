@@ -20,6 +20,15 @@ from openchange_py.transports.http_request import HttpRequest
 from openchange_py.transports.oxcmapihttp_endpoint import Answer, AnswerRequest, EndpointLimits, MapiEndpoint
 from openchange_py.transports.oxcmapihttp_fields import Refused
 from openchange_py.transports.oxcmapihttp_sessions import MapiSession
+from openchange_py.wire.oxabref import (
+    RFR,
+    SERVER_DN_SIZES,
+    Name,
+    RfrGetFQDNFromServerDNRequest,
+    RfrGetFQDNFromServerDNResponse,
+    RfrGetNewDSARequest,
+    RfrGetNewDSAResponse,
+)
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcmapihttp import NotificationWaitRequest, NotificationWaitResponse, ResponseCode
 from openchange_py.wire.oxcmapihttp_calls import ADDRESS_BOOK, MAILBOX
@@ -99,26 +108,53 @@ class MailboxEndpoint(MapiEndpoint):
 
 
 class AddressBookEndpoint(MapiEndpoint):
-    """`/mapi/nspi/`. Options are `MapiEndpoint`'s."""
+    """`/mapi/nspi/`. `fqdn` is what referrals call this server; other options are `MapiEndpoint`'s.
 
-    def __init__(self, handler: CallHandler, **options: Any) -> None:
+    Which server a URL is of, the referral service decides ([MS-OXABREF]), which is called as over RPC, so that clients
+    of all transports are sent to the same one. Where there is no such service, it is this server.
+    """
+
+    def __init__(self, handler: CallHandler, *, fqdn: str = "", **options: Any) -> None:
         super().__init__(ADDRESS_BOOK_PATH, ADDRESS_BOOK, "Bind", "Unbind", handler, **options)
+        self._fqdn = fqdn.casefold()
 
     def _others(self) -> dict[str, AnswerRequest]:
         return super()._others() | {"getmailboxurl": self._mailbox_url, "getaddressbookurl": self._address_book_url}
 
     async def _mailbox_url(self, request: HttpRequest, body: bytes) -> Answer:
-        """2.2.5.18. All servers that the address book names are reached through this one."""
-        return self._url(request, body, "/mapi/emsmdb/")
+        """2.2.5.18: of the server with that distinguished name. NotFound where there is none."""
+        asked, session = GetUrlRequest.unpack(body), self._session(request)
+        dn = asked.dn.encode("ascii", "replace")
+        if not SERVER_DN_SIZES[0] <= len(dn) + 1 <= SERVER_DN_SIZES[1]:
+            return Answer(GetUrlResponse(0, ErrorCode.NotFound, "").pack(), session)
+        referral = RfrGetFQDNFromServerDNRequest(0, len(dn) + 1, dn)
+        told: RfrGetFQDNFromServerDNResponse | None = await self._refer(request, session, referral)
+        if told is not None and told.return_value:
+            return Answer(GetUrlResponse(0, told.return_value, "").pack(), session)
+        return self._url(request, session, told.server_fqdn if told is not None else None, "/mapi/emsmdb/")
 
     async def _address_book_url(self, request: HttpRequest, body: bytes) -> Answer:
-        """2.2.5.19."""
-        return self._url(request, body, "/mapi/nspi/")
+        """2.2.5.19: of an address book server for the user with that distinguished name."""
+        asked, session = GetUrlRequest.unpack(body), self._session(request)
+        referral = RfrGetNewDSARequest(0, asked.dn.encode("ascii", "replace"), None, Name(b""))
+        told: RfrGetNewDSAResponse | None = await self._refer(request, session, referral)
+        server = told.server if told is not None and not told.return_value else None
+        return self._url(request, session, server.value if server is not None else None, "/mapi/nspi/")
 
-    def _url(self, request: HttpRequest, body: bytes, path: str) -> Answer:
-        GetUrlRequest.unpack(body)
-        session = self._session(request)
-        scheme = "https" if request.channel.secure else "http"
+    async def _refer(
+        self, request: HttpRequest, session: MapiSession, message: RfrGetNewDSARequest | RfrGetFQDNFromServerDNRequest
+    ) -> Any:
+        """What the referral service answers; None where there is none that does."""
+        opnum = next(method.opnum for method in RFR.methods.values() if method.request is type(message))
+        try:
+            return await self._call(request, session, RFR, opnum, message)
+        except RpcFault:
+            return None
+
+    def _url(self, request: HttpRequest, session: MapiSession, server: bytes | None, path: str) -> Answer:
+        """This server is called as the client called it; others have HTTPS where clients look for it."""
+        host = server.decode("ascii", "replace").casefold() if server else self._fqdn
+        scheme = "https" if request.channel.secure or host != self._fqdn else "http"
+        place = quote(request.host, safe=":[].-_") if host == self._fqdn else quote(host, safe=".-_")
         query = f"?{quote(request.query, safe='=&@.-_~%')}" if request.query else ""
-        url = f"{scheme}://{quote(request.host, safe=':[].-_')}{path}{query}"
-        return Answer(GetUrlResponse(0, 0, url).pack(), session)
+        return Answer(GetUrlResponse(0, 0, f"{scheme}://{place}{path}{query}").pack(), session)

@@ -203,13 +203,13 @@ class Serving:
 
 @asynccontextmanager
 async def mapi_serving(
-    limits: EndpointLimits | None = None, tls: TlsCertificate | None = None
+    limits: EndpointLimits | None = None, tls: TlsCertificate | None = None, handler: Handler | None = None
 ) -> AsyncIterator[Serving]:
-    """With TLS, or behind a proxy that ends it: without any, Basic is not possible."""
-    handler, metrics = Handler(), Metrics()
+    """With TLS, or behind a proxy that ends it: without any, Basic is not possible. Referrals call it `mail`."""
+    handler, metrics = handler or Handler(), Metrics()
     logons = WebLogons(LocalAuthenticator(People(), SERVER_NAMES))
     mailbox = MailboxEndpoint(handler, limits=limits, metrics=metrics)
-    book = AddressBookEndpoint(handler, limits=limits, metrics=metrics)
+    book = AddressBookEndpoint(handler, fqdn="mail", limits=limits, metrics=metrics)
     server = HttpServer(
         {
             "/mapi/emsmdb": Authenticated(mailbox, logons, metrics),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from openchange_py.rpc.call import Call
 from openchange_py.transports.oxcmapihttp import EndpointLimits
+from openchange_py.wire.oxabref import (
+    RFR,
+    Name,
+    RfrGetFQDNFromServerDNResponse,
+    RfrGetNewDSARequest,
+    RfrGetNewDSAResponse,
+)
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcmapihttp import (
     DisconnectRequest,
@@ -23,7 +31,7 @@ from openchange_py.wire.oxcmapihttp_nspi import (
     ValuesResponse,
 )
 from openchange_py.wire.oxnspi_types import STAT
-from tests.transports.mapi_parties import MapiClient, mapi_serving
+from tests.transports.mapi_parties import Handler, MapiClient, mapi_serving
 from tests.transports.serving import run
 
 WAIT, BYE = NotificationWaitRequest(0), DisconnectRequest()
@@ -92,11 +100,52 @@ def test_the_address_book() -> None:
             answer = await book.ask(client, "GetProps", GetPropsRequest(0, STAT(), None))
             assert ValuesResponse.unpack(answer.body).error_code == ErrorCode.NotSupported  # no such handler
             for kind, path in (("GetMailboxUrl", "emsmdb"), ("GetAddressBookUrl", "nspi")):
-                answer = await book.ask(client, kind, GetUrlRequest(0, "/o=x"))
+                # There is no referral service: it is this server, as the client calls it.
+                answer = await book.ask(client, kind, GetUrlRequest(0, "/o=x/cn=server"))
                 url = f"https://mail.example.test/mapi/{path}/?MailboxId=a@example.test"
                 assert GetUrlResponse.unpack(answer.body) == GetUrlResponse(0, 0, url)
             answer = await book.ask(client, "Unbind", UnbindRequest(0))
             assert ErrorCodeResponse.unpack(answer.body).error_code == 1
             assert len(serving.address_book.sessions) == 0
+
+    run(main)
+
+
+class Referring(Handler):
+    """Has a referral service too."""
+
+    async def handle(self, call: Call) -> bytes:
+        if call.interface is not RFR:
+            return await super().handle(call)
+        assert call.caller.account == "alice"
+        asked = call.request
+        if isinstance(asked, RfrGetNewDSARequest):
+            return RfrGetNewDSAResponse(None, Name(b"book.example.test" if asked.user_dn else b"Mail"), 0).pack()
+        hosts = {b"/o=x/cn=first": b"mail", b"/o=x/cn=second": b"Second.example.test"}
+        host = hosts.get(asked.mailbox_server_dn)
+        return RfrGetFQDNFromServerDNResponse(host, 0 if host else ErrorCode.NotFound).pack()
+
+
+def test_urls_are_of_the_server_that_referrals_tell() -> None:
+    """ "mail" is this one, which the client calls otherwise, and by its own port."""
+
+    async def main() -> None:
+        handler = Referring()
+        async with mapi_serving(handler=handler) as serving, serving.client() as client:
+            book = MapiClient("/mapi/nspi/")
+            await book.ask(client, "Bind", BindRequest(0, STAT()))
+            for kind, dn, url in (
+                ("GetMailboxUrl", "/o=x/cn=first", "https://outside.test:8443/mapi/emsmdb/"),
+                ("GetMailboxUrl", "/o=x/cn=second", "https://second.example.test/mapi/emsmdb/"),
+                ("GetAddressBookUrl", "/o=x/cn=alice", "https://book.example.test/mapi/nspi/"),
+                ("GetAddressBookUrl", "", "https://outside.test:8443/mapi/nspi/"),
+            ):
+                answer = await book.ask(client, kind, GetUrlRequest(0, dn), Host="outside.test:8443")
+                expected = GetUrlResponse(0, 0, f"{url}?MailboxId=a@example.test")
+                assert GetUrlResponse.unpack(answer.body) == expected, (kind, dn)
+            # No name of a server is so short, or so long ([MS-OXABREF] 3.1.4.2).
+            for dn in ("/o=x/cn=nobody's", "/o=x", "/o=x/cn=" + "a" * 1100):
+                answer = await book.ask(client, "GetMailboxUrl", GetUrlRequest(0, dn))
+                assert GetUrlResponse.unpack(answer.body) == GetUrlResponse(0, ErrorCode.NotFound, "")
 
     run(main)
