@@ -38,6 +38,18 @@ def restore_logging() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def exchange_dc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Samba domain controller with Exchange's schema. What uses it is marked `xdist_group("exchange_dc")`."""
+    from tests.interop.exchange_dc import running_exchange_dc
+    from tests.interop.samba_dc import missing
+
+    if reason := missing():
+        pytest.skip(f"no Samba domain controller: {reason}")
+    with running_exchange_dc(tmp_path_factory.mktemp("exchange_dc")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of the shared material."""
     return shared_path(".")

@@ -25,6 +25,7 @@ READER, READER_PASSWORD = f"cn=reader,{BASE}", "reader secret"
 #: What the server's certificate is made out to. It listens on loopback, which `localhost` is too.
 NAME: Final = "localhost"
 SAMBA_SCHEMA: Final = Path(__file__).parent / "samba-schema.ldif"
+EXCHANGE_SCHEMA: Final = Path(__file__).parents[1] / "setup" / "openldap" / "exchange.ldif"
 
 _CONFIG: Final = """\
 dn: cn=config

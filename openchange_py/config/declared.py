@@ -171,7 +171,7 @@ DIRECTORY_INDEX = Option(
     "ocpy:directory index",
     text,
     lambda settings: _sqlite(settings, "directory.db"),
-    "URL of the database that has the index of a directory in LDAP; it can be made anew",
+    "URL of the database beside a directory in LDAP: its index, Minimal Entry Ids, full access to mailboxes",
 )
 DIRECTORY_LAG = Option(
     "ocpy:directory lag",

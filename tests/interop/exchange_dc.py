@@ -73,6 +73,8 @@ def _prepare(directory: Path) -> None:
         session = Session(connect(running.servers, 30))
         try:
             extend_schema(session)
+            for name in ("alice", "bob", "carol"):  # the tests make theirs
+                session.delete(f"CN={name},CN=Users,{BASE}")
             add_organization(session, ORGANIZATION, SERVER)
         finally:
             session.close()

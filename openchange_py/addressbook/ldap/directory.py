@@ -39,7 +39,7 @@ from openchange_py.addressbook.ldap.source import open_source
 from openchange_py.addressbook.ldap.taken import refuse_taken
 from openchange_py.addressbook.organizations import address_books
 from openchange_py.addressbook.purported_search import belongs
-from openchange_py.addressbook.rows import AttributeMap, organization_of
+from openchange_py.addressbook.rows import AttributeMap, derive, organization_of
 from openchange_py.addressbook.sortkeys import fold
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,9 @@ class LdapDirectory(IndexedDirectory):
         if SHOW_IN_ADDRESS_BOOK not in links:
             links[SHOW_IN_ADDRESS_BOOK] = self._lists(kind, attributes)
         with self._pool.session() as session:
-            wanted = {**attributes, **({"sAMAccountName": [account]} if account else {})}
-            refuse_taken(session, None, AttributeMap(wanted).text("legacyExchangeDN") or "", wanted)
+            wanted = AttributeMap({**attributes, **({"sAMAccountName": [account]} if account else {})})
+            derive(Record(uuid.uuid4(), "", kind, True, wanted, {}))  # what the index could not keep is not written
+            refuse_taken(session, None, wanted.text("legacyExchangeDN") or "", wanted)
             names: Values = {name: list(self._linkable(session, name, targets)) for name, targets in links.items()}
             known = self._known(session, _named(session, attributes))
             dn = self._accounts_of(session).add(session, kind, account, known, names)
@@ -112,8 +113,9 @@ class LdapDirectory(IndexedDirectory):
     def modify(self, entry: Entry, changes: Mapping[str, Sequence[AttributeValue] | None]) -> Entry:
         with self._pool.session() as session:
             there = self._there(session, entry)
-            given = {name: values for name, values in changes.items() if values}
-            dn = AttributeMap(given).text("legacyExchangeDN") or there.text("legacyExchangeDN")
+            given = AttributeMap({name: values for name, values in changes.items() if values})
+            derive(Record(entry.guid, there.dn, entry.kind, True, given, {}), checked=True)
+            dn = given.text("legacyExchangeDN") or there.text("legacyExchangeDN")
             refuse_taken(session, entry.guid, dn, given)
             wanted = to_ldap(self._known(session, _named(session, changes)), session.root)
             self._write(session, there, entry.kind, {name: [(ldap3.MODIFY_REPLACE, v)] for name, v in wanted.items()})

@@ -8,13 +8,11 @@ from openchange_py.addressbook.ldap.connection import LdapServers, connect
 from openchange_py.addressbook.ldap.directory import LdapDirectory
 from openchange_py.addressbook.ldap.session import Session
 from openchange_py.addressbook.migrate import upgrade
-from tests.conftest import ROOT
 from tests.exchange_tree import add_organization
-from tests.slapd import ADMIN, ADMIN_PASSWORD, BASE, SESSION_LOG, Slapd, running_slapd
+from tests.slapd import ADMIN, ADMIN_PASSWORD, BASE, EXCHANGE_SCHEMA, SESSION_LOG, Slapd, running_slapd
 
 ORGANIZATION = Organization("First Organization", "Exchange Administrative Group")
 SECOND = Organization("Second Organization", "Group")
-EXCHANGE_SCHEMA = ROOT / "setup" / "openldap" / "exchange.ldif"
 
 
 @pytest.fixture(scope="module")

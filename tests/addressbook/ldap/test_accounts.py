@@ -11,8 +11,8 @@ from openchange_py.addressbook.ldap.accounts import OpenLdapAccounts, _flags
 from openchange_py.addressbook.ldap.connection import LdapServers, close, connect
 from openchange_py.addressbook.ldap.session import LdapEntry, Session
 from openchange_py.auth.ntlm_crypto import nt_hash
-from tests.addressbook.ldap.conftest import EXCHANGE_SCHEMA, servers_of
-from tests.slapd import BASE, Slapd, running_slapd
+from tests.addressbook.ldap.conftest import servers_of
+from tests.slapd import BASE, EXCHANGE_SCHEMA, Slapd, running_slapd
 
 PASSWORD = "Sésame-1"
 READ = ("*", "entryUUID")
