@@ -41,6 +41,8 @@ MAXIMUM_ROWS: Final = 1000
 MAXIMUM_VALUES: Final = 100_000
 #: Rows behind the one that NspiSeekEntries finds; the protocol has no count for them.
 _SEEK_ROWS: Final = 50
+#: Ids of an Explicit Table that are looked up at once until one is something's.
+_STEP: Final = 64
 
 
 def columns_for(
@@ -51,13 +53,13 @@ def columns_for(
     return Columns(Properties(book, ephemeral=ephemeral), wanted, code_page)
 
 
-def rows_of(columns: Columns, entries: Sequence[Entry | None]) -> list[PropertyRow_r]:
-    """Rows that all have to be in one answer; `MapiError` (TableTooBig) where that would be unreasonable."""
-    if len(columns) * len(entries) > MAXIMUM_VALUES:
-        raise MapiError(ErrorCode.TableTooBig, f"{len(entries)} rows of {len(columns)} columns")
-    rows = columns.rows(entries)
-    if len(rows) < len(entries):
-        raise MapiError(ErrorCode.TableTooBig, f"{len(entries)} rows of many bytes")
+def rows_of(book: AddressBook, columns: Columns, mids: Sequence[int]) -> list[PropertyRow_r]:
+    """The rows of an Explicit Table, all in one answer; `MapiError` (TableTooBig) where that would be unreasonable."""
+    if len(columns) * len(mids) > MAXIMUM_VALUES:
+        raise MapiError(ErrorCode.TableTooBig, f"{len(mids)} rows of {len(columns)} columns")
+    rows = columns.rows(tables.explicit(book.lists, mids))
+    if len(rows) < len(mids):
+        raise MapiError(ErrorCode.TableTooBig, f"{len(mids)} rows of many bytes")
     return rows
 
 
@@ -76,8 +78,8 @@ def query_rows(book: AddressBook, request: NspiQueryRowsRequest) -> NspiQueryRow
     stat = request.stat
     columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=bool(request.flags & F_EPH_ID))
     if request.e_table is not None:
-        found = tables.explicit(book.lists, request.e_table[: request.count])
-        return NspiQueryRowsResponse(dataclasses.replace(stat, delta=0), rows_of(columns, found), ErrorCode.Success)
+        rows = rows_of(book, columns, request.e_table[: request.count])
+        return NspiQueryRowsResponse(dataclasses.replace(stat, delta=0), rows, ErrorCode.Success)
     if request.count == 0:
         raise MapiError(ErrorCode.InvalidParameter, "no rows asked for")
     _, row, total = tables.locate(book.lists, stat)
@@ -98,21 +100,23 @@ def seek_entries(book: AddressBook, request: NspiSeekEntriesRequest) -> NspiSeek
         raise MapiError(ErrorCode.InvalidParameter, f"Reserved is {request.reserved}")
     tables.refuse_other_sorts(stat)
     name, total = _sought(request.target, stat), tables.container_size(book.lists, stat)
-    entries: Sequence[Entry | None]
-    if request.e_table is None:
-        order, container = tables.order_of(stat), MinimalEntryId(stat.container_id)
-        row = book.lists.seek(container, name, order)
-        entries = book.lists.page(container, row, _SEEK_ROWS if request.prop_tags is not None else 1, order)
-    else:
-        total = len(request.e_table)
-        row, entries = _behind(tables.explicit(book.lists, request.e_table), name, stat)
-    if not entries or entries[0] is None:
-        raise MapiError(ErrorCode.NotFound, "nothing at or behind that name")
-    stat = dataclasses.replace(stat, current_rec=int(entries[0].mid), num_pos=row, total_recs=total)
-    rows = None
+    columns = None
     if request.prop_tags is not None:
         columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=True)
-        rows = columns.rows(entries) if request.e_table is None else rows_of(columns, entries)
+    if request.e_table is not None:
+        row, found = _behind(book, request.e_table, name, stat)
+        total, rows = (
+            len(request.e_table),
+            rows_of(book, columns, request.e_table[row:]) if columns is not None else None,
+        )
+    else:
+        order, container = tables.order_of(stat), MinimalEntryId(stat.container_id)
+        row = book.lists.seek(container, name, order)
+        entries = book.lists.page(container, row, _SEEK_ROWS if columns is not None else 1, order)
+        found, rows = next(iter(entries), None), columns.rows(entries) if columns is not None else None
+    if found is None:
+        raise MapiError(ErrorCode.NotFound, "nothing at or behind that name")
+    stat = dataclasses.replace(stat, current_rec=int(found.mid), num_pos=row, total_recs=total)
     return NspiSeekEntriesResponse(stat, rows, ErrorCode.Success)
 
 
@@ -135,13 +139,30 @@ _SORTED_BY: Final = {
 }
 
 
-def _behind(table: Sequence[Entry | None], name: str, stat: STAT) -> tuple[int, Sequence[Entry | None]]:
-    """The number of the first row at or behind a name, and the rows from there on, of a table that is sorted."""
-    key = sort_key(name, stat.sort_locale)
-    for row, entry in enumerate(table):
-        if entry is not None and _key(entry, stat) >= key:
-            return row, table[row:]
-    return len(table), []
+def _behind(book: AddressBook, table: Sequence[int], name: str, stat: STAT) -> tuple[int, Entry | None]:
+    """The number of the first row at or behind a name, and its object, of a table that is sorted; None for no such."""
+    key, low, high = sort_key(name, stat.sort_locale), 0, len(table)
+    found: tuple[int, Entry] | None = None
+    while low < high:
+        middle = (low + high) // 2
+        row, entry = _present(book, table, middle, high)
+        if entry is None or _key(entry, stat) >= key:
+            high = middle
+            found = (row, entry) if entry is not None else found
+        else:
+            low = row + 1
+    return found or (len(table), None)
+
+
+def _present(book: AddressBook, table: Sequence[int], row: int, stop: int) -> tuple[int, Entry | None]:
+    """The first row from `row` on, and before `stop`, whose id is something's."""
+    while row < stop:
+        some = table[row : min(row + _STEP, stop)]
+        for number, entry in enumerate(tables.explicit(book.lists, some)):
+            if entry is not None:
+                return row + number, entry
+        row += len(some)
+    return stop, None
 
 
 def _key(entry: Entry, stat: STAT) -> bytes:
@@ -157,14 +178,14 @@ def resort_restriction(book: AddressBook, request: NspiResortRestrictionRequest)
     stat = request.stat
     tables.refuse_winunicode(stat)
     tables.refuse_other_sorts(stat)
-    mids = _resorted(book, request.in_mids, stat)
+    mids = resorted(book, request.in_mids, stat)
     current = stat.current_rec if stat.current_rec in mids else tables.MID_BEGINNING_OF_TABLE
     position = mids.index(current) if current in mids else 0
     stat = dataclasses.replace(stat, current_rec=current, num_pos=position, total_recs=len(mids))
     return NspiResortRestrictionResponse(stat, mids, ErrorCode.Success)
 
 
-def _resorted(book: AddressBook, mids: Sequence[int], stat: STAT) -> list[int]:
+def resorted(book: AddressBook, mids: Sequence[int], stat: STAT) -> list[int]:
     """The ids of what there is in the STAT's order; of what lists show without a look at it."""
     listed = book.lists.sorted(GLOBAL_ADDRESS_LIST, set(mids), tables.order_of(stat))
     times = collections.Counter(mids)

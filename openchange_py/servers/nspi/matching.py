@@ -10,8 +10,9 @@ from typing import Final
 
 from openchange_py.addressbook.attributes import LINK_BY_ID
 from openchange_py.addressbook.base import MinimalEntryId
+from openchange_py.addressbook.tailorings import language_of
 from openchange_py.servers.nspi import codepages, tables
-from openchange_py.servers.nspi.browsing import columns_for, rows_of
+from openchange_py.servers.nspi.browsing import columns_for, resorted, rows_of
 from openchange_py.servers.nspi.entryids import container_dn
 from openchange_py.servers.nspi.links import linked_mids
 from openchange_py.servers.nspi.properties import AddressBook
@@ -73,7 +74,7 @@ def get_matches(book: AddressBook, request: NspiGetMatchesRequest) -> NspiGetMat
     rows = None
     if request.prop_tags is not None:
         columns = columns_for(book, request.prop_tags, stat.code_page, ephemeral=True)
-        rows = rows_of(columns, tables.explicit(book.lists, mids))
+        rows = rows_of(book, columns, mids)
     stat = dataclasses.replace(stat, container_id=stat.current_rec)
     return NspiGetMatchesResponse(stat, [int(mid) for mid in mids], rows, ErrorCode.Success)
 
@@ -89,7 +90,7 @@ def _filtered(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> 
     return Search(book, container, tables.order_of(stat), stat.code_page).find(restriction, limit + 1)
 
 
-def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> list[MinimalEntryId]:
+def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> Sequence[int]:
     """3.1.4.4.2.2: the objects that a property of CurrentRec refers to, in display-name order.
 
     The property's tag is the STAT's ContainerID, or the id of a name.
@@ -104,7 +105,8 @@ def _referred(book: AddressBook, request: NspiGetMatchesRequest, limit: int) -> 
         raise MapiError(ErrorCode.NotSupported, f"no such table behind {PropertyTag(tag)!r}")
     if link.targets is None and book.lists.link_count(entry, link.attribute) > limit:
         raise MapiError(ErrorCode.TableTooBig, f"more than {limit} objects")
-    return linked_mids(book.lists, entry, link)
+    mids = linked_mids(book.lists, entry, link)
+    return resorted(book, mids, stat) if language_of(stat.sort_locale) else mids
 
 
 @method(NspiDNToMIdRequest, lambda _request, code: NspiDNToMIdResponse(None, code))
@@ -154,5 +156,5 @@ def _resolve(
     columns, container = columns_for(book, tags, stat.code_page), MinimalEntryId(stat.container_id)
     found = book.lists.resolve_all([name or "" for name in names], container, 2)
     mids = [(MID_UNRESOLVED, MID_RESOLVED, MID_AMBIGUOUS)[len(entries)] for entries in found]
-    resolved = [entries[0] for entries in found if len(entries) == 1]
-    return mids, rows_of(columns, resolved)
+    resolved = [entries[0].mid for entries in found if len(entries) == 1]
+    return mids, rows_of(book, columns, resolved)

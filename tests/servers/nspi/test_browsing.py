@@ -292,6 +292,30 @@ def test_an_explicit_table_keeps_its_rows_and_those_of_nothing(client: Client, d
     assert client.ask(NspiSeekEntriesRequest, 0, STAT(), target, [], None).return_value == ErrorCode.NotFound
 
 
+@pytest.mark.parametrize("missing", [[], [4711], [4711] * 200])
+def test_seeking_each_row_of_a_table(client: Client, directory: EmbeddedDirectory, missing: list[int]) -> None:
+    names = [f"Name {number:02}" for number in range(20)]
+    for number, name in enumerate(names):
+        create(directory, f"name{number}", name)
+    table: list[int] = [*missing]
+    for number in range(20):
+        table += [mid(directory, f"name{number}"), *missing]
+    for number, name in enumerate(names):
+        target = PropertyValue_r(p.PidTagDisplayName, name)
+        answer = client.ask(NspiSeekEntriesRequest, 0, STAT(), target, table, None)
+        assert answer.stat.num_pos == len(missing) + number * (1 + len(missing))
+        assert (answer.stat.current_rec, answer.stat.total_recs) == (mid(directory, f"name{number}"), len(table))
+    behind = PropertyValue_r(p.PidTagDisplayName, "Name 2")
+    assert client.ask(NspiSeekEntriesRequest, 0, STAT(), behind, table, None).return_value == ErrorCode.NotFound
+
+
+def test_a_table_of_no_columns(client: Client, directory: EmbeddedDirectory) -> None:
+    target = PropertyValue_r(p.PidTagDisplayName, "b")
+    for table in (None, [mid(directory, "alice"), mid(directory, "bob")]):
+        answer = client.ask(NspiSeekEntriesRequest, 0, STAT(), target, table, [])
+        assert answer.rows[0].values == []
+
+
 def test_what_is_reserved_in_seeking(client: Client) -> None:
     target = PropertyValue_r(p.PidTagDisplayName, "B")
     answer = client.ask(NspiSeekEntriesRequest, 1, STAT(), target, None, DISPLAY_NAME)

@@ -130,6 +130,16 @@ def test_the_members_of_a_group_are_a_table(client: Client, directory: EmbeddedD
     assert (nobody.return_value, nobody.out_mids, nobody.rows) == (0, [], [])
 
 
+def test_members_are_sorted_as_the_client_s_language_has_it(client: Client, directory: EmbeddedDirectory) -> None:
+    staff = directory.by_account("staff")
+    assert staff
+    directory.change_links(staff, "member", [create(directory, "arla", "Ärla Ek"), create(directory, "zed", "Zed")])
+    stat = STAT(sort_type=1000, container_id=p.PidTagAddressBookMember, current_rec=int(staff.mid))
+    assert names(matches(client, stat, None)) == ["Alice Liddell", "Ärla Ek", "Bob Zorn", "Zed"]
+    stat.sort_locale = 0x041D
+    assert names(matches(client, stat, None)) == ["Alice Liddell", "Bob Zorn", "Zed", "Ärla Ek"]
+
+
 MEMBER = p.PidTagAddressBookMember
 
 
