@@ -145,6 +145,12 @@ def _set_unicode_password(session: Session, dn: str, password: str) -> None:
         raise
 
 
+def _compared(value: str | bytes) -> str:
+    """As the server compares names: without case, and any spaces between words as one (RFC 4518 2.6)."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return " ".join(text.split()).casefold()
+
+
 class OpenLdapAccounts(Accounts):
     """OpenLDAP, and servers like it."""
 
@@ -159,7 +165,10 @@ class OpenLdapAccounts(Accounts):
         attribute = "uid" if kind is Kind.USER else "cn"
         if kind is not Kind.GROUP:
             values.setdefault("sn", [shown.split()[-1] if shown.split() else shown])
-        values[attribute] = [name, *(value for value in values.get(attribute, ()) if value != name)]
+        values[attribute] = [
+            name,
+            *(value for value in values.get(attribute, ()) if _compared(value) != _compared(name)),
+        ]
         if kind is not Kind.USER and account:
             values["sAMAccountName"] = [account]
             values.pop("uid", None)

@@ -97,6 +97,9 @@ _OPENLDAP_NAMES: Final = {
 _FROM_OPENLDAP: Final = {theirs.casefold(): ours for theirs, ours in _OPENLDAP_NAMES.items()}
 _CANONICAL: Final = {name.casefold(): name for name in (*_READ, *LINK_ATTRIBUTES)}
 
+#: What OpenLDAP calls some attributes where they are written: certificates by RFC 4523 2.1.
+_TO_OPENLDAP: Final = {"sAMAccountName": "uid", "userCertificate": "userCertificate;binary"}
+
 #: Object classes and what they make of an entry; the first that an entry has decides.
 _KINDS: Final = (
     ("msexchexchangeserver", Kind.SERVER),
@@ -201,6 +204,7 @@ def to_ldap(attributes: Mapping[str, Sequence[AttributeValue] | None], root: Roo
     for name, values in attributes.items():
         canonical = _CANONICAL.get(name.casefold(), name)
         if canonical not in _SERVERS_OWN:
-            theirs = "uid" if canonical == "sAMAccountName" and root.kind is ServerKind.OPENLDAP else canonical
+            openldap = root.kind is ServerKind.OPENLDAP
+            theirs = _TO_OPENLDAP.get(canonical, canonical) if openldap else canonical
             found[theirs] = list(values or ())
     return found

@@ -57,6 +57,13 @@ def test_people_groups_and_contacts(session: Session, accounts: OpenLdapAccounts
         accounts.add(session, Kind.CONTACT, "", {"displayName": ["Cora, Inc. *"]}, {})
 
 
+@pytest.mark.parametrize("shown", ["Namesakes", "NAMESAKES", " namesakes "])
+def test_a_group_whose_display_name_is_its_name(session: Session, accounts: OpenLdapAccounts, shown: str) -> None:
+    dn = accounts.add(session, Kind.GROUP, "namesakes", {"displayName": [shown]}, {})
+    assert there(session, dn).texts("cn") == ["namesakes"]
+    session.delete(dn)
+
+
 def test_a_place_of_one_s_own(session: Session) -> None:
     accounts = OpenLdapAccounts(f"ou=Users,{BASE}")
     assert accounts.add(session, Kind.USER, "placed", {}, {}) == f"uid=placed,ou=Users,{BASE}"

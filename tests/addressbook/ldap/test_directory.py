@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import ssl
 import uuid
 from pathlib import Path
 
@@ -344,3 +345,18 @@ def test_departments_are_made_in_the_organization_that_is_there(directory: LdapD
     set_root(directory, None)
     directory.catch_up()
     assert root(directory) is None
+
+
+def test_certificates_are_written_and_read(directory: LdapDirectory, exchange: Slapd) -> None:
+    certificate = ssl.PEM_cert_to_DER_cert(exchange.ca_file.read_text("ascii"))
+    alice = user(directory, unique("alice"))
+    changes = {"userCertificate": [certificate], "userSMIMECertificate": [b"any bytes\0\xff"]}
+    directory.modify(alice, changes)
+    directory.catch_up()
+    found = directory.by_legacy_dn(alice.legacy_exchange_dn)
+    assert found
+    assert {name: found.attributes[name] for name in changes} == changes
+    directory.modify(found, dict.fromkeys(changes))
+    found = directory.by_legacy_dn(alice.legacy_exchange_dn)
+    assert found
+    assert not changes.keys() & found.attributes.keys()
