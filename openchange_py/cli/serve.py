@@ -96,6 +96,7 @@ async def _supervise(settings: Settings, workers: int, ready_file: Path | None) 
     # Imported when it is run: who has one process needs none of it.
     from openchange_py.cli.supervisor import Supervisor
 
+    allow_open_files(settings[declared.MAX_CONNECTIONS])
     await Supervisor(settings, workers, ready_file).serve()
 
 

@@ -91,21 +91,26 @@ class Supervisor:
         self._metrics: tuple[str, int] | None = None
         self._resources = contextlib.ExitStack()
         self._stopping = asyncio.Event()
+        #: The first worker serves, or all is to end: the others begin.
+        self._first = asyncio.Event()
         self._changed = asyncio.Event()
         self._failed = False
         self._serving = False
 
     async def serve(self) -> None:
-        """Start the workers, the first one alone: what is wrong with the configuration is told once. Then watch."""
+        """Start the workers, and watch. They load at the same time, but the first one begins alone: what is wrong with
+        the configuration is told once.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         stopped = spawn(self._stopping.wait(), "the supervisor's end")
         keepers: list[asyncio.Task[None]] = []
         try:
-            for numbers in (range(1), range(1, self._count)):
-                keepers += [spawn(self._keep(number), f"worker {number}") for number in numbers]
-                await self._all_ready(len(keepers))
+            keepers += [spawn(self._keep(number), f"worker {number}") for number in range(self._count)]
+            await self._all_ready(1)
+            self._first.set()
+            await self._all_ready(self._count)
             if self._failed:
                 raise click.exceptions.Exit(1)
             if not self._stopping.is_set():
@@ -125,6 +130,9 @@ class Supervisor:
         while not self._stopping.is_set():
             began = loop.time()
             worker = await self._begin(number)
+            if number:
+                await self._first.wait()
+            self._welcome(worker)
             code = await worker.process.wait()
             self._gone(worker)
             if self._stopping.is_set():
@@ -154,9 +162,13 @@ class Supervisor:
             )
         worker = self._workers[number] = Worker(number, process)
         worker.post = Post(ours, lambda message: self._received(worker, message), lambda: None)
-        about = {"number": number, "count": self._count, "path": str(self._settings.path)}
-        worker.post.send(Message("welcome", about, json.dumps(self._parameters()).encode()))
         return worker
+
+    def _welcome(self, worker: Worker) -> None:
+        """Have it begin."""
+        assert worker.post is not None
+        about = {"number": worker.number, "count": self._count, "path": str(self._settings.path)}
+        worker.post.send(Message("welcome", about, json.dumps(self._parameters()).encode()))
 
     def _parameters(self) -> list[list[Any]]:
         """The configuration as the workers have it: what is taken while they run, and the rest as they began."""
@@ -220,6 +232,7 @@ class Supervisor:
         for worker in self._workers.values():
             if worker.post is not None:
                 worker.post.send(Message("stop"))
+        self._first.set()
         if keepers:
             await asyncio.wait(keepers, timeout=_STOP_SECONDS)
         for worker in list(self._workers.values()):

@@ -37,8 +37,8 @@ def main() -> None:
     """The process. What is wrong is told as by `ocpy serve` itself."""
     end = socket.socket(fileno=int(sys.argv[1]))
     welcome = receive(end)
-    if welcome is None:
-        sys.exit(1)
+    if welcome is None or welcome.kind != "welcome":
+        sys.exit(0)  # all is to end, before it began
     share = Share(welcome.about["number"], welcome.about["count"])
     try:
         settings = settings_of(Path(welcome.about["path"]), json.loads(welcome.data))

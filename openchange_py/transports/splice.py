@@ -8,14 +8,14 @@ What comes goes to the other process, and what that one writes goes to the clien
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from typing import Final, Self, cast
 
 from openchange_py.transports.http_request import HttpReceiver
 from openchange_py.transports.tasks import spawn
 
-_log: Final = logging.getLogger(__name__)
+#: What a client may leave unread of what is said to it.
+_WRITE_SECONDS: Final = 120.0
 
 
 class Splice(HttpReceiver):
@@ -27,6 +27,7 @@ class Splice(HttpReceiver):
         #: What came before the way to the other process was there.
         self._early: list[bytes] = []
         self._lost = False
+        self._timer: asyncio.TimerHandle | None = None
         near.pause_reading()
         spawn(self._open(end), "splice")
 
@@ -51,16 +52,19 @@ class Splice(HttpReceiver):
     def pause_writing(self) -> None:
         if self._far is not None:
             self._far.pause_reading()
+            self._limit()  # as long as nothing is read, nobody sees whether the other process is there
 
     def resume_writing(self) -> None:
         if self._far is not None:
             self._far.resume_reading()
+            self._stop_timer()
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        self._stop_timer()
         if self._far is not None:
             self._far.close()
 
@@ -93,6 +97,17 @@ class Splice(HttpReceiver):
         self._far = None
         if not self._lost:
             self._near.close()
+            self._limit()
+
+    def _limit(self) -> None:
+        """Cut a client off that does not read for too long."""
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(_WRITE_SECONDS, self._near.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Far(asyncio.Protocol):

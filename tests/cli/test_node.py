@@ -18,6 +18,7 @@ from openchange_py.cli.main import expected_errors
 from openchange_py.cli.node import Node, limits
 from openchange_py.cli.settings import load_settings
 from openchange_py.client.connection import Account, Connector, Server
+from openchange_py.client.endpoints import list_endpoints
 from openchange_py.client.errors import Unreachable
 from openchange_py.client.nspi import NspiClient
 from openchange_py.client.rfr import RfrClient
@@ -29,6 +30,7 @@ from openchange_py.wire import proptags as p
 from openchange_py.wire.oxabref import RFR
 from openchange_py.wire.oxnspi import NSPI
 from tests.cli.commands import Installation
+from tests.transports.office import office
 
 #: Seconds for what takes a fraction of one.
 PATIENCE = 30.0
@@ -243,6 +245,28 @@ def test_a_node_that_relays_the_mailboxes_needs_no_mailbox_database(tmp_path: Pa
 
         run(check())
     assert not (tmp_path / "data" / "mailboxes.db").exists()
+
+
+def test_of_several_workers_the_first_serves_named_pipes_and_all_tell_of_them(tmp_path: Path) -> None:
+    extra = f"    ocpy:named pipes = samba\n    ncalrpc dir = {tmp_path}/ncalrpc\n    ocpy:pipe names = lsass\n"
+    installation = make(tmp_path, extra)
+
+    async def pipes(node: Node) -> set[str]:
+        host, port = node.endpoint_mapper[0]
+        return {found.endpoint for found in await list_endpoints(Server(host, port)) if found.protocol == "ncacn_np"}
+
+    async def check() -> None:
+        async with office(2) as made, contextlib.AsyncExitStack() as stack:
+            nodes = [Node(load_settings(installation.conf), colleagues) for colleagues in made.workers]
+            for node in nodes:
+                await node.start()
+                stack.push_async_callback(node.stop)
+            assert [len(node.pipes) for node in nodes] == [1, 0]
+            assert nodes[0].rpc == nodes[1].rpc, "one listener for both"
+            # Each worker's turn.
+            assert await pipes(nodes[0]) == await pipes(nodes[0]) == {r"\pipe\lsass"}
+
+    run(check())
 
 
 class SlowModule(Module):

@@ -58,4 +58,4 @@ def test_without_a_supervisor_it_ends_at_once() -> None:
     with start(theirs) as process:
         theirs.close()
         ours.close()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 0

@@ -163,9 +163,9 @@ class Node:
         self._reader = threading.Thread(target=self.log.read, args=(self._process.stderr,), daemon=True)
         self._reader.start()
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, seconds: float = PATIENCE) -> None:
         """Its ready file is there; fails where the process ended instead."""
-        process, deadline = self._running(), time.monotonic() + PATIENCE
+        process, deadline = self._running(), time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(FileNotFoundError):
                 self.ready = json.loads(self.ready_file.read_text("utf-8"))

@@ -11,9 +11,11 @@ import json
 import os
 import select
 import signal
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -32,7 +34,7 @@ from openchange_py.wire.oxcmapihttp import DisconnectRequest, NotificationWaitRe
 from openchange_py.wire.rop.oxcnotif import NotificationType
 from tests.auth.test_http import basic
 from tests.interop.nodes import PATIENCE, ocpy
-from tests.interop.web import PASSWORDS, WebNode, running_web_node
+from tests.interop.web import PASSWORDS, WebNode
 from tests.transports.http_parties import raw_client, trusting
 from tests.transports.mapi_parties import MapiClient
 
@@ -52,8 +54,22 @@ TRIES: Final = 30
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[WebNode]:
-    with running_web_node(OPTIONS) as running:
+    with of_its_own() as running:
         yield running
+        assert running.node.stop() == 0
+
+
+@contextmanager
+def of_its_own() -> Iterator[WebNode]:
+    """A node, which may end within."""
+    with tempfile.TemporaryDirectory(prefix="ocpy-workers-") as place:
+        made = WebNode(Path(place), OPTIONS)
+        try:
+            made.node.start()
+            made.node.wait_until_ready(4 * PATIENCE)  # as many processes as workers, and one
+            yield made
+        finally:
+            made.node.abandon()
 
 
 def metrics(web: WebNode) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -197,7 +213,9 @@ def test_a_body_that_is_too_long_is_refused_wherever_the_session_is(web: WebNode
 def kill(web: WebNode, number: int) -> None:
     """SIGKILL, and wait until another process is that worker."""
     before = {worker["number"]: worker["pid"] for worker in web.node.ready["workers"]}
-    with web.node.log.expect(rf"worker {number} ended \(signal 9\)", rf"worker {number} serves, process", seconds=30):
+    with web.node.log.expect(
+        rf"worker {number} ended \(signal 9\)", rf"worker {number} serves, process", seconds=4 * PATIENCE
+    ):
         os.kill(before[number], signal.SIGKILL)
     web.node.ready = json.loads(web.node.ready_file.read_text("utf-8"))
     after = {worker["number"]: worker["pid"] for worker in web.node.ready["workers"]}
@@ -255,7 +273,7 @@ def test_a_worker_that_is_asked_to_end_finishes_and_gets_no_more_connections(web
                 outlook = await stack.enter_async_context(profile(web, "tcp"))
                 await subscribe(await outlook.mailbox(), NotificationType.NewMail)
                 waiters.append(asyncio.ensure_future((await outlook.waiter()).wait()))
-            with web.node.log.expect(r"worker 2 serves, process", seconds=PATIENCE):
+            with web.node.log.expect(r"worker 2 serves, process", seconds=4 * PATIENCE):
                 with web.node.log.expect(r"worker 2 ends$"):
                     os.kill(pids[2], signal.SIGTERM)
                 for _ in range(4 * WORKERS):
@@ -340,19 +358,14 @@ def test_stopping_answers_who_waits_and_ends_in_order(transport: str) -> None:
             assert not any(isinstance(one, asyncio.CancelledError) for one in done)
             assert await asyncio.to_thread(web.node.wait) == 0
 
-    with running_web_node(OPTIONS) as web:
+    with of_its_own() as web:
         with ending(web):
             asyncio.run(main(web))
         assert not web.node.ready_file.exists()
         said = "\n".join(web.node.log.lines)
         assert "Traceback" not in said, said
-        web.node.start()
-        web.node.wait_until_ready()
 
 
 def test_workers_end_where_their_supervisor_is_killed() -> None:
-    with running_web_node(OPTIONS) as web:
-        with ending(web):
-            web.node.kill()
-        web.node.start()
-        web.node.wait_until_ready()
+    with of_its_own() as web, ending(web):
+        web.node.kill()

@@ -114,3 +114,20 @@ def test_a_client_that_is_gone_before_the_way_is_open() -> None:
         client.close()
 
     run(main)
+
+
+def test_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openchange_py.transports.splice._WRITE_SECONDS", 0.05)
+
+    async def main() -> None:
+        client, far, near = await spliced()
+        sending = spawn(asyncio.get_running_loop().sock_sendall(far, bytes(10_000_000)), "sending")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.wait([sending])
+        far.close()
+        await near.lost.wait()
+        client.close()
+
+    run(main)
