@@ -22,7 +22,7 @@ from openchange_py.addressbook.base import (
 from openchange_py.addressbook.sortkeys import fold, sort_key, tails
 
 #: Raised whenever the same record gets other columns or tokens: stored entries are then derived anew (`migrate`).
-DERIVATION = 2
+DERIVATION = 3
 
 #: The longest text that names are made of; a sort key grows by at most a small factor.
 LONGEST_NAME = 1024
@@ -233,9 +233,10 @@ def searched(attribute: str, key: bytes) -> bytes:
 def _tokens(attributes: AttributeMap, display_name: str) -> dict[bytes, bool]:
     """Sort keys of the names that the entry is found by; true where the whole name means this entry."""
     given, family = attributes.text("givenName") or "", attributes.text("sn") or ""
-    office, phonetic = attributes.text("physicalDeliveryOfficeName"), attributes.text("msDS-PhoneticDisplayName")
+    phonetic = [attributes.text(f"msDS-Phonetic{name}") or "" for name in ("DisplayName", "FirstName", "LastName")]
+    office = attributes.text("physicalDeliveryOfficeName") or ""
     parts = {*tails(display_name), *tails(given), *tails(family), f"{family} {given}".strip()}
-    parts.update(tails(phonetic or ""), [office or ""])
+    parts.update([office], *map(tails, phonetic))
     tokens = {sort_key(part): False for part in parts}
     whole = [display_name]
     for name in ("sAMAccountName", "userPrincipalName", "mailNickname", "legacyExchangeDN", "mail", "proxyAddresses"):

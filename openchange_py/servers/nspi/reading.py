@@ -47,12 +47,15 @@ def get_props(book: AddressBook, request: NspiGetPropsRequest) -> NspiGetPropsRe
 
 
 def _object(book: AddressBook, stat: STAT) -> Entry | None:
-    """The object that CurrentRec names: itself, whatever list it is in, or the one at that place of the list."""
-    if stat.current_rec >= tables.FIRST_MID:
+    """The object that CurrentRec names: itself, whatever list it is in, or the one at that end of the list.
+
+    The document knows MID_CURRENT, and places in the middle, in NspiUpdateStat alone.
+    """
+    if stat.current_rec not in (tables.MID_BEGINNING_OF_TABLE, tables.MID_END_OF_TABLE):
         mid = MinimalEntryId(stat.current_rec)
-        return book.lists.by_mid([mid]).get(mid)
+        return book.lists.by_mid([mid]).get(mid) if mid >= tables.FIRST_MID else None
     _, row, _ = tables.locate(book.lists, stat)
-    return next(iter(book.lists.page(MinimalEntryId(stat.container_id), row, 1)), None)
+    return next(iter(book.lists.page(MinimalEntryId(stat.container_id), row, 1, tables.order_of(stat))), None)
 
 
 def _present(properties: Properties, entry: Entry, *, skip_objects: bool) -> list[PropertyTag]:

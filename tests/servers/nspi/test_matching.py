@@ -238,6 +238,8 @@ def test_each_name_is_resolved_ambiguous_or_not(client: Client, directory: Embed
         ("smtp:ali@other", "Alice Liddell"),
         ("ali@other.test", "Alice Liddell"),
         ("ari", "Alice Liddell"),
+        ("ariel", "Alice Liddell"),
+        ("rideru", "Alice Liddell"),
         ("C=XX;S=Liddell", "Alice Liddell"),
         (ORGANIZATION.recipient_dn("ALICE"), "Alice Liddell"),
         ("room 101", "Alice Liddell"),
@@ -260,6 +262,8 @@ def test_what_names_resolve_by(client: Client, directory: EmbeddedDirectory, nam
             "sn": ["Liddell"],
             "proxyAddresses": addresses,
             "msDS-PhoneticDisplayName": ["Arisu"],
+            "msDS-PhoneticFirstName": ["Ariel"],
+            "msDS-PhoneticLastName": ["Rideru"],
             "physicalDeliveryOfficeName": ["Room 101"],
         },
     )

@@ -69,6 +69,13 @@ def test_an_object_that_is_not_there(client: Client) -> None:
 def test_the_object_at_a_place(client: Client) -> None:
     first = client.ask(NspiGetPropsRequest, 0, STAT(), [p.PidTagDisplayName])
     assert first.row.values[0].value == "Alice Liddell"
+    last = client.ask(NspiGetPropsRequest, 0, STAT(current_rec=2, delta=-1), [p.PidTagDisplayName])
+    assert last.row.values[0].value == "Zoe Contact"
+    for nothing in (1, 2, 3, 0xF):
+        stat = STAT(current_rec=nothing, num_pos=1, total_recs=2)
+        answer = client.ask(NspiGetPropsRequest, 0, stat, [p.PidTagDisplayName])
+        assert answer.return_value == ErrorCode.ErrorsReturned
+        assert [(v.prop_tag, v.value) for v in answer.row.values] == [(0x3001000A, ErrorCode.NotFound)]
 
 
 def test_the_way_to_a_server(client: Client, directory: EmbeddedDirectory) -> None:
