@@ -202,6 +202,11 @@ class Index:
                 self._add_orders(connection, snapshot)
         return snapshot
 
+    @property
+    def newest(self) -> Snapshot | None:
+        """What the last look found; None before the first."""
+        return self._snapshot
+
     def keep(self, connection: Connection) -> None:
         """Take in what changed, and make the orders that were asked for."""
         self._add_orders(connection, self.snapshot(connection))

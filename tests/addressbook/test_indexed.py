@@ -74,3 +74,11 @@ def test_a_database_that_is_away_is_told_once(
         threading.Event().wait(0.01)
     index.close()
     assert caplog.text.count("disk I/O error") == 1
+
+
+def test_a_new_organization_is_there_at_once_for_a_server_too(index: IndexedDirectory) -> None:
+    put(index, person("alice"))
+    index.start()
+    with writing(index.database, strict=False) as transaction:
+        put_address_books(transaction, [AddressBookRecord(Organization("First", "G"), [])])
+    assert index.lists(index.by_account("alice")).organization.name == "First"
