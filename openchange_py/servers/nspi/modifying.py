@@ -1,7 +1,7 @@
 """What a client may write: NspiModProps and NspiModLinkAtt ([MS-OXNSPI] 3.1.4.1.14, .15).
 
 Accounts write their own certificates and delegates; who owns a group writes its members. Nothing else is written this
-way, as the documents say. Whatever goes wrong, nothing is changed.
+way, as the documents say. Whatever goes wrong, nothing is changed. Not done: members of a group that owns another.
 """
 
 from __future__ import annotations

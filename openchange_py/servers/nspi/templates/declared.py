@@ -1,7 +1,8 @@
 """The templates themselves: a details dialog for each kind of object, the search dialog, and one-off addresses.
 
 Nothing of an entry can be entered here: [MS-OXNSPI] 3.1.4.1.14 and .15 have no text that a client may change. Not
-done: buttons, such as the one that changes the members of a group.
+done: buttons, such as the one that changes the members of a group; one-off addresses but SMTP's; the templates that
+Exchange keeps in Active Directory (cn=Addressing), where administrators change them: everybody gets these.
 """
 
 from __future__ import annotations
