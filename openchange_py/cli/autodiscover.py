@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from xml.dom import minidom
 
@@ -23,6 +24,7 @@ from openchange_py.servers.autodiscover.settings import Offer
 from openchange_py.transports.http_request import HttpRequest
 
 _HTTPS: Final = 443
+_THREADS: Final = 4
 
 
 def offer(settings: Settings, served: Collection[str], port: int) -> Offer:
@@ -58,6 +60,8 @@ class AutodiscoverResource:
     def __init__(self, server: AutodiscoverServer, authenticate: Callable[[HttpRequest], Awaitable[Identity]]) -> None:
         self._server = server
         self._authenticate = authenticate
+        # Threads of its own: they may wait for the server relayed to, which takes others of the loop's.
+        self._threads = ThreadPoolExecutor(_THREADS, "autodiscover")
 
     async def handle(self, request: HttpRequest) -> None:
         """See `HttpResource`."""
@@ -72,9 +76,8 @@ class AutodiscoverResource:
         request.response_fields += SERVICES
         caller = await self._authenticate(request)
         body = await request.read(MAXIMUM_SIZE)
-        # It reads the directory.
         answer = in_this_context(self._server.answer)
-        return await asyncio.get_running_loop().run_in_executor(None, answer, asked, caller, body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, answer, asked, caller, body)
 
     def is_public(self, request: HttpRequest) -> bool:
         """See `PublicResource`."""

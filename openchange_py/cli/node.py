@@ -19,6 +19,7 @@ from openchange_py.cli.listening import cannot_listen
 from openchange_py.cli.lockout import share_failures
 from openchange_py.cli.rpc_over_http import RpcOverHttp
 from openchange_py.cli.status import lag_of
+from openchange_py.cli.upstream_book import UpstreamBook
 from openchange_py.cli.web import Web
 from openchange_py.cli.worker_metrics import answer_for_metrics
 from openchange_py.config import ConfigError, Option, Settings, declared
@@ -255,7 +256,8 @@ class Node:
             assert self._web is not None
             return offer(settings, self._web.resources, https_port(settings, self._web.https))
 
-        autodiscover = AutodiscoverServer(directory, offered)
+        book = UpstreamBook(self._dispatcher) if declared.NSPI in self._dispatcher.relayed else None
+        autodiscover = AutodiscoverServer(directory, offered, book.find if book is not None else None)
         return {
             **self._endpoints.resources,
             **tunnels.resources,

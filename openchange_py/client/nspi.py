@@ -9,13 +9,12 @@ import dataclasses
 import enum
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
-from openchange_py.client.connection import Channel
 from openchange_py.client.errors import AmbiguousName, ClientError, NoSuchName, check_return
 from openchange_py.wire import proptags as p
 from openchange_py.wire.buffer import DecodeError
-from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle
+from openchange_py.wire.ndr import NULL_HANDLE, ContextHandle, RpcMessage
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcdata.properties import PropertyMap, PropertyTag, PropertyType
 from openchange_py.wire.oxnspi import (
@@ -41,6 +40,8 @@ from openchange_py.wire.oxnspi import (
 from openchange_py.wire.oxnspi_restrictions import PropertyRestriction_r
 from openchange_py.wire.oxnspi_types import STAT, PropertyRow_r, PropertyValue_r
 from openchange_py.wire.oxoabkt import Control, unpack_template
+
+R = TypeVar("R", bound=RpcMessage)
 
 #: What the library asks of an entry where the caller does not say.
 COLUMNS: Final[tuple[PropertyTag, ...]] = (
@@ -103,6 +104,14 @@ class AddressList:
     depth: int
 
 
+class Calls(Protocol):
+    """A channel, as far as it is needed here."""
+
+    async def call(self, request: RpcMessage, response: type[R]) -> R:
+        """See `Channel.call`."""
+        ...
+
+
 class NspiClient:
     """One NSPI session over a channel.
 
@@ -114,7 +123,7 @@ class NspiClient:
     Errors of the server raise `MapiError` with the call's name.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Calls) -> None:
         self._channel = channel
         self._handle: ContextHandle = NULL_HANDLE
 

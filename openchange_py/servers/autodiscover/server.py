@@ -18,7 +18,7 @@ from typing import Final
 from openchange_py.addressbook.base import Directory
 from openchange_py.rpc.security import Identity
 from openchange_py.servers.autodiscover import json_v2, pox, soap
-from openchange_py.servers.autodiscover.settings import Finder, Offer
+from openchange_py.servers.autodiscover.settings import AskUpstream, Finder, Offer
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +54,16 @@ class Answer:
 class AutodiscoverServer:
     """Answers requests below `PREFIX`; from any thread."""
 
-    def __init__(self, directory: Directory, offer: Callable[[], Offer]) -> None:
+    def __init__(
+        self, directory: Directory, offer: Callable[[], Offer], ask_upstream: AskUpstream | None = None
+    ) -> None:
         """What is offered is asked for each time: the ports are known once all listen."""
         self._directory = directory
         self._offer = offer
+        self._ask_upstream = ask_upstream
+
+    def _finder(self, offer: Offer) -> Finder:
+        return Finder(self._directory, offer, self._ask_upstream)
 
     def answer_anybody(self, request: Request) -> Answer | None:
         """The answer that needs no authentication; None where the caller must be known, and the body read."""
@@ -82,7 +88,7 @@ class AutodiscoverServer:
             if request.method != "POST":
                 return _not_allowed("POST, OPTIONS")
             offer = self._offer()
-            status, document = soap.answer(offer, Finder(self._directory, offer), caller, body)
+            status, document = soap.answer(offer, self._finder(offer), caller, body)
             return Answer(status, document, (("Content-Type", _XML), *SERVICES))
         return Answer(200, self._pox(request, caller, body), (("Content-Type", _XML), *SERVICES))
 
@@ -91,7 +97,7 @@ class AutodiscoverServer:
         try:
             if request.method != "POST":
                 raise pox.Refused(pox.INVALID_REQUEST, f"method {request.method}")
-            return pox.answer(offer, Finder(self._directory, offer), caller, request.headers, body)
+            return pox.answer(offer, self._finder(offer), caller, request.headers, body)
         except pox.Refused as refused:
             logger.info("autodiscover of %s: %s", caller, refused)
             return pox.error(refused.code, offer.internal_host)

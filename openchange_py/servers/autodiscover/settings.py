@@ -15,6 +15,7 @@ import dataclasses
 import enum
 import re
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from openchange_py.addressbook.accounts import home_mdb
@@ -28,6 +29,9 @@ _DEPLOYMENTS: Final = uuid.UUID("5d0d4d1c-6a5f-4f7e-9d07-3d6d6a1b7f52")
 
 #: The server version that clients see: what `EcDoConnectEx` says.
 VERSION: Final = (14, 0, 722, 0)
+
+#: What becomes names of mailboxes of which nobody tells the GUID here, together with their owners' distinguished names.
+_MAILBOXES: Final = uuid.UUID("0f6c1f0a-4a52-4e19-8a3b-6b7a9c1d2e57")
 
 _SMTP_ADDRESS: Final = re.compile(r"[^\s@<>\x00-\x1f\x7f]{1,64}@[^\s@<>\x00-\x1f\x7f]{1,255}")
 
@@ -102,12 +106,27 @@ def is_smtp_address(text: str) -> bool:
     return _SMTP_ADDRESS.fullmatch(text) is not None
 
 
-class Finder:
-    """Looks users up in the directory."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a mailbox whom only the server relayed to knows."""
 
-    def __init__(self, directory: Directory, offer: Offer) -> None:
+    smtp_address: str
+    display_name: str
+    legacy_dn: str
+
+
+#: Asks the server relayed to, on behalf of a caller, for who has a mail address or distinguished name; None where
+#: nobody does. Raises `DirectoryError`. May block.
+AskUpstream = Callable[[Identity, str], Person | None]
+
+
+class Finder:
+    """Looks users up in the directory, and where it does not know them, on a relay, in the one that is relayed to."""
+
+    def __init__(self, directory: Directory, offer: Offer, ask_upstream: AskUpstream | None = None) -> None:
         self._directory = directory
         self._offer = offer
+        self._ask_upstream = ask_upstream
 
     def find(self, caller: Identity, address: str, legacy_dn: str = "") -> Mailbox | Redirect:
         """By mail address, or where one is given, by distinguished name ([MS-OXDSCLI] 3.2.5).
@@ -116,7 +135,7 @@ class Finder:
         """
         entry = self._visible(caller, address, legacy_dn)
         if entry is None:
-            raise NoSettings(Problem.UNKNOWN)
+            return self._upstream_mailbox(caller, address, legacy_dn)
         return self._redirect(entry) or self._mailbox(entry)
 
     def _visible(self, caller: Identity, address: str, legacy_dn: str) -> Entry | None:
@@ -128,7 +147,19 @@ class Finder:
         if entry is None or not entry.is_hidden:
             return entry
         own = caller_entry(self._directory, caller)
-        return entry if own is not None and may_open_mailbox(self._directory, own, entry) else None
+        if own is not None and may_open_mailbox(self._directory, own, entry):
+            return entry
+        raise NoSettings(Problem.UNKNOWN)
+
+    def _upstream_mailbox(self, caller: Identity, address: str, legacy_dn: str) -> Mailbox:
+        """Of who is in the address book of the server relayed to alone: this one is the way to it."""
+        person = None
+        if self._offer.relays and self._ask_upstream is not None and (legacy_dn or is_smtp_address(address)):
+            person = self._ask_upstream(caller, legacy_dn or address)
+        if person is None:
+            raise NoSettings(Problem.UNKNOWN)
+        mailbox = uuid.uuid5(_MAILBOXES, person.legacy_dn.casefold())
+        return self._described(person.smtp_address, person.display_name, person.legacy_dn, mailbox, self._own_dn())
 
     def _redirect(self, entry: Entry) -> Redirect | None:
         """A mailbox that is in another organization, or on another server that clients reach by itself."""
@@ -153,11 +184,13 @@ class Finder:
         if guid is None or not address or not entry.legacy_exchange_dn:
             raise NoSettings(Problem.NO_MAILBOX)
         home = None if self._offer.hides_servers else entry.first("msExchHomeServerName")
-        server_dn = home or self._own_dn()
+        return self._described(address, entry.display_name, entry.legacy_exchange_dn, guid, home or self._own_dn())
+
+    def _described(self, address: str, display_name: str, legacy_dn: str, guid: uuid.UUID, server_dn: str) -> Mailbox:
         return Mailbox(
             smtp_address=address,
-            display_name=entry.display_name,
-            legacy_dn=entry.legacy_exchange_dn,
+            display_name=display_name,
+            legacy_dn=legacy_dn,
             deployment_id=str(uuid.uuid5(_DEPLOYMENTS, self._directory.organization().name.casefold())),
             mailbox_id=f"{guid}@{address.rpartition('@')[2]}",
             server_dn=server_dn,
