@@ -276,9 +276,11 @@ class Search:
         start = bisect.bisect_left(pairs, (low, -1))
         stop = len(pairs) if high is None else bisect.bisect_left(pairs, (high, -1))
         test, exact = self._key_test(restriction) or (None, False)
-        if test is None:
-            return (MinimalEntryId(mid) for _, mid in pairs[start:stop]), exact
-        return (MinimalEntryId(mid) for key, mid in pairs[start:stop] if test(key)), exact
+        some = pairs[start:stop]
+        mids: Iterator[int] = map(operator.itemgetter(1), some)
+        if test is not None:
+            mids = itertools.compress(mids, map(test, map(operator.itemgetter(0), some)))
+        return map(MinimalEntryId, mids), exact
 
     def _range(self, restriction: Restriction_r) -> tuple[bytes, bytes | None]:
         """The first key that may pass, and the first behind all that may."""
@@ -325,5 +327,5 @@ class Search:
             return None
         wanted = bytes(self._comparison.wanted(prop))
         if relation is operator.contains:  # of every row of the list
-            return lambda key: wanted in key, True
+            return operator.methodcaller("__contains__", wanted), True
         return lambda key: relation(key, wanted), True
