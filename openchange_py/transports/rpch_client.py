@@ -9,7 +9,6 @@ What comes of it is an `RpcClient` like one over TCP. Not done: HTTP proxies on 
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 import logging
 from typing import Any, Final, cast
@@ -31,6 +30,7 @@ from openchange_py.rpc.rpch_client import ClientVirtualConnection
 from openchange_py.rpc.web_logon import WebInitiator
 from openchange_py.transports.http_client import HttpClient, Place
 from openchange_py.transports.keepalive import keep_alive
+from openchange_py.transports.rpch_transport import VirtualTransport
 from openchange_py.transports.tasks import spawn
 from openchange_py.transports.tcp_client import ConnectionLost, RpcClient
 from openchange_py.wire.ndr import RpcInterface, SyntaxId
@@ -46,8 +46,6 @@ EXCHANGE_PORTS: Final = {
 }
 #: A response's head has no more bytes than this.
 _LONGEST_HEAD: Final = 16 << 10
-#: Bytes that may wait for the server's window before `RpcClient` is told to wait.
-_HIGH: Final = 64 << 10
 #: What channels' requests have beside their length, 2.1.2.1.1 and 2.1.2.1.2.
 _FIELDS: Final = (
     ("Accept", "application/rpc"),
@@ -107,41 +105,26 @@ async def connect(
     return await RpcClient.over(reach, where, interface, **options)
 
 
-class ClientTunnel(asyncio.Transport):
+class ClientTunnel(VirtualTransport):
     """A virtual connection as the transport of `protocol`."""
 
     def __init__(self, place: RpcProxyPlace, connection: ClientVirtualConnection, protocol: asyncio.Protocol) -> None:
-        super().__init__()
+        super().__init__(connection)
         self._place = place
-        self._connection = connection
+        self._connection: ClientVirtualConnection = connection
         self._protocol = protocol
-        self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._extra: dict[str, Any] = {}
-        self._events: collections.deque[RpchEvent] = collections.deque()
-        self._running = self._closing = self._blocked = self._socket_full = self._made = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._sent_at = self._loop.time()
+        self._made = False
         #: Why there is no connection, where it is known better than by its text.
         self._error: ConnectionLost | None = None
+
+    def _user(self) -> asyncio.Protocol | None:
+        return self._protocol if self._made else None
 
     async def open(self) -> None:
         """Connect both channels; raises `ConnectionLost`."""
         self.run(self._connection.start())
         await self._opened
-
-    def run(self, events: list[RpchEvent]) -> None:
-        """Do what the virtual connection says, one behind the other."""
-        self._events.extend(events)
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._events:
-                self._do(self._events.popleft())
-        finally:
-            self._running = False
-        self._block_or_go_on()
 
     def _do(self, event: RpchEvent) -> None:
         if isinstance(event, PduReceived):
@@ -169,7 +152,7 @@ class ClientTunnel(asyncio.Transport):
             client.hand_over(carrier)
         except ConnectionLost as error:
             self._error = error
-            self.fail(str(error))
+            self.give_up(str(error))
             return
         length = channel.lifetime
         if channel.direction is Direction.OUT:
@@ -188,20 +171,10 @@ class ClientTunnel(asyncio.Transport):
 
     def _ping(self) -> None:
         interval = self._connection.ping_interval
-        if self._loop.time() - self._sent_at >= interval * 0.9:
+        if self._is_quiet():
             self.run(self._connection.ping())
         if not self._closing:
             self._timer = self._loop.call_later(interval, self._ping)
-
-    def received(self, channel: Channel, data: bytes) -> None:
-        """Bytes of an OUT channel's response body came."""
-        self.run(self._connection.receive(channel, data))
-
-    def fail(self, reason: str) -> None:
-        """The proxy refused, or cannot be reached."""
-        events: list[RpchEvent] = []
-        self._connection.end(reason, events)
-        self.run(events)
 
     def lost(self, channel: Channel) -> None:
         """A channel's connection is gone."""
@@ -220,54 +193,6 @@ class ClientTunnel(asyncio.Transport):
         elif self._made:
             self._made = False
             self._loop.call_soon(self._protocol.connection_lost, None if reason == "closed" else error)
-
-    def socket_full(self, full: bool) -> None:
-        """The server does not read our IN channel, or reads again."""
-        self._socket_full = full
-        self._block_or_go_on()
-
-    def _block_or_go_on(self) -> None:
-        queued = self._connection.queued
-        blocked = self._socket_full or queued > _HIGH
-        if self._made and blocked is not self._blocked:
-            self._blocked = blocked
-            (self._protocol.pause_writing if blocked else self._protocol.resume_writing)()
-        if self._closing and not queued and not self._connection.closed:
-            self.fail("closed")
-
-    # What a protocol takes for its socket
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """See `asyncio.BaseTransport`."""
-        return self._extra.get(name, default)
-
-    def write(self, data: Any) -> None:
-        """Whole PDUs, one or several."""
-        self.run(self._connection.send(bytes(data)))
-
-    def pause_reading(self) -> None:
-        """See `asyncio.ReadTransport`."""
-        self._connection.pause_reading()
-
-    def resume_reading(self) -> None:
-        """See `asyncio.ReadTransport`."""
-        self.run(self._connection.resume_reading())
-
-    def is_closing(self) -> bool:
-        """See `asyncio.BaseTransport`."""
-        return self._closing
-
-    def close(self) -> None:
-        """Close behind what waits to be sent."""
-        self._closing = True
-        self._block_or_go_on()
-
-    def abort(self) -> None:
-        """Close at once."""
-        for channel in self._connection.channels():
-            if channel.owner is not None:
-                _carrier(channel).abort()
-        self.fail("aborted")
 
 
 class _ClientCarrier(asyncio.Protocol):
@@ -296,7 +221,7 @@ class _ClientCarrier(asyncio.Protocol):
         head, end, rest = self._head.partition(b"\r\n\r\n")
         if not end:
             if len(self._head) > _LONGEST_HEAD:
-                self._tunnel.fail("the proxy's answer has no end")
+                self._tunnel.give_up("the proxy's answer has no end")
             return
         self._head = b""
         status = head.partition(b"\r\n")[0].decode("latin-1")
@@ -305,7 +230,7 @@ class _ClientCarrier(asyncio.Protocol):
             self.data_received(rest)
         elif code != "200" or self._channel.direction is Direction.IN:
             # An IN channel is answered only where something is wrong (2.1.2.1.3).
-            self._tunnel.fail(f"the proxy answered {status[:200]!r} on the {self._channel.direction.value} channel")
+            self._tunnel.give_up(f"the proxy answered {status[:200]!r} on the {self._channel.direction.value} channel")
         else:
             self._answered = True
             self._tunnel.received(self._channel, rest)

@@ -8,7 +8,6 @@ acknowledgements come on it.
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 import logging
 import socket
@@ -32,6 +31,7 @@ from openchange_py.rpc.rpch import (
 from openchange_py.rpc.rpch_server import ServerVirtualConnection
 from openchange_py.rpc.security import Identity
 from openchange_py.transports.http_request import HttpReceiver, HttpRequest
+from openchange_py.transports.rpch_transport import VirtualTransport
 from openchange_py.transports.splice import Splice
 from openchange_py.transports.tcp_connection import ServerConnection
 
@@ -40,31 +40,22 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-#: Bytes that may wait for the client's window before its calls wait too, and how few let them go on.
-_HIGH: Final = 64 << 10
-_LOW: Final = 16 << 10
 #: RPC_S_SERVER_UNAVAILABLE, as the proxy tells errors: 2.1.2.1.3.
 UNAVAILABLE: Final = 0x6BA
 
 
-class Tunnel(asyncio.Transport):
+class Tunnel(VirtualTransport):
     """A virtual connection, from its first channel on."""
 
     def __init__(self, proxy: RpcProxy, server: RpchServer, connection: ServerVirtualConnection) -> None:
-        super().__init__()
+        super().__init__(connection)
         self._proxy = proxy
         self._server = server
-        self._connection = connection
-        self._loop = asyncio.get_running_loop()
+        self._connection: ServerVirtualConnection = connection
         #: Another process' where the client joined a group that is there.
         self._inner: ServerConnection | Splice | None = None
-        self._extra: dict[str, Any] = {}
-        #: Events are done one behind the other, also those that come of doing one.
-        self._events: collections.deque[RpchEvent] = collections.deque()
-        self._running = False
-        self._closing = self._stopping = self._blocked = self._socket_full = False
-        self._sent_at = self._heard_at = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self._heard_at = self._loop.time()
 
     def __str__(self) -> str:
         return f"[rpch {str(self._connection.cookie)[:8]}]"
@@ -72,20 +63,10 @@ class Tunnel(asyncio.Transport):
     def received(self, channel: Channel, data: bytes) -> None:
         """Bytes came on one of its channels."""
         self._heard_at = self._loop.time()
-        self.run(self._connection.receive(channel, data))
+        super().received(channel, data)
 
-    def run(self, events: list[RpchEvent]) -> None:
-        """Do what the virtual connection says."""
-        self._events.extend(events)
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._events:
-                self._do(self._events.popleft())
-        finally:
-            self._running = False
-        self._block_or_go_on()
+    def _user(self) -> ServerConnection | Splice | None:
+        return self._inner
 
     def _do(self, event: RpchEvent) -> None:
         if isinstance(event, PduReceived):
@@ -143,38 +124,13 @@ class Tunnel(asyncio.Transport):
 
         A client has to ping within one (3.2.2.6.1); some that were never meant to be idle do not.
         """
-        now = self._loop.time()
-        if now - self._heard_at > self._connection.timeout / 500:
+        if self._loop.time() - self._heard_at > self._connection.timeout / 500:
             self.give_up("nothing was heard of the client for too long")
             return
-        if now - self._sent_at >= self._connection.ping_interval * 0.9:
+        if self._is_quiet():
             self.run(self._connection.ping())
         if not self._closing:
             self._set_timer()
-
-    def give_up(self, reason: str) -> None:
-        """End it at once."""
-        events: list[RpchEvent] = []
-        self._connection.end(reason, events)
-        self.run(events)
-
-    # Back-pressure
-
-    def socket_full(self, full: bool) -> None:
-        """The client does not read what is on its OUT channel, or reads again."""
-        self._socket_full = full
-        self._block_or_go_on()
-
-    def _block_or_go_on(self) -> None:
-        queued = self._connection.queued
-        blocked = self._socket_full or queued > (_LOW if self._blocked else _HIGH)
-        if self._inner is not None and blocked is not self._blocked:
-            self._blocked = blocked
-            (self._inner.pause_writing if blocked else self._inner.resume_writing)()
-        if self._closing and not queued and not self._connection.closed:
-            self.give_up("closed")
-
-    # What a `ServerConnection` takes for its socket
 
     def pass_on(self) -> tuple[dict[str, Any], int]:
         """Another process is to have what is inside: what it must know of the client, and the file to give it."""
@@ -186,41 +142,10 @@ class Tunnel(asyncio.Transport):
             splice.pause_writing()
         return {**self._extra, "caller": self._extra["caller"].told()}, file
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """See `asyncio.BaseTransport`; "caller" is who authenticated over HTTP."""
-        return self._extra.get(name, default)
-
-    def write(self, data: Any) -> None:
-        """Whole PDUs, one or several."""
-        self.run(self._connection.send(bytes(data)))
-
-    def get_write_buffer_size(self) -> int:
-        """See `asyncio.WriteTransport`."""
-        return self._connection.queued
-
-    def pause_reading(self) -> None:
-        """See `asyncio.ReadTransport`."""
-        self._connection.pause_reading()
-
-    def resume_reading(self) -> None:
-        """See `asyncio.ReadTransport`."""
-        self.run(self._connection.resume_reading())
-
-    def is_closing(self) -> bool:
-        """See `asyncio.BaseTransport`."""
-        return self._closing
-
-    def close(self) -> None:
-        """Close behind what waits to be sent."""
-        self._closing = True
-        self._block_or_go_on()
-
     def abort(self) -> None:
-        """Close at once."""
+        """See `VirtualTransport.abort`."""
         self._closing = True
-        for channel in self._connection.channels():
-            _carrier(channel).abort()
-        self.give_up("aborted")
+        super().abort()
 
     def shut_down(self) -> None:
         """The server stops, as each of the channels is told."""
