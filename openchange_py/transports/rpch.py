@@ -11,8 +11,12 @@ call counts as private, as with Exchange.
 
 The server name in the URL is not looked at: whatever clients call us by, it is us that they reach. Where several
 processes serve, a virtual connection's cookie says which one has it; a channel that came to another one is spliced to
-it, and so is what is inside where that joins a group of a third. Not done: version 1 of the protocol (a
-legacy client's single connection), extended error information in refusals, SessionId and ResourceTypeUuid.
+it, and so is what is inside where that joins a group of a third.
+
+Not done: version 1 of the protocol (a legacy client's single connection), SessionId and ResourceTypeUuid. Refusals have
+no extended error information: 2.1.2.1.3 wants it where a proxy has some in the format of [MS-EERR], and here is none.
+Port 593, the endpoint mapper of ncacn_http, and the legacy server response "ncacn_http/1.0" (2.1.2.2.1) are between a
+proxy and a server that are two; clients of today know Exchange's ports.
 """
 
 from __future__ import annotations

@@ -164,9 +164,10 @@ def test_exchanger_lists_the_address_book(served: Served, option: str) -> None:
 
 
 def guid_of(said: str) -> str:
-    """Of the first table that has one; the default list has the GUID of zeros."""
-    found = re.search(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", said, re.IGNORECASE)
-    return found[0] if found else "00000000-0000-0000-0000-000000000000"
+    """The list of all users: the default one has no GUID."""
+    found = re.search(r"All Users\n.*\nGuid: ([0-9a-f-]{36})\n", said)
+    assert found is not None, said
+    return found[1]
 
 
 def test_exchanger_with_a_wrong_password(served: Served) -> None:
