@@ -15,7 +15,7 @@ import ldap3
 from openchange_py.addressbook import exchange_schema
 from openchange_py.addressbook.base import DirectoryError, EntryExists
 from openchange_py.addressbook.exchange_schema import text_of
-from openchange_py.addressbook.ldap.session import LdapEntry, Session, escape_filter
+from openchange_py.addressbook.ldap.session import LdapEntry, Session
 from openchange_py.addressbook.ldif import Addition, Change, Modification
 from openchange_py.addressbook.provisioning import MISSING, PRESENT, Finding, State, Step
 
@@ -34,6 +34,9 @@ _LISTS: Final = {
     "auxiliaryClass": ("auxiliaryClass", "systemAuxiliaryClass"),
     "possSuperiors": ("possSuperiors", "systemPossSuperiors"),
 }
+_IDENTIFIERS: Final = ("lDAPDisplayName", "attributeID", "governsID")
+_LISTED: Final = [name for names in _LISTS.values() for name in names]
+_READ: Final = tuple({*_IDENTIFIERS, *_ATTRIBUTE_KEYS, *_CLASS_KEYS, *_LISTED})
 
 
 def active_directory_steps(session: Session) -> list[Step]:
@@ -42,17 +45,52 @@ def active_directory_steps(session: Session) -> list[Step]:
     microsofts = session.read(f"{_MICROSOFTS},{place}", ["rangeUpper"])
     if microsofts is not None:
         return [MicrosoftsStep(session, microsofts.text("rangeUpper"))]
+    known = Definitions(session)
     attributes: list[Step] = [
-        DefinitionStep(session, ATTRIBUTES, record, "attributeID", _ATTRIBUTE_KEYS)
+        DefinitionStep(known, ATTRIBUTES, record, "attributeID", _ATTRIBUTE_KEYS)
         for record in exchange_schema.attributes(place)
     ]
     classes: list[Step] = []
     for record in exchange_schema.classes(place):
-        step = ClassStep(session, CLASSES, record, "governsID", _CLASS_KEYS)
+        step = ClassStep(known, CLASSES, record, "governsID", _CLASS_KEYS)
         # A class may name the ones before it, which the server knows when it has read its schema anew.
         classes += [RefreshStep(session, [step]), step]
     extensions: list[Step] = [ExtensionStep(session, change) for change in exchange_schema.extensions(place)]
     return [*attributes, *classes, RefreshStep(session, extensions), *extensions]
+
+
+class Definitions:
+    """What the schema defines, read at once: to ask for each of them would take seconds."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._known: dict[tuple[str, str], LdapEntry] | None = None
+
+    def find(self, record: Addition, identifier: str) -> LdapEntry | None:
+        """By its name or its identifier."""
+        if self._known is None:
+            self._known = {}
+            place, condition = self.session.root.schema, "(|(objectClass=attributeSchema)(objectClass=classSchema))"
+            for entry in self.session.search(place, condition, _READ, scope=ldap3.LEVEL):
+                self._put(entry)
+        keys = (_key(name, text_of(record, name)) for name in ("lDAPDisplayName", identifier))
+        return next((self._known[key] for key in keys if key in self._known), None)
+
+    def changed(self, dn: str) -> None:
+        """Read one of them anew."""
+        entry = self.session.read(dn, _READ)
+        if entry is not None and self._known is not None:
+            self._put(entry)
+
+    def _put(self, entry: LdapEntry) -> None:
+        assert self._known is not None
+        for name in _IDENTIFIERS:
+            if value := entry.text(name):
+                self._known[_key(name, value)] = entry
+
+
+def _key(name: str, value: str) -> tuple[str, str]:
+    return name, value.casefold()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +147,7 @@ class RefreshStep:
 class DefinitionStep:
     """An attribute or class of the schema, found by its name or by its identifier."""
 
-    session: Session
+    known: Definitions
     group: str
     record: Addition
     identifier: str
@@ -141,21 +179,18 @@ class DefinitionStep:
         attributes = {name: values for name, values in self.record.attributes.items() if name != "objectClass"}
         classes = [str(value) for value in self.record.attributes["objectClass"]]
         try:
-            self.session.add(self.record.dn, classes, attributes)
+            self.known.session.add(self.record.dn, classes, attributes)
         except EntryExists:
-            return
+            pass
         except DirectoryError as error:
-            raise DirectoryError(f"{error}. {schema_advice(self.session)}") from error
+            raise DirectoryError(f"{error}. {schema_advice(self.known.session)}") from error
+        self.known.changed(self.record.dn)
 
     def remove(self) -> str:
         return _STAYS
 
     def _read(self) -> LdapEntry | None:
-        wanted = {key: escape_filter(text_of(self.record, key)) for key in ("lDAPDisplayName", self.identifier)}
-        condition = f"(|{''.join(f'({key}={value})' for key, value in wanted.items())})"
-        names = [*self.keys, *(name for others in _LISTS.values() for name in others)]
-        found = self.session.search(self.session.root.schema, condition, names, scope=ldap3.LEVEL)
-        return next(iter(found), None)
+        return self.known.find(self.record, self.identifier)
 
 
 class ClassStep(DefinitionStep):
@@ -184,7 +219,8 @@ class ClassStep(DefinitionStep):
             DefinitionStep.apply(self)
             return
         for name, values in self._missing(found).items():
-            self.session.modify(found.dn, {name: [(ldap3.MODIFY_ADD, values)]})
+            self.known.session.modify(found.dn, {name: [(ldap3.MODIFY_ADD, values)]})
+        self.known.changed(found.dn)
 
 
 def lacking(found: LdapEntry, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -230,8 +266,7 @@ class ExtensionStep:
         return _STAYS
 
     def _missing(self) -> dict[str, list[str]]:
-        names = [name for others in _LISTS.values() for name in others]
-        found = self.session.read(self.change.dn, names)
+        found = self.session.read(self.change.dn, _LISTED)
         if found is None:
             raise DirectoryError(f"the schema has no {self.change.dn}: is {self.session.root.schema} its place?")
         return lacking(found, {name: [str(value) for value in values] for _, name, values in self.change.changes})

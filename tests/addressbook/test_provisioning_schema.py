@@ -45,14 +45,10 @@ class SchemaServer:
         return LdapEntry(dn, self.entries[dn]) if dn in self.entries else None
 
     def search(self, base: str, condition: str, attributes: Sequence[str], *, scope: Any) -> Iterator[LdapEntry]:
-        wanted = re.findall(r"\((\w+)=([^()]+)\)", condition)
-        assert wanted
+        assert condition == "(|(objectClass=attributeSchema)(objectClass=classSchema))"
         for dn, values in list(self.entries.items()):
-            entry = LdapEntry(dn, values)
-            if any(
-                entry.text(name) == re.sub(r"\\(..)", lambda m: chr(int(m[1], 16)), value) for name, value in wanted
-            ):
-                yield entry
+            if dn != SCHEMA:
+                yield LdapEntry(dn, values)
 
     def add(self, dn: str, classes: Sequence[str], attributes: Mapping[str, Sequence[str | bytes]]) -> None:
         if self.refuses:
@@ -107,11 +103,8 @@ def test_it_goes_on_where_it_was_broken_off(server: SchemaServer) -> None:
     for number in range(0, len(steps(server)), 7):
         provision(steps(server)[:number])
     provision(steps(server))
-    made = [
-        dn
-        for dn in server.log
-        if dn.startswith("CN=") and dn not in {one.dn for one in exchange_schema.extensions(SCHEMA)}
-    ]
+    extended = {one.dn for one in exchange_schema.extensions(SCHEMA)}
+    made = [dn for dn in server.log if dn and dn not in extended]
     assert len(made) == len(set(made))
     assert {one.finding.state for one in examine(steps(server))} == {State.PRESENT}
 
