@@ -122,6 +122,17 @@ def test_links_are_in_the_order_of_names_and_bounded(two: IndexedDirectory) -> N
     assert lists.linked(group, "nothing") == []
 
 
+def test_hidden_members_are_members_in_their_place(two: IndexedDirectory) -> None:
+    show, hidden = ["cn=GAL,o=First"], {"msExchHideFromAddressLists": ["TRUE"], "displayName": ["Anna Middle"]}
+    put(two, person("hidden", show=show, **hidden), person("alice", show=show, displayName=["Anna First"]))  # type: ignore[arg-type]
+    put(two, person("allFirst", kind=Kind.GROUP, links={"member": ["cn=hidden", "cn=anna1", "cn=alice", "cn=bob"]}))
+    lists, group = lists_of(two, "alice"), entry(two, "allFirst")
+    mids = lists.linked_mids(group, "member")
+    assert [one.account for one in lists.linked(group, "member")] == ["alice", "hidden", "anna1"]
+    assert mids == [one.mid for one in lists.linked(group, "member")]
+    assert lists.link_count(group, "member") == 3
+
+
 def test_the_same_address_may_be_in_both(two: IndexedDirectory) -> None:
     partner: dict[str, list[str | bytes]] = {"proxyAddresses": ["SMTP:partner@elsewhere.test"]}
     put(two, person("partner1", **partner), person("partner2", organization="Second", **partner))
