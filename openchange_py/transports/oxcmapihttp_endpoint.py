@@ -31,10 +31,10 @@ from openchange_py.transports.oxcmapihttp_fields import (
     client_version,
     cookie_fields,
     diagnosis,
+    last_fields,
     request_id,
     request_type,
     response_fields,
-    times,
 )
 from openchange_py.transports.oxcmapihttp_sessions import (
     MapiSession,
@@ -357,7 +357,7 @@ class MapiEndpoint:
         if await done_within(work, soon):
             answer = _result(work)
             fields = [*self._fields(request, ResponseCode.Success), *cookie_fields(request, self._path, answer.session)]
-            body = PROCESSING + pack_answer(answer.body, times(started))
+            body = PROCESSING + pack_answer(answer.body, last_fields(ResponseCode.Success, started))
             request.start(200, fields)
             await request.write(body)
             await request.end()
@@ -372,10 +372,10 @@ class MapiEndpoint:
                 work.cancel()
                 await asyncio.wait([work])
         try:
-            await request.write(pack_answer(_result(work).body, times(started)))
+            last = pack_answer(_result(work).body, last_fields(ResponseCode.Success, started))
         except Refused as refusal:
-            code = ("X-ResponseCode", str(int(refusal.code)))
-            await request.write(pack_answer(diagnosis(refusal), [code, *times(started)]))
+            last = pack_answer(diagnosis(refusal), last_fields(refusal.code, started))
+        await request.write(last)
         await request.end()
 
     def _patience(self, work: asyncio.Task[Answer | Refused]) -> float:

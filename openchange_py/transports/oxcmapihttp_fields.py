@@ -111,10 +111,11 @@ def cookie_fields(request: HttpRequest, path: str, session: MapiSession | None) 
     return [("Set-Cookie", f"{name}={value}{where}") for name, value in pairs]
 
 
-def times(started: float) -> list[Field]:
-    """2.2.3.3.9, 2.2.3.3.10."""
+def last_fields(code: ResponseCode, started: float) -> list[Field]:
+    """What stands behind DONE (2.2.7): the last word on how it went, and what it took (2.2.3.3.9, 2.2.3.3.10)."""
     elapsed = max(0, int((time.time() - started) * 1000))
-    return [("X-ElapsedTime", str(elapsed)), ("X-StartTime", formatdate(started, usegmt=True))]
+    times = ("X-ElapsedTime", str(elapsed)), ("X-StartTime", formatdate(started, usegmt=True))
+    return [("X-ResponseCode", str(int(code))), *times]
 
 
 def diagnosis(refusal: Refused) -> bytes:

@@ -15,7 +15,6 @@ from openchange_py.wire.oxabref import (
 )
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from openchange_py.wire.oxcmapihttp import (
-    DisconnectRequest,
     ErrorCodeResponse,
     ExecuteRequest,
     NotificationWaitRequest,
@@ -34,7 +33,7 @@ from openchange_py.wire.oxnspi_types import STAT
 from tests.transports.mapi_parties import Handler, MapiClient, mapi_serving
 from tests.transports.serving import run
 
-WAIT, BYE = NotificationWaitRequest(0), DisconnectRequest()
+WAIT = NotificationWaitRequest(0)
 
 
 def execute(data: bytes) -> ExecuteRequest:

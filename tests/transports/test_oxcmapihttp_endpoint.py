@@ -49,7 +49,7 @@ def test_a_session_from_connect_to_disconnect(loop: str) -> None:
 
             answer = await outlook.ask(client, "Execute", execute(b"rops"))
             assert ExecuteResponse.unpack(answer.body) == ExecuteResponse(0, 0, 0, b"rops", b"aux")
-            assert answer.raw.startswith(b"PROCESSING\r\nDONE\r\nX-ElapsedTime: ")
+            assert answer.raw.startswith(b"PROCESSING\r\nDONE\r\nX-ResponseCode: 0\r\nX-ElapsedTime: ")
             assert serving.handler.calls[1].request.out_size == 0x8000
             assert answer.fields["x-requesttype"] == "Execute"
             assert answer.fields["x-requestid"].endswith(":2")
@@ -248,7 +248,7 @@ def test_a_long_call_keeps_its_client_waiting(monkeypatch: pytest.MonkeyPatch) -
                 assert (await client.reader.readexactly(size + 2))[:-2] == expected
             serving.handler.go_on.set()
             rest = b"".join(await client.chunks())
-            assert rest.replace(b"PENDING\r\n", b"").startswith(b"DONE\r\nX-ElapsedTime: ")
+            assert rest.replace(b"PENDING\r\n", b"").startswith(b"DONE\r\nX-ResponseCode: 0\r\nX-ElapsedTime: ")
             assert rest.endswith(ExecuteResponse(0, 0, 0, b"wait", b"aux").pack())
             assert (await outlook.ask(client, "Execute", execute(b"next"))).code == 0
 

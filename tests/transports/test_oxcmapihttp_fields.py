@@ -6,15 +6,11 @@ import pytest
 
 from openchange_py.wire.oxcmapihttp import (
     ConnectRequest,
-    DisconnectRequest,
     ExecuteRequest,
-    NotificationWaitRequest,
     ResponseCode,
 )
 from tests.transports.mapi_parties import MapiClient, mapi_serving
 from tests.transports.serving import run
-
-WAIT, BYE = NotificationWaitRequest(0), DisconnectRequest()
 
 
 def execute(data: bytes) -> ExecuteRequest:
@@ -102,5 +98,26 @@ def test_what_a_client_says_of_itself_comes_back_and_nothing_else() -> None:
             assert answer.code == ResponseCode.InvalidRequestType
             assert answer.fields["x-clientinfo"] == "\"'<b>"
             assert b"<script>" not in answer.raw
+
+    run(main)
+
+
+def test_the_examples_of_the_document() -> None:
+    """[MS-OXCMAPIHTTP] 4.1 and 4.2, which are templates: these fields, the meta-tags, and what stands behind DONE."""
+
+    async def main() -> None:
+        async with mapi_serving() as serving, serving.client() as client:
+            outlook = MapiClient()
+            connect = await outlook.ask(client, "Connect", ConnectRequest(b"/o=alice", 0, 1252, 1033, 1033))
+            answers = connect, await outlook.ask(client, "Execute", ExecuteRequest(3, b"rops", 0x8000, b""))
+            assert set(outlook.cookies) == {"MapiContext", "MapiSequence"}
+            for kind, answer in zip(("Connect", "Execute"), answers, strict=True):
+                assert answer.fields["content-type"] == "application/mapi-http"
+                assert answer.fields["x-requesttype"] == kind
+                assert answer.fields["x-responsecode"] == "0"
+                told = {"set-cookie", "x-pendingperiod", "x-requestid", "x-clientinfo", "x-expirationinfo"}
+                assert told | {"x-serverapplication"} <= set(answer.fields)
+                assert answer.raw.startswith(b"PROCESSING\r\nDONE\r\nX-ResponseCode: 0\r\nX-ElapsedTime: ")
+                assert list(answer.late) == ["x-responsecode", "x-elapsedtime", "x-starttime"]
 
     run(main)
