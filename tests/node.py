@@ -20,7 +20,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from openchange_py.addressbook import migrate as directory_migrations
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.cli.node import Node
@@ -31,6 +30,7 @@ from openchange_py.rpc.security import AuthLevel
 from openchange_py.store import migrate as store_migrations
 from openchange_py.store.base import Mailbox, MessageDraft
 from openchange_py.store.source import SqlStore, open_store
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("First Organization", "First Administrative Group")
 SERVER_NAME = "EXCH1"

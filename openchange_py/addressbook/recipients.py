@@ -21,6 +21,9 @@ from openchange_py.addressbook.base import Attributes, AttributeValue, Kind, Org
 ACCOUNT_ENABLED: Final = 0
 ACCOUNT_DISABLED: Final = 2
 
+#: [MS-OXOABK] 2.2.3.12, DTE_FLAG_ACL_CAPABLE: who may stand on access lists.
+ACL_CAPABLE: Final = 0x40000000
+
 #: [MS-ADTS] 2.2.12, groupType: universal groups, which Exchange wants for distribution; the second is a security group.
 _UNIVERSAL: Final = 0x00000008
 _SECURITY: Final = -0x80000000
@@ -45,13 +48,13 @@ class RecipientType:
         return self.kind is Kind.USER
 
 
-USER_MAILBOX: Final = RecipientType("user", Kind.USER, 0x1, 0x40000000, logs_on=True)
+USER_MAILBOX: Final = RecipientType("user", Kind.USER, 0x1, ACL_CAPABLE, logs_on=True)
 SHARED_MAILBOX: Final = RecipientType("shared", Kind.USER, 0x4, 0x0)
 ROOM_MAILBOX: Final = RecipientType("room", Kind.USER, 0x10, 0x7)
 EQUIPMENT_MAILBOX: Final = RecipientType("equipment", Kind.USER, 0x20, 0x8)
 MAIL_CONTACT: Final = RecipientType("contact", Kind.CONTACT, 0x40, 0x6)
 DISTRIBUTION_GROUP: Final = RecipientType("distribution", Kind.GROUP, 0x100, 0x1)
-SECURITY_GROUP: Final = RecipientType("security", Kind.GROUP, 0x400, 0x40000009)
+SECURITY_GROUP: Final = RecipientType("security", Kind.GROUP, 0x400, ACL_CAPABLE | 0x9)
 
 #: By the word that `ocpy newuser --type` takes.
 MAILBOX_TYPES: Final = {kind.name: kind for kind in (USER_MAILBOX, SHARED_MAILBOX, ROOM_MAILBOX, EQUIPMENT_MAILBOX)}

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from openchange_py.addressbook import schema
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import GLOBAL_ADDRESS_LIST, DirectoryError, Entry, EntryExists, Kind, MinimalEntryId
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from tests.addressbook.conftest import ORGANIZATION
+from tests.mailboxes import exchange_attributes
 
 
 def create(directory: EmbeddedDirectory, account: str) -> Entry:

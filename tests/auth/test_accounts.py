@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Account, DirectoryError, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
@@ -19,6 +18,7 @@ from openchange_py.auth.spnego import SpnegoAcceptor, SpnegoInitiator
 from openchange_py.rpc.security import AuthLevel, AuthType, Identity, SecurityError
 from tests.auth.clock import Clock
 from tests.auth.ntlm_parties import NAMES, PASSWORD, PEER, acceptor, authenticator, impacket_logon
+from tests.mailboxes import exchange_attributes
 
 
 def log_on(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Directory, Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.auth.identity import NotAuthorized, caller_entry, may_open, may_use_dn
 from openchange_py.rpc.security import ANONYMOUS, Identity
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("Example", "First")
 ALICE, BOB, RELAY, NOBODY = map(ORGANIZATION.recipient_dn, ("alice", "bob", "relay", "nobody"))

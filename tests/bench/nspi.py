@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Directory, Kind
 from openchange_py.rpc.call import Call, Session
 from openchange_py.rpc.security import AuthLevel, Identity
@@ -33,6 +32,7 @@ from openchange_py.wire.oxnspi_types import STAT, PropertyValue_r
 from tests.bench.parts import people
 from tests.bench.parts.report import Report
 from tests.bench.parts.timing import microseconds
+from tests.mailboxes import exchange_attributes
 
 ENTRIES = 1000
 PAGE = 50

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Kind
 from openchange_py.cli.autodiscover import _pox_request
 from openchange_py.servers.autodiscover import soap
 from tests.auth.test_http import basic
+from tests.mailboxes import exchange_attributes
 from tests.node import ORGANIZATION, RunningNode, password_of, running_node
 from tests.transports.http_parties import get, make_pair, raw_client, trusting
 from tests.transports.serving import run

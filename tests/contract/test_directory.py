@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import (
     GLOBAL_ADDRESS_LIST,
     AttributeValue,
@@ -25,6 +24,7 @@ from openchange_py.addressbook.base import (
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.addressbook.sortkeys import sort_key
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("First Organization", "Exchange Administrative Group")
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from impacket.dcerpc.v5 import nspi
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
@@ -60,6 +59,7 @@ from openchange_py.wire.oxoabkt import ControlType, unpack_template
 from tests.interop.capture import Dissection, capturing
 from tests.interop.foreign import ORGANIZATION, RECIPIENTS, call, connection, raw_call
 from tests.interop.nodes import Node, Site
+from tests.mailboxes import exchange_attributes
 from tests.transports.mapi_bridging import https_serving
 from tests.transports.serving import run
 from tests.transports.test_http_client import ntlm

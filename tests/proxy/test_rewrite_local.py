@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from openchange_py.addressbook import migrate
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.proxy.names import OwnNames
@@ -34,6 +33,7 @@ from openchange_py.wire.oxnspi import (
     NspiResolveNamesWResponse,
 )
 from openchange_py.wire.oxnspi_types import STAT
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("Example", "First")
 OWN = OwnNames("HYBRID", "hybrid.example.test", ("netbios:HYBRID", "ncacn_ip_tcp:hybrid.example.test"))

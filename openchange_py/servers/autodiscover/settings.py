@@ -18,9 +18,9 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from openchange_py.addressbook.accounts import home_mdb
 from openchange_py.addressbook.base import Directory, DisplayType, Entry, may_open_mailbox
 from openchange_py.addressbook.hosts import host_of
+from openchange_py.addressbook.recipients import home_mdb
 from openchange_py.auth.identity import caller_entry
 from openchange_py.rpc.security import Identity
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from openchange_py.addressbook.accounts import ACLABLE_MAILBOX_USER, home_mdb
 from openchange_py.addressbook.attributes import LINK_BY_ID, is_group
 from openchange_py.addressbook.base import Container, Entry, Kind
 from openchange_py.addressbook.hosts import is_server
+from openchange_py.addressbook.recipients import ACL_CAPABLE, home_mdb
 from openchange_py.servers.nspi.entryids import GUID_NSPI, container_dn, entry_permanent_entry_id, instance_key
 from openchange_py.servers.nspi.links import Links
 from openchange_py.wire import proptags
@@ -78,7 +78,7 @@ def _display_type_ex(_book: AddressBook, entry: Entry) -> int:
     except ValueError:
         value = int(entry.display_type)
         if entry.mailbox_guid:
-            value |= ACLABLE_MAILBOX_USER
+            value |= ACL_CAPABLE
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 

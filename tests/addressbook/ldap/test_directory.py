@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import (
     SHOW_IN_ADDRESS_BOOK,
     DirectoryError,
@@ -25,6 +24,7 @@ from openchange_py.addressbook.ldap.connection import DirectoryAway
 from openchange_py.addressbook.ldap.directory import LdapDirectory
 from openchange_py.addressbook.migrate import upgrade
 from tests.addressbook.ldap.conftest import ORGANIZATION, SECOND, servers_of
+from tests.mailboxes import exchange_attributes
 from tests.slapd import ADMIN_PASSWORD, BASE, Slapd
 
 PEOPLE = f"ou=people,{BASE}"

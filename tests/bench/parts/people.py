@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from openchange_py.addressbook import migrate
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Directory, Kind, Organization
 from openchange_py.addressbook.source import open_directory
 from openchange_py.auth.accounts import LocalAuthenticator
 from openchange_py.auth.ntlm import NtlmCredential, NtlmInitiator, ServerNames
 from openchange_py.rpc.security import AuthLevel, SecurityContext
+from tests.mailboxes import exchange_attributes
 
 DOMAIN = "EXAMPLE"
 USER = "alice"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
 from openchange_py.rpc.security import Identity
 from openchange_py.servers.autodiscover.settings import Finder, Offer
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("First Organization", "First Administrative Group")
 ALICE, BOB = Identity("alice"), Identity("bob")

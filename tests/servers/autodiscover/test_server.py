@@ -93,7 +93,7 @@ def test_other_methods_are_not_allowed(server: AutodiscoverServer) -> None:
 
 @pytest.mark.parametrize("recording", RECORDINGS)
 def test_recorded_requests_are_answered(directory: EmbeddedDirectory, recording: str) -> None:
-    from openchange_py.addressbook.accounts import exchange_attributes
+    from tests.mailboxes import exchange_attributes
 
     mail = "user1@example.test"
     directory.create(Kind.USER, "user1", exchange_attributes(ORGANIZATION, "EXCH1", "user1", mail, "User One"))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from openchange_py.addressbook import migrate as directory_tables
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Directory, Entry, Kind, Organization
 from openchange_py.addressbook.source import open_directory
 from openchange_py.rpc.call import Call, Session
@@ -56,6 +55,7 @@ from openchange_py.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest, RopS
 from openchange_py.wire.rop.oxcstor import RopLogonPrivateResponse, RopLogonRequest
 from openchange_py.wire.rop.oxctabl import RopQueryRowsRequest, RopSetColumnsRequest
 from openchange_py.wire.rpcheaderext import pack_payload, unpack_payloads
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("Example", "Site")
 NONE = 0xFFFFFFFF

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Kind
 from openchange_py.store.base import AttachmentDraft, Mailbox, MessageDraft, SpecialFolder
 from openchange_py.wire import proptags as p
@@ -46,6 +45,7 @@ from openchange_py.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest, RopG
 from openchange_py.wire.rop.oxcstor import RopLogonPrivateResponse, RopLogonRequest
 from openchange_py.wire.rop.oxctabl import RopQueryRowsRequest
 from tests.conftest import json_lines, shared_path
+from tests.mailboxes import exchange_attributes
 from tests.servers.emsmdb.parties import NONE, ORGANIZATION, Client, OldClient, World, build_world, letter, to
 
 #: Recordings in which clients only read, all of them by TCP or RPC over HTTP.

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import AttributeValue, Entry, Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.hosts import OwnNames
@@ -19,6 +18,7 @@ from openchange_py.servers.nspi.server import NspiServer
 from openchange_py.wire.ndr import ContextHandle, RpcMessage
 from openchange_py.wire.oxnspi import NSPI, NspiBindRequest
 from openchange_py.wire.oxnspi_types import STAT
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("First Organization", "Exchange Administrative Group")
 SERVER_NAME, FQDN = "SRV", "srv.example.test"

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from openchange_py.addressbook.accounts import exchange_attributes
 from openchange_py.addressbook.base import Kind, Organization
 from openchange_py.addressbook.embedded import EmbeddedDirectory
 from openchange_py.addressbook.migrate import upgrade
@@ -15,6 +14,7 @@ from openchange_py.wire.ndr import RpcMessage
 from openchange_py.wire.oxabref import RFR, Name, RfrGetFQDNFromServerDNRequest, RfrGetNewDSARequest
 from openchange_py.wire.oxcdata.errors import ErrorCode
 from tests.conftest import json_lines, shared_path
+from tests.mailboxes import exchange_attributes
 
 ORGANIZATION = Organization("First Organization", "Exchange Administrative Group")
 
