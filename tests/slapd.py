@@ -203,7 +203,7 @@ def free_ports(many: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def make_certificates(place: Path, name: str = NAME, address: str = "") -> None:
+def make_certificates(place: Path, name: str = NAME, addresses: Sequence[str] = ()) -> None:
     """`ca.pem`, and with it `server.pem` and `server.key` for `name`; `other-ca.pem`, which signed nothing."""
     x509 = pytest.importorskip("cryptography.x509", reason="the Python package cryptography makes the certificates")
     from cryptography.hazmat.primitives import hashes, serialization
@@ -227,7 +227,7 @@ def make_certificates(place: Path, name: str = NAME, address: str = "") -> None:
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
     (place / "ca.pem").write_bytes(certificate("ca", keys[0], "ca", keys[0], [], True))
     (place / "other-ca.pem").write_bytes(certificate("other", keys[1], "other", keys[1], [], True))
-    names: list[object] = [x509.DNSName(name), *([x509.IPAddress(ipaddress.ip_address(address))] if address else [])]
+    names: list[object] = [x509.DNSName(name), *(x509.IPAddress(ipaddress.ip_address(one)) for one in addresses)]
     (place / "server.pem").write_bytes(certificate(name, keys[2], "ca", keys[0], names, False))
     private = keys[2].private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

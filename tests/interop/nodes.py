@@ -76,12 +76,16 @@ def environment() -> dict[str, str]:
 
 
 def ocpy(
-    *arguments: str | Path, check: bool = True, stdin: str = "", variables: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    check: bool = True,
+    stdin: str = "",
+    variables: Mapping[str, str] | None = None,
+    seconds: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """Run `ocpy` as a process, with `variables` more in its environment; a failure shows what it said."""
     command = [sys.executable, "-m", "openchange_py", *map(str, arguments)]
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=60, env=environment() | dict(variables or {})
+        command, input=stdin, capture_output=True, text=True, timeout=seconds, env=environment() | dict(variables or {})
     )
     assert not check or done.returncode == 0, f"{' '.join(command[3:])}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done

@@ -31,7 +31,9 @@ _ATTRIBUTES: Final = (
     "displayName",
     "purportedSearch",
     "globalAddressList",
+    "globalAddressList2",
     "addressBookRoots",
+    "addressBookRoots2",
 )
 
 
@@ -65,13 +67,18 @@ def _below(entry: LdapEntry, ancestor: LdapEntry) -> bool:
     return folded(entry.dn).endswith(f",{folded(ancestor.dn)}")
 
 
+def _either(entry: LdapEntry, name: str) -> list[str]:
+    """An attribute, or the one with links that Windows Server 2008 has beside it."""
+    return [*entry.texts(name), *entry.texts(f"{name}2")]
+
+
 class _Tree:
     """What the configuration holds of Exchange."""
 
     def __init__(self, entries: list[LdapEntry]) -> None:
         self.entries = entries
-        self._globals = {folded(dn) for one in entries for dn in one.texts("globalAddressList")}
-        self._roots = {folded(dn) for one in entries for dn in one.texts("addressBookRoots")}
+        self._globals = {folded(dn) for one in entries for dn in _either(one, "globalAddressList")}
+        self._roots = {folded(dn) for one in entries for dn in _either(one, "addressBookRoots")}
 
     def administrative_group(self, organization: LdapEntry) -> str:
         """The first one's name: an organization that Exchange made has one, or one per old site."""

@@ -243,7 +243,7 @@ class Session:
         found: dict[str, list[bytes]] = {}
         for name, values in item["raw_attributes"].items():
             if (ranged := _RANGE.fullmatch(name)) is not None:
-                found[ranged["name"].casefold()] = [*values, *self._rest(dn, ranged)]
+                found[ranged["name"].casefold()] = list(dict.fromkeys([*values, *self._rest(dn, ranged)]))
             else:
                 found.setdefault(name.partition(";")[0].casefold(), []).extend(values)
         return LdapEntry(dn, found)
@@ -251,13 +251,15 @@ class Session:
     def _rest(self, dn: str, ranged: re.Match[str]) -> Iterator[bytes]:
         while ranged["last"] != "*":
             first = int(ranged["last"]) + 1
-            name = ranged["name"]
-            response = self._page(dn, "(objectClass=*)", [f"{name};range={first}-*"], BASE, (), None, None)
-            found = _ranged(response or (), name)
-            if found is None or int(found[0]["first"]) != first:
+            response = self._page(dn, "(objectClass=*)", [f"{ranged['name']};range={first}-*"], BASE, (), None, None)
+            found = _ranged(response or (), ranged["name"])
+            if found is None:
                 return  # there is no more, or it is gone
-            ranged, values = found
+            following, values = found
             yield from values
+            if following is None or int(following["first"]) != first:
+                return
+            ranged = following
 
     # Writing
 
@@ -307,11 +309,12 @@ class Session:
             raise DirectoryAway(f"the connection to the directory was lost: {error_text(error)}") from error
 
 
-def _ranged(response: Sequence[Any], name: str) -> tuple[re.Match[str], list[bytes]] | None:
+def _ranged(response: Sequence[Any], name: str) -> tuple[re.Match[str] | None, list[bytes]] | None:
+    """The values of a range, and which it is; None for the last one, which Samba calls by the bare name."""
     for item in response:
         for key, values in (item.get("raw_attributes") or {}).items():
             match = _RANGE.fullmatch(key)
-            if match is not None and match["name"].casefold() == name.casefold():
+            if (match["name"] if match else key).casefold() == name.casefold():
                 return match, list(values)
     return None
 

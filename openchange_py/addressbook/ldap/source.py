@@ -25,7 +25,7 @@ from openchange_py.addressbook.followed import AddressBookRecord, Changes, Cooki
 from openchange_py.addressbook.ldap.connection import LdapServers, connect
 from openchange_py.addressbook.ldap.containers import configuration, read_address_books
 from openchange_py.addressbook.ldap.mapping import attributes_to_read, identity, to_record
-from openchange_py.addressbook.ldap.session import STEP_SECONDS, LdapEntry, ServerKind, Session
+from openchange_py.addressbook.ldap.session import LEVEL, STEP_SECONDS, LdapEntry, ServerKind, Session
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,9 @@ class ActiveDirectorySource(LdapSource):
     def __init__(self, session: Session, base: str) -> None:
         super().__init__(session, base)
         self._invocation = self._invocation_id()
-        self._deleted_below = self._deleted_objects()
+        #: [MS-ADTS] 3.1.1.1.4: where tombstones are.
+        self._deleted_below = f"CN=Deleted Objects,{session.root.base}"
+        self._warned = False
 
     def changes(self, cookie: str) -> Iterator[Changes]:
         """What this server has got since, from wherever; `CookieExpired` where it was never asked before."""
@@ -166,21 +168,13 @@ class ActiveDirectorySource(LdapSource):
     def present(self) -> Iterator[uuid.UUID] | None:
         """Nothing where tombstones tell what was deleted, and nobody can move out of sight."""
         whole = self._base.casefold() == self._session.root.base.casefold()
-        return None if self._deleted_below and whole else super().present()
+        return None if whole and self._sees_tombstones() else super().present()
 
     def _position(self) -> str:
         return json.dumps({self._invocation: self._highest()})
 
     def _removed(self, condition: str) -> Iterator[Changes]:
-        if not self._deleted_below:
-            return
-        found = self._session.search(
-            self._deleted_below,
-            f"(&(isDeleted=TRUE){condition})",
-            ["objectGUID"],
-            controls=[show_deleted_control(criticality=True)],
-        )
-        guids = (guid for entry in found if (guid := identity(entry)) is not None)
+        guids = (guid for entry in self._tombstones(condition) if (guid := identity(entry)) is not None)
         while part := list(islice(guids, _PART)):
             yield Changes(removed=part)
 
@@ -195,18 +189,26 @@ class ActiveDirectorySource(LdapSource):
         # Without it numbers of different servers can't be told apart: each counts for the server of that name.
         return str(uuid.UUID(bytes_le=raw)) if len(raw) == 16 else self._session.root.service
 
-    def _deleted_objects(self) -> str:
-        """Where tombstones are, if we may see them; "" where not ([MS-ADTS] 3.1.1.1.4, the well-known object)."""
-        name = f"CN=Deleted Objects,{self._session.root.base}"
-        control = show_deleted_control(criticality=True)
-        if self._session.read(name, ["objectClass"], controls=[control]) is not None:
-            return name
-        logger.warning(
-            "the account that the directory is asked with may not list %s: deleted entries are found later, by "
-            "comparing all; dsacls or the group Administrators gives the right",
-            name,
+    def _tombstones(self, condition: str) -> Iterator[LdapEntry]:
+        return self._session.search(
+            self._deleted_below,
+            f"(&(isDeleted=TRUE){condition})",
+            ["objectGUID"],
+            scope=LEVEL,
+            controls=[show_deleted_control(criticality=True)],
         )
-        return ""
+
+    def _sees_tombstones(self) -> bool:
+        """Whether we may: who may not is shown an empty container. One that is empty is told in no other way."""
+        sees = next(self._tombstones("(uSNChanged>=1)"), None) is not None
+        if not sees and not self._warned:
+            logger.warning(
+                "the account that the directory is asked with sees nothing in %s: deleted entries are found later, by "
+                "comparing all; dsacls or the group Administrators gives the right",
+                self._deleted_below,
+            )
+            self._warned = True
+        return sees
 
 
 def _numbers(cookie: str) -> dict[str, int]:
