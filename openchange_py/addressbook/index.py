@@ -173,11 +173,6 @@ class Snapshot:
     members: Mapping[int, AddressList]
     books: Mapping[str, Book]
 
-    @property
-    def names(self) -> Mapping[int, Pair]:
-        """What every entry that lists may show is sorted by in the neutral order, by id."""
-        return self.orderings[_BY_NAME]
-
 
 class Index:
     """Gives the snapshot of the directory's present version.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -144,21 +145,16 @@ class IndexedLists:
         return organization_of(entry.legacy_exchange_dn) == self._name
 
     def linked(self, entry: Entry, attribute: str, limit: int | None = None) -> list[Entry]:
-        if not self._has(entry):
-            return []
-        with self._database.reading() as connection:
-            return [to_entry(row) for row in lookups.linked(connection, entry.mid, attribute, self._scope, limit)]
+        return [to_entry(row) for row in self._linked(entry, attribute, limit=limit)]
 
     def linked_mids(self, entry: Entry, attribute: str) -> list[MinimalEntryId]:
+        return [MinimalEntryId(row.mid) for row in self._linked(entry, attribute, ids_only=True)]
+
+    def _linked(self, entry: Entry, attribute: str, **options: Any) -> Sequence[Any]:
         if not self._has(entry):
             return []
         with self._database.reading() as connection:
-            known = self._index.snapshot(connection).names
-            mids = lookups.linked_mids(connection, entry.mid, attribute, self._scope)
-            pairs = [known[mid] for mid in mids if mid in known]
-            # No list has a hidden one.
-            pairs += lookups.sort_keys(connection, [mid for mid in mids if mid not in known])
-        return [MinimalEntryId(mid) for _, mid in sorted(pairs)]
+            return lookups.linked(connection, entry.mid, attribute, self._scope, **options)
 
     def link_count(self, entry: Entry, attribute: str) -> int:
         if not self._has(entry):

@@ -87,24 +87,13 @@ def mentioning(connection: Connection, text: str, scope: Scope) -> set[int] | No
     return set(connection.execute(select(entry.c.mid).where(scope, found)).scalars())
 
 
-def linked(connection: Connection, mid: int, attribute: str, scope: Scope, limit: int | None = None) -> Sequence[Any]:
+def linked(
+    connection: Connection, mid: int, attribute: str, scope: Scope, *, limit: int | None = None, ids_only: bool = False
+) -> Sequence[Any]:
     """Rows of those whom an attribute refers to, in display-name order."""
-    query = _linked(select(entry), mid, attribute).where(scope).order_by(entry.c.sort_key, entry.c.mid)
+    columns = select(entry.c.mid) if ids_only else select(entry)
+    query = _linked(columns, mid, attribute).where(scope).order_by(entry.c.sort_key, entry.c.mid)
     return connection.execute(query.limit(limit)).all()
-
-
-def linked_mids(connection: Connection, mid: int, attribute: str, scope: Scope) -> list[int]:
-    """The ids alone, in no order: indexes tell them, and none of many wide rows is read."""
-    return list(connection.execute(_linked(select(entry.c.mid), mid, attribute).where(scope)).scalars())
-
-
-def sort_keys(connection: Connection, mids: Sequence[int]) -> list[tuple[bytes, int]]:
-    """What entries are sorted by."""
-    found = []
-    for some in parts(mids):
-        query = select(entry.c.sort_key, entry.c.mid).where(entry.c.mid.in_(some))
-        found += [(bytes(key), mid) for key, mid in connection.execute(query)]
-    return found
 
 
 def link_count(connection: Connection, mid: int, attribute: str, scope: Scope) -> int:
