@@ -9,6 +9,7 @@ They answer the documented error or the fault for an unknown operation.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import time
@@ -122,6 +123,8 @@ class EmsmdbServer:
         """A session for the caller, and what is answered of it. Raises `MapiError`."""
         caller, user = self._authorize(call, request.user_dn)
         settings = ClientSettings(request.cpid, request.lcid_string, request.lcid_sort)
+        # What the directory says of them is kilobytes, kept for each session, and read anew where it decides.
+        caller, user = dataclasses.replace(caller, attributes={}), dataclasses.replace(user, attributes={})
         session = EmsmdbSession(self._directory, self._store, caller, user, settings)
         session.largest_message = self._largest_message
         session.notifications.index = next(self._indexes)
@@ -164,8 +167,6 @@ class EmsmdbServer:
             user = None
         if user is None:
             raise MapiError(ErrorCode.UnknownUser, "no such DN")
-        if user.guid == caller.guid:
-            user = caller  # an entry is kilobytes: each session keeps one
         if not may_open_mailbox(self._directory, caller, user):
             raise MapiError(ErrorCode.AccessDenied, "the DN is another user's")
         return caller, user
