@@ -422,8 +422,11 @@ class Directory(Protocol):
     def start(self) -> None:
         """What a server wants done all the time, in threads, until `close`: following, keeping lists. May take long."""
 
-    def catch_up(self) -> None:
-        """Take in now what others changed at the directory's server; nothing where there is no server."""
+    def catch_up(self, *, accept_loss: bool = False) -> None:
+        """Take in now what others changed at the directory's server; nothing where there is no server.
+
+        A server that shows hardly anything any more is believed with `accept_loss` alone.
+        """
 
     def close(self) -> None:
         """Close its connections."""

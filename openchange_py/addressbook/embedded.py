@@ -166,7 +166,7 @@ class EmbeddedDirectory(IndexedDirectory):
     def status(self) -> DirectoryStatus:
         return DirectoryStatus("embedded", str(self.database), self.count())
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, accept_loss: bool = False) -> None:
         """The tables are the authority: nobody else has news."""
 
     @contextmanager

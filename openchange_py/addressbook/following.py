@@ -62,6 +62,7 @@ class Follower:
         self._thread: threading.Thread | None = None
         self._source: Source | None = None
         self._away = False
+        self._accept_loss = False
         self._present_due = 0.0
 
     def start(self) -> None:
@@ -85,9 +86,10 @@ class Follower:
         except DirectoryError as error:
             logger.warning("%s: the lease of the directory's follower runs out by itself: %s", self._name, error)
 
-    def catch_up(self) -> None:
-        """Follow now, whoever else does; `DirectoryError`."""
+    def catch_up(self, *, accept_loss: bool = False) -> None:
+        """Follow now, whoever else does; `DirectoryError`. With `accept_loss` hardly any entries are believed too."""
         with self._turn:
+            self._accept_loss = accept_loss
             while (state := self._row.begin(0.0, take_over=True)) is None:
                 if self._stop.wait(_TRY_SECONDS):
                     raise self._stopped()
@@ -99,6 +101,7 @@ class Follower:
                 self._note(error)
                 raise
             finally:
+                self._accept_loss = False
                 self._row.end(2 * self._lag)
                 if source is not None:
                     source.close()
@@ -254,10 +257,10 @@ class Follower:
         return there
 
     def _remove(self, gone: list[uuid.UUID], known: int) -> None:
-        if known >= _FEW_ENTRIES and known - len(gone) < known * _LEAST_PART:
+        if known >= _FEW_ENTRIES and known - len(gone) < known * _LEAST_PART and not self._accept_loss:
             raise DirectoryError(
                 f"{self._name} shows {known - len(gone)} of the {known} entries that it had: may this account still "
-                "read them? If they are gone, remove the index (ocpy:directory index), and it is made anew"
+                "read them? If they are gone, `ocpy status --accept-loss` takes them out of the index"
             )
         self._row.go_on()
         self._writer.remove(gone)

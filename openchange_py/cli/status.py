@@ -26,14 +26,22 @@ from openchange_py.config import Settings
     metavar="SECONDS",
     help="How far an index may be behind its directory.",
 )
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Ask the directory's server first, and believe it, though it shows hardly any of the entries of before.",
+)
 @with_settings
-def command(settings: Settings, as_json: bool, max_lag: float) -> None:
+def command(settings: Settings, as_json: bool, max_lag: float, accept_loss: bool) -> None:
     """Show how the directory is: its entries, and how far an index is behind a directory in LDAP.
 
-    The directory's server is not asked: what is shown is what the server that follows it last saw. Exit code 0: fine;
-    1: the directory's server is away, or the index is further behind than --max-lag, or never was complete.
+    Without --accept-loss the directory's server is not asked: what is shown is what the server that follows it last
+    saw. Exit code 0: fine; 1: the directory's server is away, or the index is further behind than --max-lag, or never
+    was complete.
     """
     with closing(open_directory(settings)) as directory:
+        if accept_loss:
+            directory.catch_up(accept_loss=True)
         status = directory.status()
     trouble = trouble_of(status, max_lag)
     if as_json:

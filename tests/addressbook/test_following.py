@@ -151,6 +151,11 @@ def test_a_server_that_shows_hardly_anything_is_not_believed(
     server.entries = everybody
     follower.catch_up()
     assert follower.status().error is None
+    server.entries = {identity("alice"): everybody[identity("alice")]}
+    server.forgotten = len(server.log) + 1
+    follower.catch_up(accept_loss=True)
+    assert index.count() == 1
+    assert follower.status().error is None
 
 
 def test_a_server_that_is_away_leaves_the_index_and_is_tried_again(

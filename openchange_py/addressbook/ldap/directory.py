@@ -83,8 +83,8 @@ class LdapDirectory(IndexedDirectory):
     def status(self) -> DirectoryStatus:
         return self._follower.status()
 
-    def catch_up(self) -> None:
-        self._follower.catch_up()
+    def catch_up(self, *, accept_loss: bool = False) -> None:
+        self._follower.catch_up(accept_loss=accept_loss)
 
     def start(self) -> None:
         """Keep the index up to date from now on. `DirectoryError` where it was never made and the server is away."""
