@@ -184,6 +184,17 @@ def test_recorded_clients_again(web: WebNode, name: str) -> None:
         ("GET " + "/a" * 100_000 + " HTTP/1.1\r\n", b"431"),
         ("\x16\x03\x01" * 200 + "\r\n\r\n", b"400"),
     ],
+    # The name of a test is in the environment of what it starts, which is not to be too long for that.
+    ids=[
+        "chunks",
+        "both lengths",
+        "1 GiB",
+        "CR in a field",
+        "CRLF in the path",
+        "1 GiB to nowhere",
+        "long path",
+        "TLS",
+    ],
 )
 def test_hostile_requests(web: WebNode, data: str, status: bytes) -> None:
     async def main() -> None:

@@ -96,9 +96,9 @@ def scraped(node: Node) -> dict[str, dict[tuple[str, ...], float]]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def direct(site: Site) -> list[Any]:
-    """What the server itself answers."""
+    """What the server itself answers now; a test below makes somebody more to list."""
     return asked(site, site.exchange)
 
 

@@ -13,6 +13,7 @@ from openchange_py.wire.oxnspi_types import PropertyRow_r, PropertyValue_r
 from tests.servers.nspi.conftest import ORGANIZATION
 
 NOT_FOUND = ErrorCode.NotFound
+X400 = "X400:C=US;A= ;P=First Organizati;O=Exchange Administrative Group;S=alice;"
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,8 @@ NOT_FOUND = ErrorCode.NotFound
         (0x3A170000, p.PidTagTitle, "Königin"),
         (0x3A170003, 0x3A17000A, NOT_FOUND),
         (0x3A17101F, 0x3A17000A, NOT_FOUND),
-        (0x800F101E, 0x800F101E, [b"SMTP:alice@example.test"]),
-        (0x800F0000, 0x800F101F, ["SMTP:alice@example.test"]),
+        (0x800F101E, 0x800F101E, [b"SMTP:alice@example.test", X400.encode()]),
+        (0x800F0000, 0x800F101F, ["SMTP:alice@example.test", X400]),
         (0x0FFE001F, 0x0FFE000A, NOT_FOUND),
         (0x66130102, 0x6613000A, NOT_FOUND),
     ],
