@@ -25,6 +25,7 @@ from openchange_py.addressbook.recipients import (
     RecipientType,
     recipient_attributes,
     recipient_type,
+    typed_address,
     with_primary_address,
     without_addresses,
 )
@@ -165,7 +166,7 @@ class Recipients:
         attributes: dict[str, Sequence[AttributeValue]] = {**made}
         attributes["proxyAddresses"] = [
             *(value for value in made["proxyAddresses"]),
-            *(f"smtp:{address}" for address in changes.add_addresses),
+            *map(typed_address, changes.add_addresses),
         ]
         return attributes | {key: value for key, value in changes.attributes.items() if value}
 
@@ -225,8 +226,8 @@ def _addresses(entry: Entry, changes: Changes) -> list[str]:
     if any(value.startswith("SMTP:") for value in addresses) and not any(value.startswith("SMTP:") for value in kept):
         raise DirectoryError("the primary mail address is not removed; --mail makes another one the primary one")
     for address in changes.add_addresses:
-        if f"smtp:{address}".casefold() not in (value.casefold() for value in kept):
-            kept.append(f"smtp:{address}")
+        if typed_address(address).casefold() not in (value.casefold() for value in kept):
+            kept.append(typed_address(address))
     return kept
 
 

@@ -163,16 +163,14 @@ def with_primary_address(addresses: Sequence[str], mail: str) -> list[str]:
     return [f"SMTP:{mail}", *others]
 
 
-def with_former_dn(addresses: Sequence[str], legacy_exchange_dn: str) -> list[str]:
-    """proxyAddresses by which mail to a distinguished name of before still finds its recipient."""
-    former = f"X500:{legacy_exchange_dn}"
-    known = any(address.casefold() == former.casefold() for address in addresses)
-    return [*addresses] if known else [*addresses, former]
+def typed_address(address: str) -> str:
+    """An address as proxyAddresses has it: `X500:...` and `X400:...` as they are, a mail address as a secondary one."""
+    return address if address.upper().startswith(("X500:", "X400:")) else f"smtp:{address}"
 
 
 def without_addresses(addresses: Sequence[str], removed: Iterable[str]) -> list[str]:
-    """proxyAddresses without some mail addresses."""
-    gone = {f"smtp:{address}".casefold() for address in removed}
+    """proxyAddresses without some of them."""
+    gone = {typed_address(address).casefold() for address in removed}
     return [address for address in addresses if address.casefold() not in gone]
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
-from openchange_py.addressbook.administration import Recipients
-from openchange_py.addressbook.base import Directory, Entry, Kind, NoSuchEntry
+from openchange_py.addressbook.base import Entry, Kind, NoSuchEntry
 from openchange_py.addressbook.recipients import MAIL_CONTACT
 from openchange_py.cli.bulk import bulk_options, run_csv
 from openchange_py.cli.people import (
+    Performer,
     changes_of,
     check_alias,
     detail_options,
-    directory_of,
     one_action,
-    recipients_of,
 )
 from openchange_py.cli.settings import with_settings
 from openchange_py.config import Settings
@@ -67,23 +64,8 @@ def command(settings: Settings, contact: str | None, csv_file: str | None, as_js
         click.echo(line)
 
 
-class _Contacts:
+class _Contacts(Performer):
     """What is done to one contact after the other."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @functools.cached_property
-    def _directory(self) -> Directory:
-        return directory_of(self._settings)
-
-    @functools.cached_property
-    def _recipients(self) -> Recipients:
-        return recipients_of(self._settings, self._directory)
-
-    def perform(self, actions: list[str], contact: str, given: Mapping[str, Any]) -> list[str]:
-        """What was done, in lines for people."""
-        return [getattr(self, f"_{action}")(contact, given) for action in actions]
 
     def _create(self, contact: str, given: Mapping[str, Any]) -> str:
         check_alias(contact, "CONTACT")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
-from openchange_py.addressbook.administration import Changes, Recipients
-from openchange_py.addressbook.base import Directory, Entry, Kind, NoSuchEntry
+from openchange_py.addressbook.administration import Changes
+from openchange_py.addressbook.base import Entry, Kind, NoSuchEntry
 from openchange_py.addressbook.recipients import DISTRIBUTION_GROUP, SECURITY_GROUP
 from openchange_py.cli.bulk import bulk_options, run_csv
 from openchange_py.cli.people import (
+    Performer,
     changes_of,
     check_alias,
     described,
     detail_options,
-    directory_of,
     one_action,
-    recipients_of,
     shown,
 )
 from openchange_py.cli.settings import with_settings
@@ -76,23 +74,8 @@ def command(settings: Settings, group: str | None, csv_file: str | None, as_json
         click.echo(line)
 
 
-class _Groups:
+class _Groups(Performer):
     """What is done to one group after the other."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @functools.cached_property
-    def _directory(self) -> Directory:
-        return directory_of(self._settings)
-
-    @functools.cached_property
-    def _recipients(self) -> Recipients:
-        return recipients_of(self._settings, self._directory)
-
-    def perform(self, actions: list[str], group: str, given: Mapping[str, Any]) -> list[str]:
-        """What was done, in lines for people."""
-        return [getattr(self, f"_{action}")(group, given) for action in actions]
 
     def changes(self, given: Mapping[str, Any], entry: Entry | None = None) -> Changes:
         """What the options change. A group has one owner in `managedBy`, the others are co-owners, as in Exchange."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
 
-from openchange_py.addressbook.administration import Changes, Recipients
-from openchange_py.addressbook.base import AttributeValue, Directory, DirectoryError, Entry
+from openchange_py.addressbook.administration import Changes
+from openchange_py.addressbook.base import AttributeValue, DirectoryError, Entry
 from openchange_py.addressbook.recipients import (
     ACCOUNT_DISABLED,
     ACCOUNT_ENABLED,
@@ -23,12 +22,11 @@ from openchange_py.addressbook.recipients import (
 )
 from openchange_py.cli.bulk import bulk_options, run_csv
 from openchange_py.cli.people import (
+    Performer,
     changes_of,
     detail_options,
-    directory_of,
     existing,
     one_action,
-    recipients_of,
 )
 from openchange_py.cli.settings import password_option, read_password, with_settings
 from openchange_py.config import Settings, declared
@@ -105,29 +103,18 @@ def command(settings: Settings, user: str | None, csv_file: str | None, as_json:
 COLUMNS: Final = ("user", "password", "type", "capacity", "manager")
 
 
-class _People:
+class _People(Performer):
     """What is done to one account after the other."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @functools.cached_property
-    def _directory(self) -> Directory:
-        return directory_of(self._settings)
-
-    @functools.cached_property
-    def _recipients(self) -> Recipients:
-        return recipients_of(self._settings, self._directory)
-
-    def perform(self, actions: list[str], user: str, given: Mapping[str, Any]) -> list[str]:
+    def perform(self, actions: Sequence[str], name: str, given: Mapping[str, Any]) -> list[str]:
         """What was done, in lines for people."""
-        if not _ACCOUNT.fullmatch(user):
+        if not _ACCOUNT.fullmatch(name):
             raise click.BadParameter(
-                f"{user!r}: letters, digits, dots, hyphens and underscores, and at the end $ of a machine",
+                f"{name!r}: letters, digits, dots, hyphens and underscores, and at the end $ of a machine",
                 param_hint="USER",
             )
         _changes(given)  # what is wrong with it is told before a password is asked for
-        return [getattr(self, f"_{action}")(user, given) for action in actions]
+        return super().perform(actions, name, given)
 
     def _create(self, user: str, given: Mapping[str, Any]) -> str:
         recipient = _mailbox_type(given["kind"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -20,6 +21,8 @@ from openchange_py.wire.oxcdata.properties import PropertyType
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAIL: Final = re.compile(r"[^\s@<>\"(),:;\\\[\]/]+@[^\s@<>\"(),:;\\\[\]/]+")
+#: Addresses that say of what type they are: a former distinguished name, by which old mail is answered, and X.400's.
+_OTHER_ADDRESS: Final = re.compile(r"(?i:X500:/o=|X400:C=)[\x20-\x7e]{1,1000}")
 _ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Bytes: Active Directory's limit on thumbnailPhoto.
 _LARGEST_PHOTO: Final = 100 * 1024
@@ -70,8 +73,10 @@ def detail_options(function: F) -> F:
     """Options for mail addresses and what the address book shows."""
     options = [
         click.option("--mail", metavar="ADDRESS", help="The primary mail address."),
-        click.option("--add-address", metavar="ADDRESS", multiple=True, help="One more mail address."),
-        click.option("--remove-address", metavar="ADDRESS", multiple=True, help="A mail address less."),
+        click.option(
+            "--add-address", metavar="ADDRESS", multiple=True, help="Also a mail address, X500:/o=... or X400:C=..."
+        ),
+        click.option("--remove-address", metavar="ADDRESS", multiple=True, help="An address less."),
         *(click.option(f"--{name}", metavar="TEXT", help=text) for name, _, text in DETAILS),
         click.option("--hidden/--listed", default=None, help="Leave it out of the address lists, or show it in them."),
         click.option("--photo", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="A JPEG picture."),
@@ -106,8 +111,10 @@ def changes_of(
         attributes["thumbnailPhoto"] = [_photo(Path(given["photo"]))]
     attributes |= _assigned(given.get("assignments") or (), given.get("clear") or ())
     mail, more, less = given.get("mail"), given.get("add_address") or (), given.get("remove_address") or ()
-    for address in (mail, *more, *less):
-        check_mail(address)
+    check_mail(mail)
+    for address in (*more, *less):
+        if not _OTHER_ADDRESS.fullmatch(address):
+            check_mail(address)
     return Changes(attributes, mail, more, less, links, cleared_links)
 
 
@@ -152,6 +159,25 @@ def directory_of(settings: Settings) -> Directory:
 def recipients_of(settings: Settings, directory: Directory) -> Recipients:
     """The recipients of this server's organization."""
     return Recipients(directory, settings[declared.NETBIOS_NAME], settings[declared.MAIL_DOMAIN])
+
+
+class Performer:
+    """What is done to one recipient after the other: a method `_ACTION` for each action of the command."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @functools.cached_property
+    def _directory(self) -> Directory:
+        return directory_of(self._settings)
+
+    @functools.cached_property
+    def _recipients(self) -> Recipients:
+        return recipients_of(self._settings, self._directory)
+
+    def perform(self, actions: Sequence[str], name: str, given: Mapping[str, Any]) -> list[str]:
+        """What was done, in lines for people."""
+        return [getattr(self, f"_{action}")(name, given) for action in actions]
 
 
 def existing(directory: Directory, user: str) -> Entry:

@@ -14,7 +14,7 @@ from openchange_py.addressbook.recipients import (
     home_mdb,
     recipient_attributes,
     recipient_type,
-    with_former_dn,
+    typed_address,
     with_primary_address,
     without_addresses,
     x400_address,
@@ -103,10 +103,10 @@ def test_addresses_are_removed_whatever_their_case() -> None:
     assert without_addresses(["SMTP:a@b.test", "smtp:C@d.test"], ["c@D.test"]) == ["SMTP:a@b.test"]
 
 
-def test_a_former_name_stays_as_an_x500_address_once() -> None:
-    once = with_former_dn(["SMTP:a@b.test"], "/o=F/cn=a")
-    assert once == ["SMTP:a@b.test", "X500:/o=F/cn=a"]
-    assert with_former_dn(once, "/o=f/CN=a") == once
+def test_addresses_say_their_type() -> None:
+    assert typed_address("a@b.test") == "smtp:a@b.test"
+    assert typed_address("x500:/o=F/cn=a") == "x500:/o=F/cn=a"
+    assert without_addresses(["SMTP:a@b.test", "X500:/o=F/cn=a"], ["x500:/o=f/cn=A"]) == ["SMTP:a@b.test"]
 
 
 def test_the_database_s_name_is_the_server_s_with_one_more_part() -> None:

@@ -35,6 +35,15 @@ def test_what_the_address_book_shows_of_a_person(installation: Installation) -> 
     assert (entry.first("title"), entry.all("otherTelephone")) == (None, [])
 
 
+def test_a_former_name_is_an_address_too(installation: Installation) -> None:
+    former = "X500:/o=Old/ou=Group/cn=Recipients/cn=al"
+    installation.ok("newuser", "--update", "alice", "--add-address", former)
+    assert former in installation.entry("alice").all("proxyAddresses")
+    assert "alice's" in installation.fails("newuser", "--create", "--no-password", "bob", "--add-address", former)
+    installation.ok("newuser", "--update", "alice", "--remove-address", former.lower())
+    assert former not in installation.entry("alice").all("proxyAddresses")
+
+
 def test_a_picture(installation: Installation, tmp_path: Path) -> None:
     photo = tmp_path / "alice.jpg"
     photo.write_bytes(JPEG)
@@ -58,6 +67,7 @@ def test_a_picture(installation: Installation, tmp_path: Path) -> None:
         (["--set", "delivContLength=much"], "is a number"),
         (["--mail", "nobody"], "no mail address"),
         (["--add-address", "a b@example.test"], "no mail address"),
+        (["--add-address", "X500:cn=x"], "no mail address"),
         (["--capacity", "3"], "rooms"),
     ],
 )
